@@ -1,0 +1,43 @@
+"""adagrid: bounds on the Type I Error of a clinical-trial design over a whole region of parameters."""
+
+from importlib.metadata import version as _version
+
+from adagrid import errors
+from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
+from adagrid.backends import Backend, LocalBackend
+from adagrid.errors import AdagridError
+from adagrid.families import Binomial, Family, Normal
+from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
+from adagrid.jobs import Run, Status, StepReport, open_job
+from adagrid.models import FisherExact, Model, PooledZ, ZTest
+
+__version__ = _version("adagrid")
+
+__all__ = [
+    "AdagridError",
+    "Backend",
+    "Binomial",
+    "Family",
+    "FisherExact",
+    "Grid",
+    "HalfSpace",
+    "LocalBackend",
+    "Model",
+    "Normal",
+    "NullHypothesis",
+    "PooledZ",
+    "Run",
+    "Status",
+    "StepReport",
+    "ZTest",
+    "ada_calibrate",
+    "ada_validate",
+    "bootstrap_calibrate",
+    "calibrate",
+    "cartesian_grid",
+    "create_grid",
+    "errors",
+    "hypo",
+    "open_job",
+    "validate",
+]

@@ -1,0 +1,154 @@
+"""What a job asks of an algorithm. It asks and tells: no algorithm sees a database or a backend."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+import numpy as np
+
+from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid.algorithms.frontier import Frontier
+from adagrid.algorithms.settings import Settings
+from adagrid.engine import Simulator
+from adagrid.grid import Tiles
+
+
+@final
+@dataclass(frozen=True)
+class Packet:
+    """Tiles to simulate, with what is already known of them.
+
+    Args:
+        tiles: the tiles.
+        prior_sims: simulations that need not be run again because a parent's are the same, shape (tiles,).
+        prior_rejections: rejections among them, shape (tiles,).
+    """
+
+    tiles: Tiles
+    prior_sims: IntArray
+    prior_rejections: IntArray
+
+    @staticmethod
+    def fresh(tiles: Tiles) -> Packet:
+        """Return a packet of tiles of which nothing is known."""
+        return Packet(tiles, np.zeros(len(tiles), np.int64), np.zeros(len(tiles), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def take(self, index: Array | slice) -> Packet:
+        """Return the rows that an index selects."""
+        return Packet(self.tiles.take(index), self.prior_sims[index], self.prior_rejections[index])
+
+
+@final
+@dataclass(frozen=True)
+class Choice:
+    """The tiles that a step works on, and what becomes of each.
+
+    Args:
+        chosen: positions in the frontier, in the order of work.
+        refine: which of them are refined.
+        deepen: which of them are deepened; the others stay as they are and are not chosen again.
+    """
+
+    chosen: IntArray
+    refine: BoolArray
+    deepen: BoolArray
+
+
+@final
+@dataclass(frozen=True)
+class Convergence:
+    """Whether the targets are met, and how far away they are.
+
+    Args:
+        converged: whether all targets are met.
+        figures: what the decision rests on, by name, for progress and reports.
+    """
+
+    converged: bool
+    figures: Mapping[str, float]
+
+
+FractionBelow: TypeAlias = Callable[[np.uint64, FloatArray], FloatArray]
+"""Returns, for a tile id, the fractions of its statistics strictly below given values."""
+
+
+class Algorithm(ABC):
+    """Validation or calibration on a set of tiles.
+
+    Everything is deterministic in the settings and the tiles. `simulate` runs wherever the simulator is; the
+    rest is cheap and runs where the zone is led.
+
+    Args:
+        settings: the settings of the job.
+    """
+
+    settings: Settings
+
+    @abstractmethod
+    def result_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        """Return the columns that `simulate` adds to a tile, given the type of the statistics."""
+
+    @property
+    @abstractmethod
+    def frontier_columns(self) -> tuple[str, ...]:
+        """Columns of results that the frontier holds."""
+
+    @abstractmethod
+    def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
+        """Simulate a packet and return its result columns, each of shape (tiles,)."""
+
+    @abstractmethod
+    def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:
+        """Check the targets on the active tiles of a zone, or of the whole job."""
+
+    @abstractmethod
+    def choose(self, frontier: Frontier) -> Choice:
+        """Choose the tiles of the next step; an empty choice if no eligible tile misses a target."""
+
+    def prior(self, parents: Mapping[str, Array], deepened: BoolArray) -> tuple[IntArray, IntArray]:
+        """Return the simulations and rejections that children take over from their parents.
+
+        Args:
+            parents: result columns of each child's parent.
+            deepened: which children are their parents with more simulations.
+        """
+        return np.zeros(len(deepened), np.int64), np.zeros(len(deepened), np.int64)
+
+
+def batches(rows: IntArray, size: int) -> Iterator[IntArray]:
+    """Yield consecutive slices of at most `size` positions."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def tile_points(simulator: Simulator, tiles: Tiles) -> tuple[FloatArray, FloatArray]:
+    """Return the points that are simulated for tiles, and the displacements of the tiles' vertices from them.
+
+    The points are the centres as the model's precision holds them; the displacements make up for the rounding.
+    """
+    points = simulator.represented(tiles.theta)
+    return points, tiles.displacements(points)
+
+
+def no_choice() -> Choice:
+    """Return the choice of nothing."""
+    return Choice(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, bool))
+
+
+__all__ = [
+    "Algorithm",
+    "Choice",
+    "Convergence",
+    "FractionBelow",
+    "IdArray",
+    "Packet",
+    "batches",
+    "no_choice",
+    "tile_points",
+]

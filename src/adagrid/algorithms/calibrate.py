@@ -1,0 +1,169 @@
+"""AdaCalibrate: the threshold that keeps the Type I Error at or below alpha on every tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import Array, IntArray
+from adagrid.algorithms.base import (
+    Algorithm,
+    Choice,
+    Convergence,
+    FractionBelow,
+    Packet,
+    batches,
+    no_choice,
+    tile_points,
+)
+from adagrid.algorithms.frontier import Frontier, first
+from adagrid.algorithms.policies import CalibrationPolicy, CalibrationState, ClassicCalibration
+from adagrid.algorithms.settings import CalibrateSettings
+from adagrid.bounds import inverse_tilt_bound
+from adagrid.engine import Simulator
+from adagrid.estimation import calibration_rank, first_order_statistics
+
+_BATCH = 128
+
+
+@final
+class AdaCalibrate(Algorithm):
+    """Adaptive calibration.
+
+    At the centre of a tile the error must stay at alpha0, the inverted tilt bound of alpha, so that it stays at
+    alpha on the whole tile. lambda_star is the floor((N + 1) alpha0)-th smallest statistic, -inf at rank 0; the
+    threshold is the least lambda_star of the active tiles. Statistics are turned so that small ones reject.
+
+    Every tile also has lambda_star under bootstrap resamples of the simulations, the same for all tiles: the
+    "bias" resamples are kept (columns bootstrap0..), of the "tilewise" ones the mean and the minimum. With f(x)
+    the fraction below x of the statistics of the tile that sets the threshold, and x_b the threshold under bias
+    resample b, bias = f(threshold) - mean f(x_b), std = the standard deviation of f(x_b).
+
+    Args:
+        settings: the settings.
+        policy: what becomes of chosen tiles.
+    """
+
+    settings: CalibrateSettings
+
+    def __init__(self, settings: CalibrateSettings, policy: CalibrationPolicy | None = None) -> None:
+        self.settings = settings
+        self._policy = policy or ClassicCalibration()
+        self._resamples = lru_cache(maxsize=32)(self._first_of_resamples)
+
+    @property
+    def _bootstrap_columns(self) -> list[str]:
+        return [f"bootstrap{b}" for b in range(self.settings.n_bootstrap)]
+
+    @override
+    def result_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        statistic = np.float32 if dtype.itemsize <= 4 else np.float64
+        return {
+            "alpha0": np.float64,
+            "rank": np.int64,
+            "lambda_star": np.float64,
+            "grid_cost": np.float64,
+            "impossible": np.uint8,
+            "tilewise_mean": np.float64,
+            "tilewise_min": np.float64,
+            **dict.fromkeys(self._bootstrap_columns, statistic),
+        }
+
+    @property
+    @override
+    def frontier_columns(self) -> tuple[str, ...]:
+        return (
+            "n_sims",
+            "lambda_star",
+            "grid_cost",
+            "impossible",
+            "tilewise_mean",
+            "tilewise_min",
+            *self._bootstrap_columns,
+        )
+
+    @override
+    def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
+        tiles, n_bootstrap = packet.tiles, self.settings.n_bootstrap
+        points, displacements = tile_points(simulator, tiles)
+        alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
+        rank = calibration_rank(tiles.n_sims, alpha0)
+        # column 0 is lambda_star, then the bias resamples, then the tilewise ones
+        thresholds = np.full((len(tiles), 1 + 2 * n_bootstrap), -np.inf)
+        for n_sims in np.unique(tiles.n_sims):
+            alike = np.flatnonzero((tiles.n_sims == n_sims) & (rank > 0))
+            for rows in batches(alike, self.settings.tile_batch_size or _BATCH):
+                ranks = self._resamples(int(n_sims))[:, rank[rows] - 1]
+                smallest = simulator.smallest(
+                    tiles.theta[rows], tiles.null_truth[rows], int(n_sims), int(ranks.max()) + 1
+                )
+                thresholds[rows] = np.take_along_axis(smallest, ranks.T, axis=1)
+        star, bias, tilewise = np.split(thresholds, [1, 1 + n_bootstrap], axis=1)
+        tilewise = tilewise if n_bootstrap else star
+        return {
+            "alpha0": alpha0,
+            "rank": rank,
+            "lambda_star": star[:, 0],
+            "grid_cost": self.settings.alpha - alpha0,
+            "impossible": (alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)).astype(np.uint8),
+            "tilewise_mean": _mean(tilewise),
+            "tilewise_min": tilewise.min(axis=1),
+            **{name: bias[:, b] for b, name in enumerate(self._bootstrap_columns)},
+        }
+
+    @override
+    def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:
+        settings = self.settings
+        star = frontier["lambda_star"]
+        threshold = float(star.min(initial=np.inf))
+        impossible = int(frontier["impossible"].sum())
+        figures = {"threshold": threshold, "impossible tiles": float(impossible)}
+        if not len(frontier) or impossible or not settings.n_bootstrap:
+            return Convergence(False, figures)
+        worst = int(first(star, frontier.id, 1)[0])
+        bootstrap = np.array([frontier[name].min() for name in self._bootstrap_columns], float)
+        below = fraction_below(frontier.id[worst], np.concatenate([[threshold], bootstrap]))
+        figures["bias"] = float(below[0] - below[1:].mean())
+        figures["std"] = float(below[1:].std())
+        figures["grid cost"] = float(frontier["grid_cost"][worst])
+        converged = (
+            figures["bias"] < settings.bias_target
+            and figures["std"] < settings.std_target
+            and figures["grid cost"] < settings.grid_target
+        )
+        return Convergence(converged, figures)
+
+    @override
+    def choose(self, frontier: Frontier) -> Choice:
+        eligible = np.flatnonzero(frontier.eligible)
+        key = np.where(frontier["impossible"][eligible] > 0, -np.inf, frontier["tilewise_min"][eligible])
+        chosen = eligible[first(key, frontier.id[eligible], self.settings.step_size)]
+        if not len(chosen):
+            return no_choice()
+        state = CalibrationState(
+            grid_cost=frontier["grid_cost"][chosen],
+            impossible=frontier["impossible"][chosen] > 0,
+            tilewise_mean=frontier["tilewise_mean"][chosen],
+            n_sims=frontier["n_sims"][chosen],
+            least_mean=float(frontier["tilewise_mean"].min()),
+        )
+        return Choice(chosen, *self._policy.decide(state, self.settings))
+
+    def _first_of_resamples(self, n_sims: int) -> IntArray:
+        """Return the smallest indices of the identity and of all resamples, shape (1 + 2 n_bootstrap, ranks)."""
+        count = max(1, int(calibration_rank(n_sims, self.settings.alpha)))
+        resamples = first_order_statistics(
+            self.settings.bootstrap_seed, n_sims, 2 * self.settings.n_bootstrap, count
+        )
+        return np.concatenate([np.arange(count)[None], resamples])
+
+
+def _mean(thresholds: Array) -> Array:
+    """Return row means; -inf where both infinities meet."""
+    with np.errstate(invalid="ignore"):
+        mean = thresholds.mean(axis=1)
+    return np.where(np.isnan(mean), -np.inf, mean)

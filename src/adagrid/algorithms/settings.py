@@ -1,0 +1,114 @@
+"""Settings of a job: validated once, frozen, and recorded with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from adagrid.errors import InvalidInputError
+
+
+class Settings(BaseModel):
+    """Settings that both jobs share.
+
+    Attributes:
+        model_seed: seed of the simulations.
+        init_sims: simulations of a tile of the initial grid.
+        max_sims: the most simulations that a tile may get: init_sims times a power of two.
+        step_size: tiles that a zone works on in one step.
+        n_steps: steps of a zone, the simulation of the initial grid among them.
+        timeout: seconds after which no new step begins.
+        packet_size: tiles that are simulated and written together.
+        tile_batch_size: tiles whose simulations are in memory together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # What may differ when a job is continued, because no result that exists depends on it.
+    overridable: ClassVar[frozenset[str]] = frozenset({"n_steps", "timeout", "packet_size", "tile_batch_size"})
+
+    model_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
+    init_sims: int = Field(8192, ge=1, lt=2**31, description="a positive whole number of simulations")
+    max_sims: int = Field(131072, ge=1, lt=2**31, description="init_sims times a power of two")
+    step_size: int = Field(1024, ge=1, description="a positive whole number of tiles")
+    n_steps: int = Field(100, ge=1, description="a positive whole number of steps")
+    timeout: float | None = Field(None, gt=0, description="a positive number of seconds, or None")
+    packet_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
+    tile_batch_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
+
+    @model_validator(mode="after")
+    def _sims_double(self) -> Self:
+        ratio, rest = divmod(self.max_sims, self.init_sims)
+        if rest or ratio < 1 or ratio & (ratio - 1):
+            raise ValueError(
+                "max_sims must be init_sims times a power of two (1, 2, 4, ...), because deepening doubles; got "
+                f"init_sims={self.init_sims}, max_sims={self.max_sims}. For example max_sims={16 * self.init_sims}."
+            )
+        return self
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Build settings, or report everything that is wrong with the values.
+
+        Raises:
+            InvalidInputError: naming every field that breaks its rule.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InvalidInputError([_sentence(cls, problem) for problem in error.errors()]) from None
+
+
+class ValidateSettings(Settings):
+    """Settings of a validation.
+
+    Attributes:
+        threshold: the rejection threshold, in the model's own direction.
+        delta: one minus the confidence of the bound at each point.
+        max_target: converged when tiles that could hold the worst error have at most this slack
+        global_target: and every tile has at most this slack.
+    """
+
+    overridable: ClassVar[frozenset[str]] = Settings.overridable | {"max_target", "global_target"}
+
+    threshold: float = Field(description="a finite number")
+    delta: float = Field(0.01, gt=0, lt=1, description="one minus the confidence, between 0 and 1")
+    max_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
+    global_target: float = Field(0.005, ge=0, description="a slack in the Type I Error, from 0")
+
+
+class CalibrateSettings(Settings):
+    """Settings of a calibration.
+
+    Attributes:
+        alpha: the level at which the error is controlled.
+        bootstrap_seed: seed of the bootstrap resamples.
+        n_bootstrap: bootstrap resamples of either kind.
+        grid_target: converged when the worst tile loses at most this much of alpha to its size,
+        bias_target: the bias of the threshold, in units of error, is at most this,
+        std_target: and its standard deviation at most this.
+        min_rank: a tile is worked on first while its threshold is one of this many smallest statistics.
+    """
+
+    overridable: ClassVar[frozenset[str]] = Settings.overridable | {"grid_target", "bias_target", "std_target"}
+
+    alpha: float = Field(0.025, gt=0, lt=1, description="a level between 0 and 1")
+    bootstrap_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
+    n_bootstrap: int = Field(50, ge=0, description="a whole number from 0")
+    grid_target: float = Field(0.001, ge=0, description="a slack in the Type I Error, from 0")
+    bias_target: float = Field(0.001, ge=0, description="a slack in the Type I Error, from 0")
+    std_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
+    min_rank: int = Field(40, ge=1, description="a positive whole number")
+
+
+def _sentence(cls: type[BaseModel], problem: Any) -> str:
+    """Turn one problem into a sentence: the rule, the value, what the field is."""
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    if name not in cls.model_fields:
+        return f"{name!r} is no setting of this job. Settings: {', '.join(sorted(cls.model_fields))}."
+    rule = str(problem["msg"])[0].lower() + str(problem["msg"])[1:]
+    return f"{name} must be {cls.model_fields[name].description}; got {problem['input']!r} ({rule})."

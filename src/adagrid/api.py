@@ -1,0 +1,384 @@
+"""The entry points: validate and calibrate, with and without adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from adagrid.backends import Backend
+from adagrid.errors import InvalidInputError
+from adagrid.grid import Grid
+from adagrid.jobs import Run, continue_job, start_job
+from adagrid.jobs.progress import Callback
+from adagrid.jobs.record import Kind
+from adagrid.models import Model
+from adagrid.stores import Store, open_store
+
+Database = str | PathLike[str] | Store | None
+
+
+def ada_validate(
+    model: Model | type[Model],
+    *,
+    threshold: float | None = None,
+    grid: Grid | None = None,
+    db: Database = None,
+    model_seed: int = 0,
+    model_kwargs: Mapping[str, Any] | None = None,
+    delta: float = 0.01,
+    init_sims: int = 8192,
+    max_sims: int = 131072,
+    max_target: float = 0.002,
+    global_target: float = 0.005,
+    step_size: int = 1024,
+    packet_size: int | None = None,
+    tile_batch_size: int | None = None,
+    n_steps: int = 100,
+    timeout: float | None = None,
+    job_id: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
+    backend: Backend | None = None,
+    progress: bool | None = None,
+    accept_changed_model: bool = False,
+) -> Run:
+    """Bound the Type I Error of a design over a region, refining tiles and adding simulations where it is worst.
+
+    If the database holds a job it is continued: its settings come from the database.
+
+    Args:
+        model: a design, or its class.
+        threshold: rejection threshold in the model's own direction; needed for a new job.
+        grid: the region; needed for a new job.
+        db: a path of a DuckDB file, None for a database in memory, or a store.
+        model_seed: seed of the simulations.
+        model_kwargs: constructor arguments, if `model` is a class.
+        delta: one minus the confidence of the bound at each parameter value.
+        init_sims: simulations of a tile of the initial grid.
+        max_sims: the most simulations of a tile: init_sims times a power of two.
+        max_target: converged when tiles that could hold the worst error have at most this slack,
+        global_target: and every tile has at most this slack.
+        step_size: tiles worked on in a step.
+        packet_size: tiles simulated and written together; does not change the answer.
+        tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
+        n_steps: the most steps of a zone, the initial grid included.
+        timeout: seconds after which no new step begins.
+        job_id: name of a new job.
+        overrides: when continuing, settings to change from here on: n_steps, timeout, packet_size,
+            tile_batch_size, and the targets.
+        callback: called with a StepReport after every step.
+        backend: where work runs; in this process by default.
+        progress: whether to show progress; by default where the standard error is a terminal.
+        accept_changed_model: continue although the design is not the recorded one.
+
+    Returns:
+        The run; `run.bound` is the certificate.
+
+    Raises:
+        InvalidInputError: with everything that is wrong; nothing was written.
+        ResumeError: if the job in the database cannot be continued as asked.
+        ModelError: if the design fails; what was finished is saved.
+        StoreError: if the database fails.
+    """
+    settings = {
+        "threshold": threshold,
+        "model_seed": model_seed,
+        "delta": delta,
+        "init_sims": init_sims,
+        "max_sims": max_sims,
+        "max_target": max_target,
+        "global_target": global_target,
+        "step_size": step_size,
+        "packet_size": packet_size,
+        "tile_batch_size": tile_batch_size,
+        "n_steps": n_steps,
+        "timeout": timeout,
+    }
+    return _start_or_continue(
+        "validate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model,
+        job_id=job_id, backend=backend, callback=callback, progress=progress,
+    )  # fmt: skip
+
+
+def ada_calibrate(
+    model: Model | type[Model],
+    *,
+    alpha: float = 0.025,
+    grid: Grid | None = None,
+    db: Database = None,
+    model_seed: int = 0,
+    model_kwargs: Mapping[str, Any] | None = None,
+    bootstrap_seed: int = 0,
+    n_bootstrap: int = 50,
+    init_sims: int = 8192,
+    max_sims: int = 131072,
+    grid_target: float = 0.001,
+    bias_target: float = 0.001,
+    std_target: float = 0.002,
+    min_rank: int = 40,
+    step_size: int = 1024,
+    packet_size: int | None = None,
+    tile_batch_size: int | None = None,
+    n_steps: int = 100,
+    timeout: float | None = None,
+    job_id: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    callback: Callback | None = None,
+    backend: Backend | None = None,
+    progress: bool | None = None,
+    accept_changed_model: bool = False,
+) -> Run:
+    """Find the threshold that keeps the Type I Error of a design at or below alpha over a region.
+
+    If the database holds a job it is continued: its settings come from the database.
+
+    Args:
+        model: a design, or its class.
+        alpha: the level.
+        grid: the region; needed for a new job.
+        db: a path of a DuckDB file, None for a database in memory, or a store.
+        model_seed: seed of the simulations.
+        model_kwargs: constructor arguments, if `model` is a class.
+        bootstrap_seed: seed of the bootstrap resamples.
+        n_bootstrap: bootstrap resamples of either kind.
+        init_sims: simulations of a tile of the initial grid.
+        max_sims: the most simulations of a tile: init_sims times a power of two.
+        grid_target: converged when the tile that sets the threshold loses at most this much of alpha to its size,
+        bias_target: the threshold's bias, in units of error, is at most this,
+        std_target: and its standard deviation at most this.
+        min_rank: tiles whose threshold is one of this many smallest statistics are worked on first.
+        step_size: tiles worked on in a step.
+        packet_size: tiles simulated and written together; does not change the answer.
+        tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
+        n_steps: the most steps of a zone, the initial grid included.
+        timeout: seconds after which no new step begins.
+        job_id: name of a new job.
+        overrides: when continuing, settings to change from here on: n_steps, timeout, packet_size,
+            tile_batch_size, and the targets.
+        callback: called with a StepReport after every step.
+        backend: where work runs; in this process by default.
+        progress: whether to show progress; by default where the standard error is a terminal.
+        accept_changed_model: continue although the design is not the recorded one.
+
+    Returns:
+        The run; `run.threshold` is the certificate, in the model's own direction.
+
+    Raises:
+        InvalidInputError: with everything that is wrong; nothing was written.
+        ResumeError: if the job in the database cannot be continued as asked.
+        ModelError: if the design fails; what was finished is saved.
+        StoreError: if the database fails.
+    """
+    settings = {
+        "alpha": alpha,
+        "model_seed": model_seed,
+        "bootstrap_seed": bootstrap_seed,
+        "n_bootstrap": n_bootstrap,
+        "init_sims": init_sims,
+        "max_sims": max_sims,
+        "grid_target": grid_target,
+        "bias_target": bias_target,
+        "std_target": std_target,
+        "min_rank": min_rank,
+        "step_size": step_size,
+        "packet_size": packet_size,
+        "tile_batch_size": tile_batch_size,
+        "n_steps": n_steps,
+        "timeout": timeout,
+    }
+    return _start_or_continue(
+        "calibrate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model,
+        job_id=job_id, backend=backend, callback=callback, progress=progress,
+    )  # fmt: skip
+
+
+def validate(
+    model: Model | type[Model],
+    *,
+    threshold: float,
+    grid: Grid,
+    n_sims: int = 8192,
+    delta: float = 0.01,
+    db: Database = None,
+    model_seed: int = 0,
+    model_kwargs: Mapping[str, Any] | None = None,
+    packet_size: int | None = None,
+    tile_batch_size: int | None = None,
+    backend: Backend | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Bound the Type I Error of a design on every tile of a fixed grid: one step of `ada_validate`, no adaptation.
+
+    Args:
+        model: a design, or its class.
+        threshold: rejection threshold in the model's own direction.
+        grid: the region.
+        n_sims: simulations of every tile.
+        delta: one minus the confidence of the bound at each parameter value.
+        db: a path of a DuckDB file, None for a database in memory, or a store.
+        model_seed: seed of the simulations.
+        model_kwargs: constructor arguments, if `model` is a class.
+        packet_size: tiles simulated and written together; does not change the answer.
+        tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
+        backend: where work runs; in this process by default.
+        progress: whether to show progress; by default where the standard error is a terminal.
+
+    Returns:
+        The run; `run.results()` has one row per tile. Raises as `ada_validate`.
+    """
+    return ada_validate(
+        model,
+        threshold=threshold,
+        grid=grid,
+        db=db,
+        model_seed=model_seed,
+        model_kwargs=model_kwargs,
+        delta=delta,
+        init_sims=n_sims,
+        max_sims=n_sims,
+        max_target=0.0,
+        global_target=0.0,
+        n_steps=1,
+        packet_size=packet_size,
+        tile_batch_size=tile_batch_size,
+        backend=backend,
+        progress=progress,
+    )
+
+
+def bootstrap_calibrate(
+    model: Model | type[Model],
+    *,
+    grid: Grid,
+    alpha: float = 0.025,
+    n_sims: int = 8192,
+    bootstrap_seed: int = 0,
+    n_bootstrap: int = 50,
+    db: Database = None,
+    model_seed: int = 0,
+    model_kwargs: Mapping[str, Any] | None = None,
+    packet_size: int | None = None,
+    tile_batch_size: int | None = None,
+    backend: Backend | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Calibrate on every tile of a fixed grid, with bootstrap resamples: one step of `ada_calibrate`.
+
+    Args:
+        model: a design, or its class.
+        grid: the region.
+        alpha: the level.
+        n_sims: simulations of every tile.
+        bootstrap_seed: seed of the bootstrap resamples.
+        n_bootstrap: bootstrap resamples of either kind.
+        db: a path of a DuckDB file, None for a database in memory, or a store.
+        model_seed: seed of the simulations.
+        model_kwargs: constructor arguments, if `model` is a class.
+        packet_size: tiles simulated and written together; does not change the answer.
+        tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
+        backend: where work runs; in this process by default.
+        progress: whether to show progress; by default where the standard error is a terminal.
+
+    Returns:
+        The run; `run.results()` has one row per tile. Raises as `ada_calibrate`.
+    """
+    return ada_calibrate(
+        model,
+        alpha=alpha,
+        grid=grid,
+        db=db,
+        model_seed=model_seed,
+        model_kwargs=model_kwargs,
+        bootstrap_seed=bootstrap_seed,
+        n_bootstrap=n_bootstrap,
+        init_sims=n_sims,
+        max_sims=n_sims,
+        grid_target=0.0,
+        bias_target=0.0,
+        std_target=0.0,
+        n_steps=1,
+        packet_size=packet_size,
+        tile_batch_size=tile_batch_size,
+        backend=backend,
+        progress=progress,
+    )
+
+
+def calibrate(
+    model: Model | type[Model],
+    *,
+    grid: Grid,
+    alpha: float = 0.025,
+    n_sims: int = 8192,
+    db: Database = None,
+    model_seed: int = 0,
+    model_kwargs: Mapping[str, Any] | None = None,
+    packet_size: int | None = None,
+    tile_batch_size: int | None = None,
+    backend: Backend | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Calibrate on every tile of a fixed grid, without resamples. Arguments as for `bootstrap_calibrate`."""
+    return bootstrap_calibrate(
+        model,
+        grid=grid,
+        alpha=alpha,
+        n_sims=n_sims,
+        n_bootstrap=0,
+        db=db,
+        model_seed=model_seed,
+        model_kwargs=model_kwargs,
+        packet_size=packet_size,
+        tile_batch_size=tile_batch_size,
+        backend=backend,
+        progress=progress,
+    )
+
+
+def _start_or_continue(
+    kind: Kind,
+    model: Model | type[Model],
+    model_kwargs: Mapping[str, Any] | None,
+    grid: Grid | None,
+    db: Database,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+    accept_changed_model: bool,
+    *,
+    job_id: str | None,
+    **how: Any,
+) -> Run:
+    design = _design(model, model_kwargs)
+    given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}
+    store = open_store(db)
+    try:
+        if store.exists and len(store.table("config")):
+            return continue_job(
+                kind, design, store, grid=grid, requested=given, overrides=overrides,
+                accept_changed_model=accept_changed_model, **how,
+            )  # fmt: skip
+        problems = []
+        if grid is None:
+            problems.append(f"A new job needs grid=, and {store.location} holds no job to continue.")
+        if kind == "validate" and "threshold" not in given:
+            problems.append("A new validation needs threshold=, in the design's own direction.")
+        if overrides:
+            problems.append("overrides= change a job that is continued; give a new job its settings directly.")
+        if problems or grid is None:
+            raise InvalidInputError(problems)
+        return start_job(kind, design, grid, store, given, job_id=job_id, **how)
+    except BaseException:
+        if store is not db:
+            store.close()
+        raise
+
+
+def _design(model: Model | type[Model], arguments: Mapping[str, Any] | None) -> Model:
+    if isinstance(model, type) and issubclass(model, Model):
+        return model(**(arguments or {}))
+    if not isinstance(model, Model):
+        raise InvalidInputError(f"model must be an adagrid.Model or a subclass of it; got {model!r}.")
+    if arguments:
+        raise InvalidInputError("model_kwargs= belong to a class; the design given is already built.")
+    return model

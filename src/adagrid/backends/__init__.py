@@ -1,0 +1,6 @@
+"""Where the work of a job runs. Knows no statistics and no SQL."""
+
+from adagrid.backends.base import Backend
+from adagrid.backends.local import LocalBackend
+
+__all__ = ["Backend", "LocalBackend"]

@@ -1,0 +1,81 @@
+"""The inner loops: counting on the device, selection of the smallest statistics on the host.
+
+Kept in one module so that another device can have its own.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adagrid._typing import Array
+
+# XLA on CPU does not fuse large reductions: counts gather in this many lanes, which are summed once.
+_LANES = 16
+
+
+def count_below(statistics: jax.Array, threshold: jax.Array, begin: jax.Array, end: jax.Array) -> jax.Array:
+    """Count statistics below a threshold, and NaNs, among columns begin to end.
+
+    Args:
+        statistics: shape (points, chunk); the chunk is a multiple of the number of lanes.
+        threshold: scalar of the same type.
+        begin: first column that counts.
+        end: one past the last column that counts.
+
+    Returns:
+        int32 of shape (2, points): how many are below the threshold, and how many are NaN.
+    """
+    points, chunk = statistics.shape
+    width = chunk // _LANES
+    lanes = statistics.reshape(points, _LANES, width)
+    column = jnp.arange(chunk, dtype=jnp.int32).reshape(_LANES, width)
+    below = jnp.zeros((points, width), jnp.int32)
+    invalid = jnp.zeros((points, width), jnp.int32)
+    for lane in range(_LANES):
+        counts = ((column[lane] >= begin) & (column[lane] < end))[None, :]
+        below = below + ((lanes[:, lane] < threshold) & counts).astype(jnp.int32)
+        invalid = invalid + (jnp.isnan(lanes[:, lane]) & counts).astype(jnp.int32)
+    return jnp.stack([below.sum(-1, dtype=jnp.int32), invalid.sum(-1, dtype=jnp.int32)])
+
+
+@final
+class SmallestValues:
+    """Keeps the m smallest of the values that are pushed, without keeping the others.
+
+    Args:
+        m: how many to keep, at least 1.
+        chunk: the most values pushed at once.
+        dtype: their type.
+    """
+
+    def __init__(self, m: int, chunk: int, dtype: np.dtype) -> None:
+        self._m = m
+        self._capacity = max(2 * m, m + chunk)
+        self._buffer = np.empty(self._capacity + chunk, dtype)
+        self._size = 0
+        self._limit: np.generic | None = None
+
+    def push(self, values: Array) -> None:
+        """Add values; those that cannot be among the smallest are dropped at once."""
+        if self._limit is not None:
+            values = values[values < self._limit]
+        end = self._size + values.size
+        self._buffer[self._size : end] = values
+        if end >= self._capacity or (self._limit is None and end >= self._m):
+            kept = self._buffer[:end]
+            kept.partition(self._m - 1)
+            self._limit = kept[self._m - 1]
+            end = self._m
+        self._size = end
+
+    def sorted(self) -> Array:
+        """Return the smallest values in ascending order: m of them, or all if fewer were pushed."""
+        kept = self._buffer[: self._size]
+        if kept.size > self._m:
+            kept.partition(self._m - 1)
+            kept = kept[: self._m]
+        return np.sort(kept)

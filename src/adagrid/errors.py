@@ -1,0 +1,72 @@
+"""The exceptions of adagrid, in one tree.
+
+AdagridError
+├── InvalidInputError (ValueError)    an argument, a design or a grid breaks a rule; nothing was written
+│   ├── HypothesisSyntaxError         a null hypothesis given as text cannot be read
+│   └── DomainError                   parameters outside the natural parameter space of the family
+├── ModelError                        the design raised, or returned NaN or a wrong shape, in a simulation
+├── StoreError                        the database cannot be used
+│   ├── NotAJobError                  the file is no adagrid database, or one of another schema version
+│   ├── StoreBusyError                another process has the database open
+│   └── CorruptStoreError             rows contradict each other: `verify` names them
+├── ResumeError (ValueError)          a job cannot be continued as asked
+└── MissingExtraError (ImportError)   an optional library is needed
+
+Every message states the rule that was broken, the value received, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AdagridError(Exception):
+    """Root of every exception that adagrid raises on purpose."""
+
+
+class InvalidInputError(AdagridError, ValueError):
+    """An argument, a design or a grid breaks a rule; nothing was written.
+
+    Args:
+        problems: one sentence per broken rule. All of them are reported at once.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class HypothesisSyntaxError(InvalidInputError):
+    """A null hypothesis given as text cannot be read."""
+
+
+class DomainError(InvalidInputError):
+    """Parameters lie outside the natural parameter space of the family."""
+
+
+class ModelError(AdagridError):
+    """The design raised, or returned NaN or a wrong shape. What was committed stays; the job can be resumed."""
+
+
+class StoreError(AdagridError):
+    """The database cannot be used."""
+
+
+class NotAJobError(StoreError):
+    """The file is no adagrid database, holds no job, or was written with another schema version."""
+
+
+class StoreBusyError(StoreError):
+    """Another process has the database open."""
+
+
+class CorruptStoreError(StoreError):
+    """Rows of the database contradict each other."""
+
+
+class ResumeError(AdagridError, ValueError):
+    """A job cannot be continued as asked; nothing was changed."""
+
+
+class MissingExtraError(AdagridError, ImportError):
+    """An optional library is needed that is not installed."""

@@ -1,0 +1,7 @@
+"""Estimates from simulations at one point, with their guarantees. Knows nothing of tiles."""
+
+from adagrid.estimation.bootstrap import first_order_statistics
+from adagrid.estimation.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
+from adagrid.estimation.order_statistic import calibration_rank
+
+__all__ = ["calibration_rank", "clopper_pearson_lower", "clopper_pearson_upper", "first_order_statistics"]

@@ -1,0 +1,53 @@
+"""Clopper-Pearson confidence limits of a rejection probability."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import betaincinv
+
+from adagrid._typing import ArrayLike, FloatArray
+from adagrid.errors import InvalidInputError
+
+# The inverse incomplete beta function is accurate to about 1e-14; limits move outwards by more than that.
+_ROUNDING = 1e-12
+
+
+def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> FloatArray:
+    """Return the upper limit of a rejection probability with confidence 1 - delta.
+
+    BetaInv(1 - delta; R + 1, N - R), and exactly 1 when R = N (Clopper and Pearson 1934, Biometrika 26:404).
+
+    Args:
+        rejections: R, whole numbers in [0, n_sims].
+        n_sims: N, positive whole numbers.
+        delta: one minus the confidence, in (0, 1).
+
+    Raises:
+        InvalidInputError: if an argument is out of range.
+    """
+    count, total, level = _checked(rejections, n_sims, delta)
+    limit = betaincinv(count + 1, np.maximum(total - count, 1), 1 - level)
+    return np.where(count >= total, 1.0, np.minimum(limit * (1 + _ROUNDING), 1.0))
+
+
+def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> FloatArray:
+    """Return the lower limit of a rejection probability with confidence 1 - delta.
+
+    BetaInv(delta; R, N - R + 1), and exactly 0 when R = 0. Arguments as for `clopper_pearson_upper`.
+    """
+    count, total, level = _checked(rejections, n_sims, delta)
+    limit = betaincinv(np.maximum(count, 1), total - count + 1, level)
+    return np.where(count <= 0, 0.0, limit * (1 - _ROUNDING))
+
+
+def _checked(
+    rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    count, total, level = np.broadcast_arrays(
+        np.asarray(rejections, float), np.asarray(n_sims, float), np.asarray(delta, float)
+    )
+    if not ((count >= 0) & (count <= total) & (total >= 1)).all():
+        raise InvalidInputError("0 <= rejections <= n_sims and n_sims >= 1 must hold for every count.")
+    if not ((level > 0) & (level < 1)).all():
+        raise InvalidInputError(f"0 < delta < 1 must hold; got delta={delta}.")
+    return count, total, level

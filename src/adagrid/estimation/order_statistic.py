@@ -1,0 +1,33 @@
+"""The order statistic that calibrates a threshold at one point."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from adagrid._typing import ArrayLike, IntArray
+
+
+def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
+    """Return r = floor((N + 1) * level), the rank of the threshold among N simulated statistics.
+
+    The r-th smallest of N independent statistics lies at or below an N + 1-st one's level-quantile on average:
+    rejecting below it has an expected error of at most r / (N + 1) <= level. Rank 0 stands for the
+    threshold -inf, which never rejects.
+
+    Args:
+        n_sims: N, whole numbers.
+        level: in [0, 1], broadcast against n_sims.
+
+    Returns:
+        Ranks from 0 to N, exact: a product that floating point rounds up to a whole number is not rounded up.
+    """
+    count, target = np.broadcast_arrays(np.asarray(n_sims, np.int64), np.asarray(level, float))
+    product = (count + 1) * target
+    rank = np.floor(product).astype(np.int64)
+    doubtful = np.abs(product - np.rint(product)) < 1e-6
+    for place in np.argwhere(doubtful):
+        at = tuple(place)
+        rank[at] = (int(count[at]) + 1) * Fraction(float(target[at])) // 1
+    return np.clip(rank, 0, count)

@@ -1,0 +1,7 @@
+"""Exponential families: what the bounds need to know about the distribution of one trial's data."""
+
+from adagrid.families.base import Family
+from adagrid.families.binomial import Binomial
+from adagrid.families.normal import Normal
+
+__all__ = ["Binomial", "Family", "Normal"]

@@ -1,0 +1,67 @@
+"""The extension point for exponential families."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from adagrid._typing import FloatArray
+
+
+class Family(ABC):
+    """An exponential family of distributions for the data of one trial.
+
+    The data X have density exp(theta . T(X) - A(theta)) with respect to some measure, where theta are the
+    natural parameters and A is the log-partition function. The certificates need A and nothing else: neither
+    T, nor the measure, nor how the data are drawn.
+
+    To add a family, write a frozen dataclass in a file of its own in this package with
+    `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
+    Override `cumulant` where the difference of two log-partitions can be computed without cancellation.
+    Methods are pure, work in float64 and broadcast over leading axes. Check the class with
+    `adagrid.testing.FamilyContract`.
+    """
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of parameters."""
+
+    @property
+    @abstractmethod
+    def coordinates(self) -> str:
+        """What the parameters are, in words, for messages and reports."""
+
+    @abstractmethod
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        """Return A(theta).
+
+        Args:
+            theta: parameters, shape (..., dim), inside `domain`.
+
+        Returns:
+            Shape (...).
+        """
+
+    @property
+    def domain(self) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper ends of the open natural parameter space, each of shape (dim,)."""
+        return np.full(self.dim, -np.inf), np.full(self.dim, np.inf)
+
+    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return the cumulant generating function of T under theta, A(theta + displacement) - A(theta).
+
+        Args:
+            theta: parameters, shape (..., dim).
+            displacement: shape (..., dim), broadcast against theta.
+
+        Returns:
+            Shape (...). The rounding error may be a few units in the last place of |A(theta)| plus the result.
+        """
+        return self.log_partition(theta + displacement) - self.log_partition(theta)
+
+    def contains(self, theta: FloatArray) -> np.bool_ | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Tell whether parameters of shape (..., dim) lie in the natural parameter space."""
+        lower, upper = self.domain
+        return np.all((theta > lower) & (theta < upper), axis=-1)

@@ -1,0 +1,74 @@
+"""Normal observations with known standard deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families.base import Family
+
+
+@final
+@dataclass(frozen=True)
+class Normal(Family):
+    """Independent normal means with known standard deviations.
+
+    The parameters are the means themselves: with T_i = n_i * mean_i / sd_i^2 they are natural, and
+    A(mu) = sum_i n_i mu_i^2 / (2 sd_i^2).
+
+    Args:
+        sd: standard deviation of one observation: a number for one mean, or one number per mean.
+        n: observations per mean: a number for all, or one per mean.
+
+    Raises:
+        InvalidInputError: if a standard deviation or a sample size is not positive and finite.
+    """
+
+    sd: float | Sequence[float] = 1.0
+    n: int | Sequence[int] = 1
+
+    def __post_init__(self) -> None:
+        sd = np.atleast_1d(np.asarray(self.sd, float))
+        n = np.atleast_1d(np.asarray(self.n, float))
+        if sd.ndim != 1 or n.ndim != 1 or (sd.size != n.size and 1 not in (sd.size, n.size)):
+            raise InvalidInputError(
+                f"Normal needs as many sample sizes as standard deviations, or one for all; got sd={self.sd}, "
+                f"n={self.n}."
+            )
+        if not (np.isfinite(sd) & (sd > 0)).all() or not (np.isfinite(n) & (n > 0)).all():
+            raise InvalidInputError(
+                f"Normal needs finite sd > 0 and n > 0; got sd={self.sd}, n={self.n}."
+            )
+        sd, n = np.broadcast_arrays(sd, n)
+        object.__setattr__(self, "sd", tuple(float(value) for value in sd))
+        object.__setattr__(self, "n", tuple(int(value) for value in n))
+
+    @property
+    def standard_errors(self) -> FloatArray:
+        """Standard errors of the observed means, shape (dim,)."""
+        return np.asarray(self.sd) / np.sqrt(np.asarray(self.n, float))
+
+    @property
+    @override
+    def dim(self) -> int:
+        return len(np.atleast_1d(np.asarray(self.sd)))
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "means of normal observations"
+
+    @override
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        return np.sum((theta / self.standard_errors) ** 2, axis=-1) / 2
+
+    @override
+    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        shift = displacement / self.standard_errors
+        return np.sum(shift * (theta / self.standard_errors + shift / 2), axis=-1)

@@ -1,0 +1,249 @@
+"""Covers a region with tiles, splits them at null boundaries and prunes what no hypothesis needs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
+from adagrid.errors import InvalidInputError
+from adagrid.grid.clip import clip, crossings
+from adagrid.grid.hypotheses import HalfSpace
+from adagrid.grid.hypothesis_text import hypo
+from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
+from adagrid.grid.tiles import Tiles
+
+
+@final
+@dataclass(frozen=True)
+class Grid:
+    """A region of parameters, covered by tiles.
+
+    Args:
+        tiles: the tiles on which at least one null hypothesis is true: the ones to simulate.
+        retired: tiles that are not simulated: those that a null boundary split, and those pruned because no
+            null hypothesis is true on them.
+        n_children: number of tiles that each retired tile was split into, 0 for pruned ones, shape (retired,).
+        hypotheses: the null hypotheses; none means that the whole region is one null hypothesis.
+    """
+
+    tiles: Tiles
+    retired: Tiles
+    n_children: IntArray
+    hypotheses: tuple[HalfSpace, ...]
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return self.tiles.dim
+
+
+def cartesian_grid(
+    theta_min: ArrayLike,
+    theta_max: ArrayLike,
+    *,
+    n: int | Sequence[int] = 4,
+    null_hypos: Sequence[HalfSpace | str] | None = None,
+) -> Grid:
+    """Cover a box with equal tiles.
+
+    Args:
+        theta_min: lower corner of the region, one number per parameter.
+        theta_max: upper corner.
+        n: tiles in every direction, or one number per direction.
+        null_hypos: null hypotheses, as half-spaces or as text for `hypo`; by default the whole region is null.
+
+    Raises:
+        InvalidInputError: if the corners or numbers of tiles break a rule, or no null hypothesis is true anywhere.
+    """
+    lower, upper = np.atleast_1d(np.asarray(theta_min, float)), np.atleast_1d(np.asarray(theta_max, float))
+    problems = []
+    if lower.ndim != 1 or lower.shape != upper.shape or lower.size == 0:
+        raise InvalidInputError(
+            f"theta_min and theta_max must have one number per parameter; got {theta_min} and {theta_max}."
+        )
+    for i in range(lower.size):
+        if not (np.isfinite(lower[i]) and np.isfinite(upper[i])):
+            problems.append(f"The region must be finite; got theta_min[{i}]={lower[i]}, theta_max[{i}]={upper[i]}.")
+        elif lower[i] >= upper[i]:
+            problems.append(
+                f"theta_min < theta_max must hold; got theta_min[{i}]={lower[i]:g}, theta_max[{i}]={upper[i]:g}."
+            )
+    counts = np.atleast_1d(np.asarray(n))
+    if counts.dtype.kind not in "iu" or counts.ndim != 1 or counts.size not in (1, lower.size) or (counts < 1).any():
+        problems.append(
+            f"n must be a positive whole number of tiles, or one for each of {lower.size} parameters; got n={n}."
+        )
+    if problems:
+        raise InvalidInputError(problems)
+    edges = [
+        np.linspace(lower[i], upper[i], int(count) + 1)
+        for i, count in enumerate(np.broadcast_to(counts, lower.shape))
+    ]
+    corners = [
+        np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
+        for side in ([e[:-1] for e in edges], [e[1:] for e in edges])
+    ]
+    return _grid(corners[0], corners[1], null_hypos)
+
+
+def create_grid(
+    theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[HalfSpace | str] | None = None
+) -> Grid:
+    """Cover a region with given tiles.
+
+    Args:
+        theta: centres, shape (tiles, dim).
+        radius: half-widths, shape (tiles, dim) or (dim,).
+        null_hypos: null hypotheses, as half-spaces or as text for `hypo`; by default the whole region is null.
+
+    Raises:
+        InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no null hypothesis is true
+            anywhere.
+    """
+    centres = np.asarray(theta, float)
+    if centres.ndim != 2 or 0 in centres.shape:
+        raise InvalidInputError(f"theta must have the shape (tiles, parameters); got {centres.shape}.")
+    try:
+        widths = np.broadcast_to(np.asarray(radius, float), centres.shape)
+    except ValueError:
+        raise InvalidInputError(
+            f"radius must have the shape of theta, {centres.shape}, or one number per parameter; "
+            f"got {np.shape(radius)}."
+        ) from None
+    if not np.isfinite(centres).all() or not np.isfinite(widths).all() or not (widths > 0).all():
+        raise InvalidInputError("Tiles need finite centres and finite radii above zero in every direction.")
+    if len(np.unique(np.concatenate([centres, widths], axis=1), axis=0)) < len(centres):
+        raise InvalidInputError("Every tile may be given once; got the same centre and radius twice.")
+    return _grid(centres - widths, centres + widths, null_hypos)
+
+
+def _grid(lower: FloatArray, upper: FloatArray, null_hypos: Sequence[HalfSpace | str] | None) -> Grid:
+    if isinstance(null_hypos, (str, HalfSpace)):
+        null_hypos = [null_hypos]
+    dim = lower.shape[1]
+    planes = [(hypo(h) if isinstance(h, str) else h).in_dimension(dim) for h in null_hypos or ()]
+    true, false = crossings(lower, upper, planes)
+    crossed = (true & false).any(axis=1)
+    roots = _tiles(
+        lower, upper, true & ~false if planes else np.ones((len(lower), 1), bool), Descent.ROOT, np.arange(len(lower))
+    )
+    whole, parents = roots.take(~crossed), roots.take(crossed)
+    parts = [whole]
+    pieces_per_parent = np.zeros(len(parents), np.int64)
+    for number, sides in enumerate(itertools.product((True, False), repeat=len(planes)) if crossed.any() else ()):
+        inside = np.broadcast_to(np.asarray(sides), (len(parents), len(planes)))
+        # sides that do not cross a tile are decided by the tile
+        possible = np.where(inside, true[crossed], false[crossed]).all(axis=1)
+        pieces = clip(lower[crossed], upper[crossed], planes, inside)
+        keep = possible & ~pieces.empty
+        parts.append(
+            _tiles(
+                pieces.lower[keep],
+                pieces.upper[keep],
+                inside[keep],
+                Descent.SPLIT,
+                np.full(int(keep.sum()), number),
+                parents.id[keep],
+                pieces.volume[keep],
+            )
+        )
+        pieces_per_parent += keep
+    tiles = Tiles.concatenate(parts)
+    null = tiles.null_truth.any(axis=1)
+    if not null.any():
+        raise InvalidInputError(
+            "A grid needs a tile on which a null hypothesis is true; none of "
+            f"{[plane.describe() for plane in planes]} is true anywhere in the region. Check the direction of the "
+            "inequality and the region."
+        )
+    pruned = tiles.take(~null)
+    return Grid(
+        tiles=tiles.take(null),
+        retired=Tiles.concatenate([parents, pruned]),
+        n_children=np.concatenate([pieces_per_parent, np.zeros(len(pruned), np.int64)]),
+        hypotheses=tuple(planes),
+    )
+
+
+def refine(parents: Tiles, hypotheses: Sequence[HalfSpace]) -> tuple[Tiles, IntArray]:
+    """Halve tiles in every direction.
+
+    A child stands for the part of its parent that lies in its half of every direction; where a null boundary
+    passes through, its box is the smallest around that part, and children of which nothing is left do not exist.
+
+    Args:
+        parents: the tiles to refine.
+        hypotheses: the null hypotheses of the grid.
+
+    Returns:
+        The children, those of one parent together and in the order of the parents; and for each child the
+        position of its parent, shape (children,).
+    """
+    halves = np.array(list(itertools.product((-1.0, 1.0), repeat=parents.dim)))
+    n = len(halves)
+    parent = np.repeat(np.arange(len(parents)), n)
+    number = np.tile(np.arange(n), len(parents))
+    centre, upper_half = parents.theta[parent], halves[number] > 0
+    lower = np.where(upper_half, centre, centre - parents.radius[parent])
+    upper = np.where(upper_half, centre + parents.radius[parent], centre)
+    truth = parents.null_truth[parent]
+    if hypotheses:
+        pieces = clip(lower, upper, list(hypotheses), truth)
+        keep = np.flatnonzero(~pieces.empty)
+        lower, upper, volume = pieces.lower, pieces.upper, pieces.volume
+    else:
+        keep, volume = np.arange(len(parent)), np.prod(upper - lower, axis=1)
+    parent, number = parent[keep], number[keep]
+    children = _tiles(
+        lower[keep],
+        upper[keep],
+        truth[keep],
+        Descent.REFINE,
+        number,
+        parents.id[parent],
+        volume[keep],
+        parents.n_sims[parent],
+    )
+    return children, parent
+
+
+def deepen(parents: Tiles) -> Tiles:
+    """Replace every tile by the same tile with twice the simulations."""
+    return Tiles(
+        id=tile_ids(parents.id, np.zeros(len(parents)), Descent.DEEPEN),
+        parent_id=parents.id,
+        theta=parents.theta,
+        radius=parents.radius,
+        null_truth=parents.null_truth,
+        n_sims=2 * parents.n_sims,
+        volume=parents.volume,
+    )
+
+
+def _tiles(
+    lower: FloatArray,
+    upper: FloatArray,
+    null_truth: BoolArray,
+    descent: Descent,
+    number: Array,
+    parents: Array | None = None,
+    volume: FloatArray | None = None,
+    n_sims: IntArray | None = None,
+) -> Tiles:
+    """Make tiles from boxes. The radius is rounded up so that the tile contains its box."""
+    parent_id = np.full(len(lower), NO_PARENT) if parents is None else parents
+    theta = lower + (upper - lower) / 2
+    return Tiles(
+        id=tile_ids(parent_id, number, descent),
+        parent_id=parent_id,
+        theta=theta,
+        radius=np.maximum(upper - theta, theta - lower),
+        null_truth=null_truth,
+        n_sims=np.zeros(len(lower), np.int64) if n_sims is None else n_sims,
+        volume=np.prod(upper - lower, axis=1) if volume is None else volume,
+    )

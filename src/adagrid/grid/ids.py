@@ -1,0 +1,50 @@
+"""Deterministic 64-bit identifiers of tiles.
+
+An id is a hash of where the tile comes from, so any stage can be run again and gives the same rows.
+0 is no tile: it is the parent of the roots. Collisions are detected where tiles are created.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from adagrid._typing import ArrayLike, IdArray
+
+NO_PARENT = np.uint64(0)
+
+
+class Descent(IntEnum):
+    """How a tile comes from its parent."""
+
+    ROOT = 0
+    SPLIT = 1
+    REFINE = 2
+    DEEPEN = 3
+
+
+def tile_ids(parents: ArrayLike, children: ArrayLike, descent: Descent) -> IdArray:
+    """Return the ids of tiles.
+
+    Args:
+        parents: ids of the parents; 0 for roots.
+        children: child number below the parent; for roots the position in the grid.
+        descent: how the tiles come from their parents.
+    """
+    parent = np.asarray(parents, np.uint64)
+    child = np.asarray(children, np.uint64)
+    with np.errstate(over="ignore"):
+        return _mix(_mix(parent) + _mix(child * np.uint64(4) + np.uint64(descent)))
+
+
+def _mix(x: IdArray) -> IdArray:
+    """SplitMix64: a bijection of 64-bit words in which every input bit changes half of the output bits.
+
+    Steele, Lea, Flood 2014, doi:10.1145/2714064.2660195; constants by David Stafford (variant 13).
+    """
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))

@@ -1,0 +1,76 @@
+"""The leader's loop."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from adagrid.algorithms import Convergence
+from adagrid.jobs.job import Job, logger
+from adagrid.jobs.outcome import Status
+from adagrid.jobs.zone import run_zone
+from adagrid.stores import Place, ZoneView
+
+
+def lead(job: Job) -> Status:
+    """Coordinate and let every zone run, until the targets are met or nothing more can or may be done."""
+    every, n_steps = job.record.coordinate_every, job.algorithm.settings.n_steps
+    coordination = job.store.last_coordination()
+    if coordination is None:
+        coordination = _coordinate(job, 0)
+    while True:
+        last_step = min((coordination + 1) * every, n_steps)
+        zones = job.backend.map_zones(
+            lambda zone, c=coordination, s=last_step: run_zone(job, c, zone, s),  # type: ignore[misc]
+            range(job.record.n_zones),
+        )
+        job.store.verify()
+        status = _status(job, zones, coordination, last_step >= n_steps)
+        if status is not Status.NEW_STEP:
+            return status
+        coordination = _coordinate(job, coordination + 1)
+
+
+def finish_leftovers(job: Job) -> None:
+    """Finish the steps that a killed run had begun, with the settings they were begun with."""
+    coordination = job.store.last_coordination()
+    if coordination is None:
+        return
+    for zone in range(job.record.n_zones):
+        last = job.store.last_step(coordination, zone)
+        step = coordination * job.record.coordinate_every if last is None else last + 1
+        place = Place(coordination, zone, step)
+        if len(job.store.step_rows("tiles", place)) or len(job.store.step_rows("done", place)):
+            run_zone(job, coordination, zone, step + 1)
+
+
+def _coordinate(job: Job, coordination: int) -> int:
+    """Deal all eligible tiles to zones anew: one row, because the zone of a tile is a function of its id."""
+    row = pd.DataFrame([{"coordination_id": coordination, "n_zones": job.record.n_zones}])
+    place = Place(coordination, 0, coordination * job.record.coordinate_every)
+    job.store.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
+    logger.info("coordination %d", coordination)
+    return coordination
+
+
+def _status(job: Job, zones: list[Status], coordination: int, out_of_steps: bool) -> Status:
+    """Decide whether the run goes on after all zones have stopped."""
+    if Status.TIMED_OUT in zones:
+        return Status.TIMED_OUT
+    if _global_convergence(job).converged:
+        return Status.CONVERGED
+    if out_of_steps:
+        return Status.REACHED_N_STEPS
+    under_way = set(zones) <= {Status.NEW_STEP, Status.ALREADY_EXISTS}
+    if under_way or (job.record.n_zones > 1 and _moved(job, coordination)):
+        return Status.NEW_STEP
+    return Status.EMPTY_STEP
+
+
+def _global_convergence(job: Job) -> Convergence:
+    everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=2**31)
+    return job.algorithm.convergence(job.frontier(everything), job.fraction_below)
+
+
+def _moved(job: Job, coordination: int) -> bool:
+    """Tell whether any zone finished a step since the last coordination."""
+    return any(job.store.last_step(coordination, zone) is not None for zone in range(job.record.n_zones))

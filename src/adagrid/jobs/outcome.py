@@ -1,0 +1,37 @@
+"""How a step, a zone or a run ends: a value with a sentence for the user."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(Enum):
+    """The outcome of a step or of a run."""
+
+    NEW_STEP = "New tiles were simulated; the job is under way. Run it again to continue."
+    CONVERGED = "All targets are met."
+    EMPTY_STEP = (
+        "No tile is left that a step could improve, but the targets are not met. Start a new job with larger "
+        "max_sims or looser targets."
+    )
+    NO_NEW_TILES = (
+        "The last step found nothing worth refining or deepening, but the targets are not met. Start a new job "
+        "with larger max_sims or looser targets."
+    )
+    REACHED_N_STEPS = (
+        "The number of steps is used up. The certificate is valid; to tighten it, continue with "
+        "overrides={'n_steps': ...}."
+    )
+    TIMED_OUT = (
+        "The time is used up. The certificate is valid; to tighten it, continue, with overrides={'timeout': ...} "
+        "if need be."
+    )
+    ALREADY_EXISTS = "The step had been finished before; nothing was done again."
+
+    @property
+    def sentence(self) -> str:
+        """What the outcome means and what to do."""
+        return self.value
+
+    def __str__(self) -> str:
+        return self.name

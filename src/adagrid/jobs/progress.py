@@ -1,0 +1,100 @@
+"""Shows a person how a job is getting on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from adagrid.jobs.outcome import Status
+from adagrid.stores import Place
+
+
+@final
+@dataclass(frozen=True)
+class StepReport:
+    """What a finished step, or a step that found nothing to do, is told as.
+
+    Args:
+        place: coordination, zone and step.
+        status: the step's outcome.
+        n_tiles: tiles that were created.
+        n_active: active tiles of the zone after the step.
+        seconds: since the run began.
+        figures: what the check of the targets before the step rests on; empty for the first step.
+    """
+
+    place: Place
+    status: Status
+    n_tiles: int
+    n_active: int
+    seconds: float
+    figures: Mapping[str, float]
+
+
+Callback: TypeAlias = Callable[[StepReport], object]
+
+
+@final
+class ProgressDisplay:
+    """A live line with the current step and packets, and one printed line per step.
+
+    Args:
+        show: None shows it where the standard error is a terminal.
+        direction: 1.0 or -1.0, so that thresholds are shown as the design's author knows them.
+    """
+
+    def __init__(self, show: bool | None, direction: float) -> None:
+        self._show = sys.stderr.isatty() if show is None else show
+        self._direction = direction
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("tiles"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not self._show,
+        )
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> ProgressDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin(self, place: Place, n_tiles: int) -> None:
+        """Show that a step simulates some tiles."""
+        zone = f", zone {place.zone_id}" if place.zone_id else ""
+        self._progress.reset(self._task, total=n_tiles, description=f"step {place.step_id}{zone}")
+
+    def advance(self, n_tiles: int) -> None:
+        """Show that some of them are written."""
+        self._progress.advance(self._task, n_tiles)
+
+    def step(self, report: StepReport) -> None:
+        """Print one line about a step."""
+        if not self._show:
+            return
+        place = report.place
+        zone = f" zone {place.zone_id}" if place.zone_id else ""
+        figures = "  ".join(f"{name} {self._shown(name, value)}" for name, value in report.figures.items())
+        self._progress.console.print(
+            f"step {place.step_id:>3}{zone}  +{report.n_tiles} tiles, {report.n_active} active"
+            + (f"  |  before: {figures}" if figures else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _shown(self, name: str, value: float) -> str:
+        if name == "threshold":
+            return f"{self._direction * value:.6g}"
+        return f"{value:.5f}" if not float(value).is_integer() else f"{value:.0f}"

@@ -1,0 +1,102 @@
+"""What a job writes down about itself, so that it can be continued and judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from adagrid.algorithms import (
+    AdaCalibrate,
+    AdaValidate,
+    Algorithm,
+    CalibrateSettings,
+    Settings,
+    ValidateSettings,
+)
+from adagrid.engine import Shape
+from adagrid.grid import Grid
+from adagrid.models import Model
+from adagrid.models._identity import model_arguments, model_fingerprint, model_name
+
+Kind = Literal["validate", "calibrate"]
+
+_SETTINGS: Mapping[str, type[Settings]] = {"validate": ValidateSettings, "calibrate": CalibrateSettings}
+
+
+class ModelRecord(BaseModel):
+    """Identifies a design."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: dict[str, Any]
+    fingerprint: str
+    reject_when: Literal["small", "large"]
+    precision: Literal["single", "double"]
+    family: str
+    coordinates: str
+
+    @staticmethod
+    def of(model: Model) -> ModelRecord:
+        """Return the record of a design."""
+        return ModelRecord(
+            name=model_name(model),
+            arguments=model_arguments(model),
+            fingerprint=model_fingerprint(model),
+            reject_when=model.reject_when,
+            precision=model.precision,
+            family=repr(model.family),
+            coordinates=model.family.coordinates,
+        )
+
+    @property
+    def direction(self) -> float:
+        """1.0 if small statistics reject, -1.0 if large ones do."""
+        return 1.0 if self.reject_when == "small" else -1.0
+
+
+class JobRecord(BaseModel):
+    """Everything that determines a job's answer, and the settings that do not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: str
+    kind: Kind
+    settings: dict[str, Any]
+    model: ModelRecord
+    grid_fingerprint: str
+    n_zones: int
+    coordinate_every: int
+    chunk: int
+    block: int
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of compiled calls."""
+        return Shape(self.chunk, self.block)
+
+    def checked_settings(self) -> Settings:
+        """Return the settings as their class."""
+        return _SETTINGS[self.kind].checked(self.settings)
+
+    def algorithm(self) -> Algorithm:
+        """Return the job's algorithm."""
+        settings = self.checked_settings()
+        if isinstance(settings, ValidateSettings):
+            return AdaValidate(settings)
+        assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
+        return AdaCalibrate(settings)
+
+
+def grid_fingerprint(grid: Grid) -> str:
+    """Return a hash of a grid's tiles and hypotheses."""
+    digest = hashlib.sha256()
+    for tiles in (grid.tiles, grid.retired):
+        for column in (tiles.id, tiles.theta, tiles.radius, tiles.null_truth):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,240 @@
+"""What can be read of a job: while it is unfinished, when it has ended, and years later."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from adagrid.errors import NotAJobError
+from adagrid.grid import HalfSpace
+from adagrid.jobs.outcome import Status
+from adagrid.jobs.record import JobRecord
+from adagrid.stores import Store, open_store
+from adagrid.stores.duckdb import DuckDBStore
+
+
+@final
+class Run:
+    """A job's tables and what they certify. Also a context manager that closes the database.
+
+    Args:
+        store: the job's open store.
+        status: how the run ended; read from the job's reports if None.
+    """
+
+    def __init__(self, store: Store, status: Status | None = None) -> None:
+        self._store = store
+        self.record = read_record(store)
+        self.status = status or self._reported_status()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.record.kind} job {self.record.job_id!r} in {self.db}: {self.status.name}>"
+
+    @property
+    def db(self) -> str:
+        """Where the database is."""
+        return self._store.location
+
+    @property
+    def converged(self) -> bool:
+        """Whether all targets are met."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings the job last ran with."""
+        return dict(self.record.settings)
+
+    @property
+    def bound(self) -> float:
+        """Validation: the upper confidence bound on the Type I Error over the region; 1 until every tile has one.
+
+        Calibration: alpha, the level at which the threshold controls the error.
+        """
+        if self.record.kind == "calibrate":
+            return float(self.record.settings["alpha"])
+        if not self._covered:
+            return 1.0
+        return float(self._store.extreme("tie_bound", largest=True)["tie_bound"].iloc[0])
+
+    @property
+    def threshold(self) -> float:
+        """The rejection threshold in the model's own direction.
+
+        Calibration: never rejecting (an infinity) until every tile has a threshold.
+        """
+        if self.record.kind == "validate":
+            return float(self.record.settings["threshold"])
+        star = self._store.extreme("lambda_star", largest=False)["lambda_star"].iloc[0] if self._covered else -np.inf
+        return float(self.record.model.direction * star)
+
+    def worst_tile(self) -> pd.Series:
+        """Return the row of results that decides: the largest bound, or the least threshold."""
+        validate = self.record.kind == "validate"
+        row = self._store.extreme("tie_bound" if validate else "lambda_star", largest=validate)
+        return self._shown(row).astype(object).iloc[0]  # as objects, because an id is no float
+
+    def results(self, *, active: bool = True) -> pd.DataFrame:
+        """Return one row per simulated tile.
+
+        Calibrations have the column `threshold`, which is lambda_star in the model's own direction.
+
+        Args:
+            active: only tiles that are in force; otherwise also those that were replaced by smaller or deeper ones.
+        """
+        return self._shown(self._store.results(active=active))
+
+    def tiles(self) -> pd.DataFrame:
+        """Return every tile ever created."""
+        return self._store.table("tiles")
+
+    def done(self) -> pd.DataFrame:
+        """Return what became of tiles."""
+        return self._store.table("done")
+
+    def steps(self) -> pd.DataFrame:
+        """Return the finished steps."""
+        return self._store.table("steps")
+
+    def coordinations(self) -> pd.DataFrame:
+        """Return the coordinations."""
+        return self._store.table("coordinations")
+
+    def reports(self) -> pd.DataFrame:
+        """Return what workers reported, with the content as dictionaries."""
+        reports = self._store.table("reports")
+        return reports.assign(content=[json.loads(text) for text in reports["content"]])
+
+    def logs(self) -> pd.DataFrame:
+        """Return the log messages."""
+        return self._store.table("logs")
+
+    def config(self) -> pd.DataFrame:
+        """Return one row per start: the job's record and the worker's environment, as dictionaries."""
+        config = self._store.table("config")
+        return config.assign(
+            record=[json.loads(text) for text in config["record"]],
+            environment=[json.loads(text) for text in config["environment"]],
+        )
+
+    def null_hypos(self) -> pd.DataFrame:
+        """Return the null hypotheses."""
+        return self._store.table("null_hypos")
+
+    def verify(self) -> None:
+        """Check the relations between the tables.
+
+        Raises:
+            CorruptStoreError: naming every relation that does not hold.
+        """
+        self._store.verify()
+
+    def summary(self) -> str:
+        """Return what the job found, in a few lines."""
+        record, settings = self.record, self.record.settings
+        arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
+        side = "<" if record.model.reject_when == "small" else ">"
+        counts = self._store.summary()
+        hypotheses = self.null_hypos()["description"].tolist()
+        lines = [
+            f"Design      {record.model.name.partition(':')[2]}({arguments}), parameters: {record.model.coordinates}",
+            f"Null        {'; '.join(hypotheses) if hypotheses else 'everywhere in the region'}",
+        ]
+        if record.kind == "validate":
+            lines += [
+                f"Rejects     when the statistic {side} {settings['threshold']:g}",
+                f"Bound       Type I Error <= {self.bound:.4%} (confidence {1 - settings['delta']:.4g} at each "
+                "parameter value)",
+            ]
+        else:
+            lines += [
+                f"Level       alpha = {settings['alpha']:g}",
+                f"Threshold   reject when the statistic {side} {self.threshold:.7g}",
+            ]
+        if self._covered:
+            lines.append(f"Decided at  {self._decided_at()}")
+        lines += [
+            f"Work        {counts['tiles']:,} tiles created, {counts['active']:,} active, {counts['steps']:,} steps, "
+            f"{counts['simulations']:,} simulations behind the results",
+            f"Status      {self.status.name}: {self.status.sentence}",
+            "Guarantee   search: the simulations that chose the tiles also gave their figures",
+        ]
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Close the database; idempotent."""
+        self._store.close()
+
+    def _decided_at(self) -> str:
+        worst = self.worst_tile()
+        theta = [float(worst[f"theta{i}"]) for i in range(self._store.schema.dim)]
+        place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
+        if "logit" in self.record.model.coordinates:
+            place += " = response probabilities ("
+            place += ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
+        if self.record.kind == "validate":
+            return f"{place}, where {worst['tie_estimate']:.4%} of {int(worst['n_sims']):,} simulations rejected"
+        return f"{place}, with {int(worst['n_sims']):,} simulations"
+
+    @property
+    def _covered(self) -> bool:
+        """Whether every tile of the initial grid has been simulated."""
+        return all(self._store.last_step(0, zone) is not None for zone in range(self.record.n_zones))
+
+    def _shown(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.record.kind == "validate":
+            return frame
+        return frame.assign(threshold=self.record.model.direction * frame["lambda_star"])
+
+    def _reported_status(self) -> Status:
+        reports = self._store.table("reports")
+        finished = reports[reports["kind"] == "finish"]
+        started = self._store.table("config")["time"].max()
+        if not len(finished) or finished["time"].iloc[-1] < started:
+            return Status.NEW_STEP
+        return Status[json.loads(finished["content"].iloc[-1])["status"]]
+
+
+def open_job(db: str | PathLike[str] | Store) -> Run:
+    """Open a job to read it. A DuckDB file is opened without the right to write.
+
+    Raises:
+        NotAJobError: if there is no job.
+        StoreError: if the database cannot be opened.
+    """
+    if isinstance(db, Store):
+        return Run(open_store(db))
+    store = DuckDBStore(db, read_only=True)
+    try:
+        return Run(store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def read_record(store: Store) -> JobRecord:
+    """Return what a job last wrote down about itself.
+
+    Raises:
+        NotAJobError: if the database holds no job.
+    """
+    config = store.table("config") if store.exists else pd.DataFrame()
+    if not len(config):
+        raise NotAJobError(f"{store.location} holds no job yet.")
+    return JobRecord.model_validate_json(str(config["record"].iloc[-1]))
+
+
+def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:
+    """Return the null hypotheses of a job."""
+    definitions = [json.loads(text) for text in store.table("null_hypos")["definition"]]
+    return tuple(HalfSpace(fields["normal"], fields["offset"]) for fields in definitions)

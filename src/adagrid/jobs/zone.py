@@ -1,0 +1,81 @@
+"""A zone between two coordinations: one step after the other, independently of other zones."""
+
+from __future__ import annotations
+
+import time
+
+from adagrid.algorithms import Frontier
+from adagrid.jobs.job import Job
+from adagrid.jobs.outcome import Status
+from adagrid.jobs.progress import StepReport
+from adagrid.jobs.step import first_step, next_step
+from adagrid.stores import Place, ZoneView
+
+
+def run_zone(job: Job, coordination_id: int, zone_id: int, last_step: int) -> Status:
+    """Run the steps of a zone that belong to a coordination.
+
+    Args:
+        job: the job.
+        coordination_id: the current coordination.
+        zone_id: the zone.
+        last_step: one past the last step to run.
+
+    Returns:
+        NEW_STEP if steps are left to do after the next coordination, ALREADY_EXISTS if all had been finished
+        before, or why the zone stopped.
+    """
+    finished = job.store.last_step(coordination_id, zone_id)
+    step = coordination_id * job.record.coordinate_every if finished is None else finished + 1
+    if step >= last_step:
+        return Status.ALREADY_EXISTS
+    frontier: Frontier | None = None
+    while step < last_step:
+        if time.monotonic() >= job.deadline:
+            return Status.TIMED_OUT
+        place = Place(coordination_id, zone_id, step)
+        if step == 0:
+            frontier = first_step(job, place)
+            _tell(job, StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), _since(job), {}))
+        else:
+            if frontier is None:
+                frontier = job.frontier(ZoneView(coordination_id, zone_id, job.record.n_zones, step))
+            status, frontier = _adapt(job, place, frontier)
+            if status not in (Status.NEW_STEP, Status.NO_NEW_TILES):
+                return status
+        step += 1
+    return Status.NEW_STEP
+
+
+def _adapt(job: Job, place: Place, frontier: Frontier) -> tuple[Status, Frontier]:
+    """Check the targets, and work on the tiles that miss them most."""
+    convergence = job.algorithm.convergence(frontier, job.fraction_below)
+    n_tiles = 0
+    if convergence.converged:
+        status = Status.CONVERGED
+    else:
+        choice = job.algorithm.choose(frontier)
+        status = Status.EMPTY_STEP
+        if len(choice.chosen):
+            frontier, n_tiles = next_step(job, place, frontier, choice)
+            status = Status.NEW_STEP if n_tiles else Status.NO_NEW_TILES
+    _tell(job, StepReport(place, status, n_tiles, len(frontier), _since(job), convergence.figures))
+    return status, frontier
+
+
+def _tell(job: Job, report: StepReport) -> None:
+    content = {
+        "status": report.status.name,
+        "n_tiles": report.n_tiles,
+        "n_active": report.n_active,
+        "seconds": report.seconds,
+        "figures": {name: str(value) for name, value in report.figures.items()},
+    }
+    job.store.append({"reports": job.journal.report("step", report.place, **content)})
+    job.display.step(report)
+    if job.callback is not None:
+        job.callback(report)
+
+
+def _since(job: Job) -> float:
+    return time.monotonic() - job.started

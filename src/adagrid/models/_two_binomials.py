@@ -1,0 +1,82 @@
+"""Designs that compare two binomial arms once: the statistic is a table over the outcomes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import gammaln
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families import Binomial
+from adagrid.models.base import Model
+
+# Up to this many patients an arm's count is a sum of comparisons, which vectorises; beyond, a binary search.
+_COMPARE_UP_TO = 128
+
+
+class TwoBinomials(Model):
+    """Responders in a control arm (theta0) and a treatment arm (theta1), compared once.
+
+    Subclasses give `table`. Counts are drawn by inverting the distribution function with one 32-bit uniform
+    per arm; the distribution function is computed in float64.
+
+    Args:
+        n: patients per arm: a number for both, or (control, treatment).
+    """
+
+    precision: ClassVar[Literal["single", "double"]] = "double"
+    family: Binomial
+
+    def __init__(self, n: int | Sequence[int]) -> None:
+        family = Binomial((n, n) if isinstance(n, int) else tuple(n))
+        if family.dim != 2:
+            raise InvalidInputError(f"{type(self).__name__} compares two arms; got n={n}.")
+        self.family = family
+        table = self.table(*family.patients)
+        # exactly equal statistics stay equal: rounding to float32 is a function of the value
+        self._table = np.asarray(table, np.float32).ravel()
+
+    @abstractmethod
+    def table(self, n_control: int, n_treatment: int) -> FloatArray:
+        """Return the statistic for every outcome, shape (n_control + 1, n_treatment + 1)."""
+
+    @final
+    @override
+    def draw(self, key: jax.Array) -> jax.Array:
+        return jax.random.bits(key, (2,), "uint32")
+
+    @final
+    @override
+    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        n_control, n_treatment = self.family.patients
+        control = binomial_count(draw[0], n_control, theta[0])
+        treatment = binomial_count(draw[1], n_treatment, theta[1])
+        return jnp.asarray(self._table)[control * np.int32(n_treatment + 1) + treatment]
+
+
+def binomial_count(bits: jax.Array, n: int, logit: jax.Array) -> jax.Array:
+    """Return the binomial count at which a 32-bit uniform falls: the number of y with F(y) <= u.
+
+    Args:
+        bits: uniform 32-bit unsigned integer.
+        n: patients.
+        logit: logit of the response probability, float64.
+    """
+    y = np.arange(n + 1)
+    log_choose = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
+    mass = jnp.exp(log_choose + y * logit - n * jax.nn.softplus(logit))
+    below = jnp.cumsum(mass)[:-1] / jnp.sum(mass)
+    steps = jnp.minimum(jnp.round(below * 2.0**32), 2.0**32 - 1).astype(jnp.uint32)
+    if n > _COMPARE_UP_TO:
+        return jnp.searchsorted(steps, bits, side="right").astype(jnp.int32)
+    count = jnp.zeros((), jnp.int32)
+    for step in range(n):
+        count = count + (bits >= steps[step]).astype(jnp.int32)
+    return count

@@ -1,0 +1,82 @@
+"""The extension point for trial designs."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, Self, final
+
+import jax
+
+from adagrid.families import Family
+
+
+class Model(ABC):
+    """A trial design, written for ONE trial as two pure functions of JAX arrays.
+
+    The engine runs `draw` for many simulations and `statistic` for many simulations and parameters at once;
+    neither needs to know. To add a design, subclass this in a file of its own:
+
+    - set `family`, the distribution of the data (on the class or in `__init__`);
+    - `draw(key)` makes all the randomness of one trial, without knowing the parameters: every tile sees the
+      same draws (common random numbers);
+    - `statistic(draw, theta, null_truth)` turns it into the trial's test statistic under the parameters theta;
+    - `reject_when` says which statistics reject: those below the threshold ("small") or above it ("large").
+
+    With several null hypotheses the statistic may count only rejections of true ones: return, over the
+    hypotheses that `null_truth` marks, the one closest to rejection (the minimum when small rejects), and
+    +inf (-inf when large rejects) if there is none. The certified error is then the family-wise error rate.
+
+    Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are
+    faster and exact as integers. Constructor arguments are kept in `arguments` and recorded with the job, so
+    they should be numbers, strings, or sequences of these. Check a design with `adagrid.testing.ModelContract`.
+    """
+
+    family: Family
+    reject_when: ClassVar[Literal["small", "large"]] = "small"
+    precision: ClassVar[Literal["single", "double"]] = "single"
+    """Precision of theta and of everything that does not state its own type: float32 or float64."""
+
+    arguments: dict[str, Any]
+    """What the constructor was called with, by name."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the constructor's arguments for the record."""
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls).bind(*args, **kwargs)
+        except TypeError:
+            return self  # __init__ raises the same with Python's own message
+        bound.apply_defaults()
+        object.__setattr__(self, "arguments", dict(bound.arguments))
+        return self
+
+    @abstractmethod
+    def draw(self, key: jax.Array) -> Any:
+        """Return one trial's randomness.
+
+        Args:
+            key: a JAX random key.
+
+        Returns:
+            A pytree of arrays, of the same shapes and types for every key.
+        """
+
+    @abstractmethod
+    def statistic(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        """Return one trial's test statistic.
+
+        Args:
+            draw: what `draw` returned.
+            theta: the parameters, shape (family.dim,), in the family's coordinates.
+            null_truth: which null hypotheses are true, booleans of shape (hypotheses,).
+
+        Returns:
+            A real scalar, never NaN.
+        """
+
+    @final
+    @property
+    def direction(self) -> float:
+        """1.0 if small statistics reject, -1.0 if large ones do: statistic * direction rejects when small."""
+        return 1.0 if self.reject_when == "small" else -1.0

@@ -1,0 +1,39 @@
+"""The one-sided z-test."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+import jax
+import numpy as np
+from typing_extensions import override
+
+from adagrid.families import Normal
+from adagrid.models.base import Model
+
+
+@final
+class ZTest(Model):
+    """One-sided z-test that a normal mean with known standard deviation is above zero.
+
+    The statistic is sqrt(n) * mean / sd and large values reject: at a true mean theta the error is
+    Phi(sqrt(n) * theta / sd - threshold). With the defaults theta is in units of the standard error.
+
+    Args:
+        n: observations.
+        sd: standard deviation of one observation.
+    """
+
+    reject_when: ClassVar[Literal["small", "large"]] = "large"
+
+    def __init__(self, n: int = 1, sd: float = 1.0) -> None:
+        self.family = Normal(sd=sd, n=n)
+        self._scale = float(np.sqrt(n) / sd)
+
+    @override
+    def draw(self, key: jax.Array) -> jax.Array:
+        return jax.random.normal(key)
+
+    @override
+    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        return draw + self._scale * theta[0]

@@ -1,0 +1,215 @@
+"""The extension point for storage."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import pandas as pd
+
+from adagrid._typing import IdArray
+from adagrid.errors import CorruptStoreError, StoreError
+from adagrid.stores.schema import INCIDENTAL, Columns, Schema, Table
+
+__all__ = ["INCIDENTAL", "Columns", "Place", "Schema", "Store", "Table", "ZoneView"]
+
+# Relative difference of volumes that rounding may explain.
+VOLUME_TOLERANCE = 1e-6
+# How many offending ids are named.
+NAMED = 10
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """Where in a job something happens."""
+
+    coordination_id: int
+    zone_id: int
+    step_id: int
+
+
+@final
+@dataclass(frozen=True)
+class ZoneView:
+    """The tiles of one zone as they stood before a step, whatever was written since.
+
+    A tile created in the current coordination belongs to the zone that created it; the zone of an older tile is
+    a function of its id, so a coordination moves no rows.
+
+    Args:
+        coordination_id: the coordination that dealt the zones.
+        zone_id: the zone, from 0.
+        n_zones: number of zones; 1 sees all tiles.
+        before_step: rows of this and later steps are ignored.
+    """
+
+    coordination_id: int
+    zone_id: int
+    n_zones: int
+    before_step: int
+
+    @property
+    def shift(self) -> int:
+        """Number of low bits of an id that are dropped before the modulo; differs between coordinations."""
+        return zone_shift(self.coordination_id)
+
+
+def zone_shift(coordination_id: int) -> int:
+    """Return the number of low bits of ids that a coordination drops before it deals zones."""
+    return (coordination_id * 7) % 43
+
+
+def zone_of(ids: IdArray, coordination_id: int, n_zones: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
+    """Return the zones that a coordination deals to older tiles."""
+    return ((ids >> np.uint64(zone_shift(coordination_id))) % np.uint64(n_zones)).astype(np.uint32)
+
+
+class Store(ABC):
+    """One job's tables: rows are appended and read, never changed.
+
+    A store belongs to the process and thread that opened it. Every `append` is atomic where the engine has
+    transactions, and may in other engines be cut short by a kill: all writers first ask which ids are missing,
+    so running again completes what is there. Frames have the schema's columns; NaN is refused.
+    `adagrid.testing.StoreContract` checks an implementation.
+
+    Raises, from every method: `StoreError` if the database fails.
+    """
+
+    schema: Schema
+    """Set by `create`, or read when the store is opened on an existing job."""
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the database is, for people; never with a password."""
+
+    @property
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether the tables have been created."""
+
+    @abstractmethod
+    def create(self, schema: Schema) -> None:
+        """Create the tables of a new job."""
+
+    @abstractmethod
+    def _append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+        """Insert checked rows into tables, in one transaction if there are any."""
+
+    @abstractmethod
+    def table(self, name: Table) -> pd.DataFrame:
+        """Return a whole table in the order of its keys, every row once."""
+
+    @abstractmethod
+    def results(self, *, active: bool) -> pd.DataFrame:
+        """Return results, all of them or those of active tiles, in the order of their keys."""
+
+    @abstractmethod
+    def rows(self, name: Table, ids: IdArray) -> pd.DataFrame:
+        """Return the rows of tiles, results or done with given ids, in the order of the ids.
+
+        Raises:
+            CorruptStoreError: if an id has no row.
+        """
+
+    @abstractmethod
+    def known(self, name: Table, ids: IdArray) -> IdArray:
+        """Return those of the ids that have a row in tiles, results or done."""
+
+    @abstractmethod
+    def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
+        """Return the rows of tiles, results or done that a step wrote, in the order of their keys."""
+
+    @abstractmethod
+    def last_step(self, coordination_id: int, zone_id: int) -> int | None:
+        """Return the last finished step of a zone in a coordination, None if there is none."""
+
+    @abstractmethod
+    def last_coordination(self) -> int | None:
+        """Return the last coordination, None before the first."""
+
+    @abstractmethod
+    def frontier(self, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
+        """Return ids, the given columns of results and `eligible` of the active tiles that a zone sees."""
+
+    @abstractmethod
+    def extreme(self, column: str, *, largest: bool) -> pd.DataFrame:
+        """Return the row of the active tile with the extreme value of a results column; ties go to the lower id."""
+
+    @abstractmethod
+    def summary(self) -> Mapping[str, int]:
+        """Return counts: tiles, results, active, eligible, steps, simulations, pending.
+
+        `simulations` sums the simulations behind all results; `pending` counts tiles that await simulation.
+        """
+
+    @abstractmethod
+    def violations(self) -> Mapping[str, IdArray]:
+        """Return the relations of `verify` that do not hold, each with up to ten offending ids."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the database; idempotent."""
+
+    @final
+    def append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+        """Insert rows into one or more tables.
+
+        Args:
+            frames: rows with (at least) the columns of the schema.
+
+        Raises:
+            StoreError: if a column is missing or a number is NaN: some engines turn NaN into 0.
+        """
+        checked: dict[Table, pd.DataFrame] = {}
+        for name, frame in frames.items():
+            columns = self.schema.tables[name]
+            missing = [column for column in columns if column not in frame.columns]
+            if missing:
+                raise StoreError(f"Rows for {name!r} need the columns {missing}.")
+            rows = pd.DataFrame(
+                {
+                    column: frame[column].astype(object if kind is str else kind).to_numpy()
+                    for column, kind in columns.items()
+                }
+            )
+            for column, kind in columns.items():
+                if kind is not str and np.issubdtype(kind, np.floating) and rows[column].isna().any():
+                    raise StoreError(f"NaN may not be stored, but column {column!r} of {name!r} has one.")
+            if len(rows):
+                checked[name] = rows
+        if checked:
+            self._append(checked)
+
+    @final
+    def append_missing(self, frames: Mapping[Table, pd.DataFrame], *, key: Table) -> int:
+        """Insert only rows whose ids are not yet in `key`; rows of other tables in `frames` go with them.
+
+        Returns:
+            How many rows of `key` were missing.
+        """
+        frame = frames[key]
+        ids = frame["id"].to_numpy(np.uint64)
+        new = ~np.isin(ids, self.known(key, ids))
+        if new.any():
+            self.append({**frames, key: frame[new]})
+        return int(new.sum())
+
+    @final
+    def verify(self) -> None:
+        """Check the relations between the tables of finished steps.
+
+        Raises:
+            CorruptStoreError: naming every relation that does not hold, with offending ids.
+        """
+        broken = self.violations()
+        if broken:
+            lines = [f"- {name}: {', '.join(str(i) for i in ids.tolist())}" for name, ids in broken.items()]
+            raise CorruptStoreError(
+                f"{self.location} contradicts itself; do not use its certificate. Broken relations with the first "
+                "offending tile ids (or step numbers):\n" + "\n".join(lines)
+            )

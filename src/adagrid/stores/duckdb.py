@@ -1,0 +1,155 @@
+"""Jobs in an embedded DuckDB database: one file, or memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import final
+
+import duckdb
+import numpy as np
+import pandas as pd
+from typing_extensions import override
+
+from adagrid._typing import IdArray
+from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
+from adagrid.stores.base import Schema, Table
+from adagrid.stores.schema import VERSION
+from adagrid.stores.sql import SqlStore
+
+_TYPES = {
+    np.uint64: "ubigint",
+    np.int64: "bigint",
+    np.uint32: "uinteger",
+    np.uint8: "utinyint",
+    np.float64: "double",
+    np.float32: "float",
+    str: "varchar",
+}
+
+
+@final
+class DuckDBStore(SqlStore):
+    """A job in a DuckDB database.
+
+    Every `append` is one transaction. No index is kept: it would slow inserting several times.
+
+    Args:
+        path: the file, created if it does not exist, or ":memory:".
+        read_only: open an existing file without the right to write.
+
+    Raises:
+        NotAJobError: if the file is no database, no adagrid database, or of another version.
+        StoreBusyError: if another process has the file open.
+    """
+
+    def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
+        self._path = fspath(path)
+        if self._path != ":memory:":
+            file = Path(self._path)
+            if file.is_dir() or not file.absolute().parent.is_dir():
+                raise InvalidInputError(
+                    f"db must be a file in an existing folder; got {self._path!r}. Create the folder first."
+                )
+            if read_only and not file.exists():
+                raise NotAJobError(f"There is no database at {self._path!r}.")
+        try:
+            self._connection = duckdb.connect(self._path, read_only=read_only)
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+        if not read_only:
+            self._connection.execute("set checkpoint_threshold = '256MB'")
+        self._connection.execute("set preserve_insertion_order = false")
+        try:
+            if self.exists:
+                self.schema = self._read_schema()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    @override
+    def location(self) -> str:
+        return self._path
+
+    @property
+    @override
+    def exists(self) -> bool:
+        names = {
+            row[0]
+            for row in self._connection.execute(
+                "select table_name from information_schema.tables where table_schema = 'main'"
+            ).fetchall()
+        }
+        if names and "schema" not in names:
+            raise NotAJobError(
+                f"{self._path!r} is a DuckDB database, but holds no adagrid job (it has the tables "
+                f"{', '.join(sorted(names)[:5])}). Give the path of a new file."
+            )
+        return bool(names)
+
+    @override
+    def create(self, schema: Schema) -> None:
+        with self._transaction():
+            for name, columns in schema.tables.items():
+                listed = ", ".join(f"{column} {_TYPES[kind]}" for column, kind in columns.items())
+                self._connection.execute(f"create table {name} ({listed})")
+            self._connection.execute("insert into schema values (?, ?)", [VERSION, schema.dumps()])
+        self.schema = schema
+
+    @override
+    def _append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+        with self._transaction():
+            for name, frame in frames.items():
+                self._connection.register("incoming", frame)
+                try:
+                    columns = ", ".join(frame.columns)
+                    self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
+                finally:
+                    self._connection.unregister("incoming")
+
+    @override
+    def _query(self, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
+        try:
+            return self._connection.execute(re.sub(r":(?=[a-z])", "$", sql), dict(values or {})).df()
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    @override
+    def _query_ids(self, sql: str, ids: IdArray) -> pd.DataFrame:
+        self._connection.register("wanted", pd.DataFrame({"id": ids}))
+        try:
+            return self._query(sql)
+        finally:
+            self._connection.unregister("wanted")
+
+    @override
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("begin")
+            try:
+                yield
+                self._connection.execute("commit")
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: duckdb.Error) -> StoreError:
+        text = str(error)
+        if "lock" in text.lower() and "conflicting" in text.lower():
+            return StoreBusyError(
+                f"{self._path!r} is open in another process. Wait until that run has ended, or stop it first; "
+                "one process at a time can use a DuckDB file."
+            )
+        if "not a valid DuckDB database" in text or "not a DuckDB database" in text:
+            return NotAJobError(f"{self._path!r} is no DuckDB database. Give the path of a job or of a new file.")
+        return StoreError(f"{self._path!r}: {text}")
