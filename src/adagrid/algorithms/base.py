@@ -118,6 +118,7 @@ class Algorithm(ABC):
             parents: result columns of each child's parent.
             deepened: which children are their parents with more simulations.
         """
+        del parents
         return np.zeros(len(deepened), np.int64), np.zeros(len(deepened), np.int64)
 
 

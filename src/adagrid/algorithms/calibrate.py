@@ -156,9 +156,7 @@ class AdaCalibrate(Algorithm):
     def _first_of_resamples(self, n_sims: int) -> IntArray:
         """Return the smallest indices of the identity and of all resamples, shape (1 + 2 n_bootstrap, ranks)."""
         count = max(1, int(calibration_rank(n_sims, self.settings.alpha)))
-        resamples = first_order_statistics(
-            self.settings.bootstrap_seed, n_sims, 2 * self.settings.n_bootstrap, count
-        )
+        resamples = first_order_statistics(self.settings.bootstrap_seed, n_sims, 2 * self.settings.n_bootstrap, count)
         return np.concatenate([np.arange(count)[None], resamples])
 
 

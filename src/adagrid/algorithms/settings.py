@@ -92,7 +92,11 @@ class CalibrateSettings(Settings):
         min_rank: a tile is worked on first while its threshold is one of this many smallest statistics.
     """
 
-    overridable: ClassVar[frozenset[str]] = Settings.overridable | {"grid_target", "bias_target", "std_target"}
+    overridable: ClassVar[frozenset[str]] = Settings.overridable | {
+        "grid_target",
+        "bias_target",
+        "std_target",
+    }
 
     alpha: float = Field(0.025, gt=0, lt=1, description="a level between 0 and 1")
     bootstrap_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")

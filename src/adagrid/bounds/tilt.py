@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from adagrid._typing import ArrayLike, FloatArray
+from adagrid._typing import ArrayLike, BoolArray, FloatArray
 from adagrid.errors import DomainError
 from adagrid.families import Family
 
@@ -60,9 +60,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
     return np.where(a <= 0, 0.0, np.clip(result, a, 1.0))
 
 
-def inverse_tilt_bound(
-    family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike
-) -> FloatArray:
+def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
     """Return the largest mean at a point for which `tilt_bound` stays within `level` on the whole tile.
 
     U^-1 = (level * exp(K(v) - K(q v)/q))^(q / (q - 1)); the largest over q of the least over vertices.
@@ -92,9 +90,7 @@ def inverse_tilt_bound(
     return np.where(alpha <= 0, 0.0, np.clip(result, 0.0, alpha))
 
 
-def tilt_lower_bound(
-    family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike
-) -> FloatArray:
+def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
     """Return a lower bound of a mean on tiles from a lower bound at a point: 1 - U applied to 1 - level."""
     return 1 - tilt_bound(family, theta, displacements, 1 - np.asarray(level, float))
 
@@ -133,7 +129,7 @@ class _Tilt:
         return np.minimum(np.log(excess), _HIGHEST)
 
 
-def _is_point(displacements: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _is_point(displacements: FloatArray) -> BoolArray:
     return (displacements == 0).all(axis=(1, 2))
 
 
@@ -159,9 +155,7 @@ def _search(
     return best
 
 
-def _golden_section(
-    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
-) -> FloatArray:
+def _golden_section(function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
     """Return the least value met by a golden-section search, element by element.
 
     Equal values (two infinities, where a tilt overflows) move the search towards `low`.

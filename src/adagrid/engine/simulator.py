@@ -104,9 +104,7 @@ class Simulator:
         """Return the points that are simulated for parameters: theta in the design's own precision."""
         return theta.astype(self._real).astype(np.float64)
 
-    def count(
-        self, theta: FloatArray, null_truth: BoolArray, threshold: float, begin: int, end: int
-    ) -> IntArray:
+    def count(self, theta: FloatArray, null_truth: BoolArray, threshold: float, begin: int, end: int) -> IntArray:
         """Count the rejections among simulations begin to end: statistics strictly below the threshold.
 
         Args:
@@ -244,8 +242,8 @@ class Simulator:
             size = max(1, 1 << min(size.bit_length() - 2, (size * _CALL_BYTES // used).bit_length() - 1))
 
     def _arguments_of(self, block: int) -> tuple[Any, ...]:
-        theta = jax.ShapeDtypeStruct((block, self.model.family.dim), self._real)
-        return self._draw_shape, theta, jax.ShapeDtypeStruct((block, self._n_nulls), np.bool_)
+        theta = _struct((block, self.model.family.dim), self._real)
+        return self._draw_shape, theta, _struct((block, self._n_nulls), np.dtype(np.bool_))
 
     def _check_draw(self) -> None:
         if not jax.tree.leaves(self._draw_shape):
@@ -266,9 +264,7 @@ class Simulator:
         try:
             return function(*args)
         except Exception as error:
-            raise ModelError(
-                f"{type(self.model).__name__}.{method} raised {type(error).__name__}: {error}"
-            ) from error
+            raise ModelError(f"{type(self.model).__name__}.{method} raised {type(error).__name__}: {error}") from error
 
     def _raise_nan(
         self, theta: FloatArray, null_truth: BoolArray, rows: slice, number: int, begin: int, end: int
@@ -288,6 +284,10 @@ class Simulator:
     def _precision(self) -> AbstractContextManager[Any]:
         """Give JAX the design's precision for the calls in a with block, and for nothing else."""
         return jax.enable_x64(self.model.precision == "double")
+
+
+def _struct(shape: tuple[int, int], dtype: np.dtype[Any]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 
 def _rounded_up(threshold: float, dtype: np.dtype) -> np.generic:

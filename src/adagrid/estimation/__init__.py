@@ -2,6 +2,12 @@
 
 from adagrid.estimation.bootstrap import first_order_statistics
 from adagrid.estimation.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
-from adagrid.estimation.order_statistic import calibration_rank
+from adagrid.estimation.order_statistic import below_rounding, calibration_rank
 
-__all__ = ["calibration_rank", "clopper_pearson_lower", "clopper_pearson_upper", "first_order_statistics"]
+__all__ = [
+    "below_rounding",
+    "calibration_rank",
+    "clopper_pearson_lower",
+    "clopper_pearson_upper",
+    "first_order_statistics",
+]

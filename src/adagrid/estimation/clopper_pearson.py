@@ -40,9 +40,7 @@ def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
     return np.where(count <= 0, 0.0, limit * (1 - _ROUNDING))
 
 
-def _checked(
-    rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _checked(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     count, total, level = np.broadcast_arrays(
         np.asarray(rejections, float), np.asarray(n_sims, float), np.asarray(delta, float)
     )

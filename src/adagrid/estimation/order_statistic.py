@@ -31,3 +31,14 @@ def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
         at = tuple(place)
         rank[at] = (int(count[at]) + 1) * Fraction(float(target[at])) // 1
     return np.clip(rank, 0, count)
+
+
+def below_rounding(threshold: float) -> float:
+    """Return a threshold lowered by eight units in the last place of single precision.
+
+    The simulated statistics that tie with the threshold do not reject. Computed elsewhere, with another
+    rounding, the same statistic could fall below the threshold; it cannot fall below this one.
+    """
+    if not np.isfinite(threshold):
+        return threshold
+    return float(threshold - 8 * np.finfo(np.float32).eps * abs(threshold))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from adagrid._typing import FloatArray
+from adagrid._typing import BoolArray, FloatArray
 
 
 class Family(ABC):
@@ -61,7 +61,7 @@ class Family(ABC):
         """
         return self.log_partition(theta + displacement) - self.log_partition(theta)
 
-    def contains(self, theta: FloatArray) -> np.bool_ | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def contains(self, theta: FloatArray) -> BoolArray:
         """Tell whether parameters of shape (..., dim) lie in the natural parameter space."""
         lower, upper = self.domain
         return np.all((theta > lower) & (theta < upper), axis=-1)

@@ -42,9 +42,7 @@ class Normal(Family):
                 f"n={self.n}."
             )
         if not (np.isfinite(sd) & (sd > 0)).all() or not (np.isfinite(n) & (n > 0)).all():
-            raise InvalidInputError(
-                f"Normal needs finite sd > 0 and n > 0; got sd={self.sd}, n={self.n}."
-            )
+            raise InvalidInputError(f"Normal needs finite sd > 0 and n > 0; got sd={self.sd}, n={self.n}.")
         sd, n = np.broadcast_arrays(sd, n)
         object.__setattr__(self, "sd", tuple(float(value) for value in sd))
         object.__setattr__(self, "n", tuple(int(value) for value in n))

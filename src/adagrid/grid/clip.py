@@ -70,7 +70,7 @@ def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: 
     lower, upper = lower.copy(), upper.copy()
     volume = np.prod(upper - lower, axis=1)
     true, false = crossings(lower, upper, planes)
-    empty = np.any(np.where(inside, ~true, ~false), axis=1)
+    empty: BoolArray = np.any(np.where(inside, ~true, ~false), axis=1)
     volume[empty] = 0.0
     cut = true & false & ~empty[:, None]
     for pattern in np.unique(cut[cut.any(axis=1)], axis=0):
@@ -97,13 +97,12 @@ def _clip_alike(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], i
     rows, right = rows / size[:, :, None], right / size
 
     first, last = _surrounding_box(rows, right)
+    empty: BoolArray = np.zeros(len(lower), bool)
     vertices, valid = _vertices(rows, right)
     if len(planes) > 1:  # one plane's surrounding box is the smallest; several planes' may not be
         first = np.maximum(first, np.where(valid[..., None], vertices, np.inf).min(axis=1) - _TOLERANCE)
         last = np.minimum(last, np.where(valid[..., None], vertices, -np.inf).max(axis=1) + _TOLERANCE)
-        empty = ~valid.any(axis=1)
-    else:
-        empty = np.zeros(len(lower), bool)
+        empty = np.logical_not(np.any(valid, axis=1))
     share = np.array([0.0 if gone else _hull_volume(v[ok]) for v, ok, gone in zip(vertices, valid, empty, strict=True)])
     new_lower = np.where((first > 0) & ~empty[:, None], lower + first * width, lower)
     new_upper = np.where((last < 1) & ~empty[:, None], lower + last * width, upper)

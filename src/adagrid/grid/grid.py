@@ -81,8 +81,7 @@ def cartesian_grid(
     if problems:
         raise InvalidInputError(problems)
     edges = [
-        np.linspace(lower[i], upper[i], int(count) + 1)
-        for i, count in enumerate(np.broadcast_to(counts, lower.shape))
+        np.linspace(lower[i], upper[i], int(count) + 1) for i, count in enumerate(np.broadcast_to(counts, lower.shape))
     ]
     corners = [
         np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
@@ -91,9 +90,7 @@ def cartesian_grid(
     return _grid(corners[0], corners[1], null_hypos)
 
 
-def create_grid(
-    theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[HalfSpace | str] | None = None
-) -> Grid:
+def create_grid(theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[HalfSpace | str] | None = None) -> Grid:
     """Cover a region with given tiles.
 
     Args:
@@ -128,9 +125,13 @@ def _grid(lower: FloatArray, upper: FloatArray, null_hypos: Sequence[HalfSpace |
     dim = lower.shape[1]
     planes = [(hypo(h) if isinstance(h, str) else h).in_dimension(dim) for h in null_hypos or ()]
     true, false = crossings(lower, upper, planes)
-    crossed = (true & false).any(axis=1)
+    crossed: BoolArray = np.any(true & false, axis=1)
     roots = _tiles(
-        lower, upper, true & ~false if planes else np.ones((len(lower), 1), bool), Descent.ROOT, np.arange(len(lower))
+        lower,
+        upper,
+        true & ~false if planes else np.ones((len(lower), 1), bool),
+        Descent.ROOT,
+        np.arange(len(lower)),
     )
     whole, parents = roots.take(~crossed), roots.take(crossed)
     parts = [whole]
@@ -154,7 +155,7 @@ def _grid(lower: FloatArray, upper: FloatArray, null_hypos: Sequence[HalfSpace |
         )
         pieces_per_parent += keep
     tiles = Tiles.concatenate(parts)
-    null = tiles.null_truth.any(axis=1)
+    null: BoolArray = np.any(tiles.null_truth, axis=1)
     if not null.any():
         raise InvalidInputError(
             "A grid needs a tile on which a null hypothesis is true; none of "

@@ -71,9 +71,7 @@ class _Linear:
         self.weights = dict(weights or {})
 
     def __add__(self, other: _Linear) -> _Linear:
-        weights = {
-            i: self.weights.get(i, 0.0) + other.weights.get(i, 0.0) for i in {*self.weights, *other.weights}
-        }
+        weights = {i: self.weights.get(i, 0.0) + other.weights.get(i, 0.0) for i in {*self.weights, *other.weights}}
         return _Linear(self.constant + other.constant, weights)
 
     def times(self, factor: float) -> _Linear:
@@ -126,9 +124,7 @@ def _parameter(text: str, name: str) -> int:
         return _SHORT_NAMES[name]
     numbered = re.fullmatch(r"(?:theta|x)(0|[1-9]\d?)", name)
     if numbered is None:
-        raise _refused(
-            text, f"{name!r} is no parameter: use theta0 to theta{_MAX_PARAMETER}, x0, x1, ..., or x, y, z"
-        )
+        raise _refused(text, f"{name!r} is no parameter: use theta0 to theta{_MAX_PARAMETER}, x0, x1, ..., or x, y, z")
     return int(numbered[1])
 
 

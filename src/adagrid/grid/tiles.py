@@ -108,10 +108,7 @@ class Tiles:
     def concatenate(parts: Sequence[Tiles]) -> Tiles:
         """Return the rows of several sets of tiles, in order."""
         return Tiles(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(Tiles)
-            }
+            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Tiles)}
         )
 
 

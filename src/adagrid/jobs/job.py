@@ -73,7 +73,5 @@ class Job:
         n_sims = int(tiles.n_sims[0])
         rank = int(self.store.rows("results", np.array([tile], np.uint64))["rank"].iloc[0])
         # values are at most the tile's own threshold, the rank-th smallest, unless resampling shifts it up
-        statistics = self.simulator.smallest(
-            tiles.theta, tiles.null_truth, n_sims, min(n_sims, 2 * rank + 64)
-        )[0]
+        statistics = self.simulator.smallest(tiles.theta, tiles.null_truth, n_sims, min(n_sims, 2 * rank + 64))[0]
         return np.searchsorted(statistics, values.astype(statistics.dtype), side="left") / n_sims

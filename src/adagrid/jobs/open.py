@@ -24,7 +24,7 @@ from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import _SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
-from adagrid.jobs.run import Run, read_hypotheses, read_record
+from adagrid.jobs.run import Run, read_hypotheses, read_records
 from adagrid.models import Model
 from adagrid.stores import Schema, Store
 from adagrid.stores.base import zone_of
@@ -120,11 +120,11 @@ def continue_job(
     Raises:
         ResumeError: if the job cannot be continued as asked.
     """
-    record = read_record(store)
+    record = read_records(store)[-1]
     problems = _kind_problems(record, kind)
     if not problems:
         problems += _grid_problems(record, grid)
-        problems += _request_problems(record, requested or {})
+        problems += _request_problems(record, requested or {}, read_records(store))
         problems += _override_problems(record, overrides or {})
         problems += _backend_problems(record, backend)
         if not accept_changed_model:
@@ -140,9 +140,7 @@ def continue_job(
     )
     simulator = Simulator(model, changed.settings["model_seed"], store.schema.n_nulls, shape=record.shape)
     hypotheses = read_hypotheses(store)
-    finish_leftovers(
-        replace(_job(store, record, simulator, hypotheses, backend, callback, progress), deadline=np.inf)
-    )
+    finish_leftovers(replace(_job(store, record, simulator, hypotheses, backend, callback, progress), deadline=np.inf))
     job = _job(store, changed, simulator, hypotheses, backend, callback, progress)
     store.append({"config": _config_row(job, start=len(store.table("config")))})
     return _run(job)
@@ -261,13 +259,14 @@ def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
     return ["Its grid is another one than the grid given. Leave out grid= to continue it, or use another database."]
 
 
-def _request_problems(record: JobRecord, requested: Mapping[str, Any]) -> list[str]:
+def _request_problems(record: JobRecord, requested: Mapping[str, Any], history: list[JobRecord]) -> list[str]:
+    """Refuse settings that the job does not have and never had; those it was started with may be repeated."""
     fields = _SETTINGS[record.kind].model_fields
     return [
         f"It was started with {name}={record.settings[name]!r}, not {value!r}. Leave out {name}= to continue it"
         + (f", or change it with overrides={{{name!r}: {value!r}}}." if _overridable(record, name) else ".")
         for name, value in requested.items()
-        if value != fields[name].default and value != record.settings[name]
+        if value != fields[name].default and all(value != past.settings[name] for past in history)
     ]
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TypeAlias, final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from adagrid.jobs.outcome import Status
 from adagrid.stores import Place

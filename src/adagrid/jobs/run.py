@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from adagrid.errors import NotAJobError
+from adagrid.estimation import below_rounding
 from adagrid.grid import HalfSpace
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import JobRecord
@@ -28,7 +29,7 @@ class Run:
 
     def __init__(self, store: Store, status: Status | None = None) -> None:
         self._store = store
-        self.record = read_record(store)
+        self.record = read_records(store)[-1]
         self.status = status or self._reported_status()
 
     def __enter__(self) -> Run:
@@ -71,12 +72,13 @@ class Run:
     def threshold(self) -> float:
         """The rejection threshold in the model's own direction.
 
-        Calibration: never rejecting (an infinity) until every tile has a threshold.
+        Calibration: never rejecting (an infinity) until every tile has a threshold. Lowered by more than the
+        rounding of single precision, so that a statistic equal to it does not reject whatever computes it.
         """
         if self.record.kind == "validate":
             return float(self.record.settings["threshold"])
         star = self._store.extreme("lambda_star", largest=False)["lambda_star"].iloc[0] if self._covered else -np.inf
-        return float(self.record.model.direction * star)
+        return self.record.model.direction * below_rounding(float(star))
 
     def worst_tile(self) -> pd.Series:
         """Return the row of results that decides: the largest bound, or the least threshold."""
@@ -222,8 +224,8 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
         raise
 
 
-def read_record(store: Store) -> JobRecord:
-    """Return what a job last wrote down about itself.
+def read_records(store: Store) -> list[JobRecord]:
+    """Return what a job wrote down about itself at every start; the last holds.
 
     Raises:
         NotAJobError: if the database holds no job.
@@ -231,7 +233,7 @@ def read_record(store: Store) -> JobRecord:
     config = store.table("config") if store.exists else pd.DataFrame()
     if not len(config):
         raise NotAJobError(f"{store.location} holds no job yet.")
-    return JobRecord.model_validate_json(str(config["record"].iloc[-1]))
+    return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
 
 
 def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:

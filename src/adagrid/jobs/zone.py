@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from adagrid.algorithms import Frontier
 from adagrid.jobs.job import Job
@@ -64,7 +65,7 @@ def _adapt(job: Job, place: Place, frontier: Frontier) -> tuple[Status, Frontier
 
 
 def _tell(job: Job, report: StepReport) -> None:
-    content = {
+    content: dict[str, Any] = {
         "status": report.status.name,
         "n_tiles": report.n_tiles,
         "n_active": report.n_active,

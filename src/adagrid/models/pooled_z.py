@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import sqrt
+from math import copysign, sqrt
 from typing import ClassVar, Literal, final
 
 import numpy as np
@@ -37,5 +37,5 @@ class PooledZ(TwoBinomials):
                 variance = pooled * (1 - pooled) * Fraction(total, n_control * n_treatment)
                 if variance:
                     # exact until the root, so that statistics that are equal are equal as floats
-                    z[control, treated] = np.sign(difference) * sqrt(difference**2 / variance)
+                    z[control, treated] = copysign(sqrt(difference**2 / variance), difference)
         return z

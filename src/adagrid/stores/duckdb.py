@@ -20,7 +20,7 @@ from adagrid.stores.base import Schema, Table
 from adagrid.stores.schema import VERSION
 from adagrid.stores.sql import SqlStore
 
-_TYPES = {
+_TYPES: Mapping[type, str] = {
     np.uint64: "ubigint",
     np.int64: "bigint",
     np.uint32: "uinteger",

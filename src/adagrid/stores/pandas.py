@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -150,7 +150,7 @@ class PandasStore(Store):
         born = children["size"].reindex(promised.index, fill_value=0)
         whole = tiles.drop_duplicates("id").set_index("id")["volume"].reindex(children.index)
         gap = (children["sum"] - whole).abs() > VOLUME_TOLERANCE * whole
-        relations = {
+        relations: dict[str, Any] = {
             "tiles has each id once": tiles["id"][tiles["id"].duplicated()],
             "results has each id once": results["id"][results["id"].duplicated()],
             "done has each id once": done["id"][done["id"].duplicated()],
@@ -161,22 +161,18 @@ class PandasStore(Store):
             "every result has its tile": results["id"][~results["id"].isin(tiles["id"])],
             "every row of done has its tile": done["id"][~done["id"].isin(tiles["id"])],
             "every parent is a tile": tiles["id"][child & ~tiles["parent_id"].isin(tiles["id"])],
-            "a parent is in done, replaced": tiles["id"][
-                finished & child & ~tiles["parent_id"].isin(inactive)
-            ],
+            "a parent is in done, replaced": tiles["id"][finished & child & ~tiles["parent_id"].isin(inactive)],
             "an active tile has no children": results["id"][
                 ~results["id"].isin(inactive) & results["id"].isin(tiles["parent_id"][finished])
             ],
             "a tile has as many children as done says": promised.index[born != promised],
             "children cover their parent": children.index[gap & children.index.isin(inactive)],
         }
-        broken = {
-            name: np.unique(np.asarray(ids, np.uint64))[:NAMED] for name, ids in relations.items() if len(ids)
-        }
+        broken = {name: np.unique(np.asarray(ids, np.uint64))[:NAMED] for name, ids in relations.items() if len(ids)}
         wrong = self._wrong_steps(tiles, done, steps)
         if len(wrong):
             broken["steps counts the tiles and done rows of its step"] = wrong
-        if not broken and not self.summary()["pending"]:
+        if not broken and finished.all():
             region = tiles["volume"][~child].sum()
             active = tiles["id"].isin(results["id"]) & ~tiles["id"].isin(inactive)
             pruned = tiles["id"].isin(done["id"][(done["active"] == 0) & (promised.loc[done["id"]].to_numpy() == 0)])
@@ -198,7 +194,8 @@ class PandasStore(Store):
                 "done_found": done.groupby(_STEP).size(),
             }
         ).fillna(0)
-        last = steps.groupby(_STEP[:2])["step_id"].max().reindex(counts.index.droplevel(2), fill_value=0)
+        zones = pd.MultiIndex.from_arrays([counts.index.get_level_values(level) for level in _STEP[:2]])
+        last = steps.groupby(_STEP[:2])["step_id"].max().reindex(zones, fill_value=0)
         differ = (counts["tiles_said"] != counts["tiles_found"]) | (counts["done_said"] != counts["done_found"])
         skipped = counts.index.get_level_values(2) < last.to_numpy()
         wrong = np.where(counts["said"] > 0, differ | (counts["said"] > 1), skipped)

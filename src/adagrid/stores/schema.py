@@ -43,7 +43,7 @@ _AUTHOR: Columns = {"worker_id": np.uint32, "time": np.float64}
 # Columns that may differ between two runs of the same job.
 INCIDENTAL = tuple(_AUTHOR)
 
-_FIXED: Mapping[str, Columns] = {
+_FIXED: Mapping[Table, Columns] = {
     "done": {
         "id": np.uint64,
         **_PLACE,
@@ -79,7 +79,7 @@ class Schema:
     results: Columns
 
     @property
-    def tables(self) -> Mapping[str, Columns]:
+    def tables(self) -> Mapping[Table, Columns]:
         """Every table with its columns."""
         tiles = {**_PLACE, "position": np.uint32, **tile_columns(self.dim, self.n_nulls), **_AUTHOR}
         return {"tiles": tiles, "results": {**tiles, **self.results}, **_FIXED}

@@ -181,7 +181,8 @@ class SqlStore(Store):
             bound,
         ).drop_duplicates("id")
         finished = self._query(
-            "select id from done where active = 1 and step_id < :before_step", {"before_step": view.before_step}
+            "select id from done where active = 1 and step_id < :before_step",
+            {"before_step": view.before_step},
         )
         frame["eligible"] = ~np.isin(frame["id"].to_numpy(np.uint64), finished["id"].to_numpy(np.uint64))
         return frame
@@ -199,16 +200,14 @@ class SqlStore(Store):
     @final
     @override
     def summary(self) -> Mapping[str, int]:
-        def number(sql: str) -> int:
-            return int(self._query(f"select {sql}")["n"].iloc[0] or 0)
-
+        number = self._number
         return {
             "tiles": number("count(distinct id) as n from tiles"),
             "results": number("count(distinct id) as n from results"),
             "active": number(f"count(distinct id) as n from results where id not in {_INACTIVE}"),
             "eligible": number("count(distinct id) as n from results where id not in (select id from done)"),
             "steps": number("count(*) as n from steps"),
-            "simulations": number("sum(n_sims) as n from results"),
+            "simulations": number("coalesce(sum(n_sims), 0) as n from results"),
             "pending": number(
                 "count(distinct id) as n from tiles where id not in (select id from results) "
                 "and id not in (select id from done where active = 0 and refine + deepen = 0)"
@@ -224,11 +223,14 @@ class SqlStore(Store):
             found = self._query(f"select id from ({sql}) as broken order by id limit {NAMED}", values)
             if len(found):
                 broken[name] = found["id"].to_numpy(np.uint64)
-        if not broken and not self.summary()["pending"]:
+        if not broken and not self._number(f"count(*) as n from tiles where not ({_FINISHED})"):
             volumes = self._query(_COVERED).fillna(0.0).iloc[0]
             if abs(volumes["whole"] - volumes["covered"]) > VOLUME_TOLERANCE * volumes["whole"]:
                 broken["active and pruned tiles cover the region exactly"] = np.zeros(1, np.uint64)
         return broken
+
+    def _number(self, sql: str) -> int:
+        return int(self._query(f"select {sql}")["n"].iloc[0])
 
     def _last(self, sql: str, values: Mapping[str, int]) -> int | None:
         row = self._query(sql, values).iloc[0]

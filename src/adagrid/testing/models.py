@@ -1,0 +1,84 @@
+"""The contract of designs."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.engine import Simulator
+from adagrid.models import Model
+
+
+class ModelContract:
+    """Laws that every design keeps. Subclass and give the fixtures `model` and `theta`.
+
+    `theta` holds some parameters, shape (points, family.dim); override `null_truth` for several hypotheses.
+    """
+
+    @pytest.fixture
+    def model(self) -> Model:
+        """Return the design."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def theta(self) -> FloatArray:
+        """Return parameters, shape (points, dim)."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def null_truth(self, theta: FloatArray) -> BoolArray:
+        """Return which hypotheses are true, shape (points, hypotheses)."""
+        return np.ones((len(theta), 1), bool)
+
+    @pytest.fixture
+    def simulator(self, model: Model, null_truth: BoolArray) -> Simulator:
+        """Return a simulator of the design."""
+        return Simulator(model, 0, null_truth.shape[1], at_most=512)
+
+    def test_one_trial_is_what_the_engine_simulates(
+        self, model: Model, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
+    ) -> None:
+        """The engine's statistics are the design's own, one trial at a time."""
+        smallest = simulator.smallest(theta, null_truth, 16, 16)
+        with jax.enable_x64(model.precision == "double"):
+            key = jax.random.key(np.uint32(0), impl="threefry2x32")
+            real = np.float64 if model.precision == "double" else np.float32
+            for point, truth, expected in zip(theta, null_truth, smallest, strict=True):
+                own = [
+                    model.direction
+                    * float(
+                        model.statistic(
+                            model.draw(jax.random.fold_in(key, np.uint32(i))),
+                            jax.numpy.asarray(point, real),
+                            jax.numpy.asarray(truth),
+                        )
+                    )
+                    for i in range(16)
+                ]
+                np.testing.assert_allclose(expected, np.sort(own), rtol=1e-4, atol=1e-5)
+
+    def test_draws_differ_between_simulations(
+        self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
+    ) -> None:
+        """The statistic is random."""
+        values = simulator.smallest(theta, null_truth, 512, 512)
+        assert all(len(np.unique(row)) > 1 for row in values)
+
+    def test_draws_are_the_same_for_every_point(
+        self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
+    ) -> None:
+        """Common random numbers: a point's statistics do not depend on the points simulated with it."""
+        together = simulator.smallest(theta, null_truth, 300, 300)
+        alone = [simulator.smallest(theta[[i]], null_truth[[i]], 300, 300)[0] for i in range(len(theta))]
+        np.testing.assert_array_equal(together, alone)
+
+    def test_statistic_is_never_nan(self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray) -> None:
+        """Neither for typical draws nor at any of the points."""
+        assert not np.isnan(simulator.smallest(theta, null_truth, 512, 512)).any()
+
+    def test_arguments_are_recorded(self, model: Model) -> None:
+        """An equal design can be built from the record."""
+        again = type(model)(**model.arguments)
+        assert again.family == model.family

@@ -1,0 +1,19 @@
+"""Strict settings for every test."""
+
+from __future__ import annotations
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+settings.register_profile("adagrid", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("adagrid")
+
+
+@pytest.fixture(autouse=True)
+def _x64_stays_off():
+    """No code of ours may leave JAX in double precision."""
+    yield
+    assert not jax.config.jax_enable_x64

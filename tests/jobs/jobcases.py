@@ -1,0 +1,39 @@
+"""Small jobs that take a second, for tests that run many, and what must be equal between two runs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+import adagrid as ada
+from adagrid.stores.schema import INCIDENTAL
+
+CASES = ("validate_z", "validate_fisher", "calibrate_z", "calibrate_fisher")
+
+
+def run_case(case: str, **changes):
+    """Run one of the small jobs; `changes` are more arguments of the entry point."""
+    kind, _, name = case.partition("_")
+    if name == "z":
+        model, grid = ada.ZTest(), ada.cartesian_grid([-1], [0.3], n=3, null_hypos=["x <= 0"])
+    else:
+        model, grid = ada.FisherExact(10), ada.cartesian_grid([-1, -1], [1, 1], n=2, null_hypos=["x1 <= x0"])
+    common = {"grid": grid, "init_sims": 512, "max_sims": 2048, "step_size": 6, "n_steps": 8}
+    if kind == "validate":
+        threshold = 1.96 if name == "z" else 0.05
+        targets = {"max_target": 0.004, "global_target": 0.008}
+        return ada.ada_validate(model, **({"threshold": threshold} | common | targets | changes))
+    more = {"alpha": 0.05, "n_bootstrap": 8, "min_rank": 5}
+    return ada.ada_calibrate(model, **(more | common | changes))
+
+
+def tables(run) -> dict[str, pd.DataFrame]:
+    """Return what two runs of the same job must agree on, without times and workers."""
+    frames = {"tiles": run.tiles(), "results": run.results(active=False), "done": run.done()}
+    frames |= {"steps": run.steps(), "coordinations": run.coordinations()}
+    return {name: frame.drop(columns=list(INCIDENTAL)) for name, frame in frames.items()}
+
+
+def assert_same(run, expected: dict[str, pd.DataFrame]) -> None:
+    """Equal to the last bit, types included."""
+    for name, frame in tables(run).items():
+        pd.testing.assert_frame_equal(frame, expected[name], check_exact=True, obj=name)

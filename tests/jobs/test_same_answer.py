@@ -1,0 +1,175 @@
+"""Nothing but the settings changes the answer: not the store, not packets, batches, or interruptions."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import adagrid as ada
+from adagrid.stores.pandas import PandasStore
+from jobcases import CASES, assert_same, run_case, tables
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return {case: tables(run_case(case)) for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES)
+class TestSameAnswer:
+    def test_the_job_does_something(self, case, expected):
+        assert expected[case]["steps"]["n_tiles"].gt(0).sum() >= 4
+        done = expected[case]["done"]
+        assert done["refine"].gt(0).any()
+        assert done["deepen"].gt(0).any()
+
+    def test_every_store(self, case, expected, tmp_path):
+        assert_same(run_case(case, db="pandas"), expected[case])
+        assert_same(run_case(case, db=tmp_path / "job.duckdb"), expected[case])
+
+    @pytest.mark.parametrize("packet_size", [1, 7])
+    def test_packet_size(self, case, packet_size, expected):
+        assert_same(run_case(case, packet_size=packet_size), expected[case])
+
+    @pytest.mark.parametrize("tile_batch_size", [1, 3])
+    def test_tile_batch_size(self, case, tile_batch_size, expected):
+        assert_same(run_case(case, tile_batch_size=tile_batch_size), expected[case])
+
+    def test_one_step_at_a_time(self, case, expected):
+        store = PandasStore()
+        with pytest.raises(ada.errors.InvalidInputError, match="n_steps"):
+            run_case(case, db=store, n_steps=0)
+        run_case(case, db=store, n_steps=1)
+        for n_steps in range(2, 8):
+            run = run_case(case, db=store, n_steps=1, overrides={"n_steps": n_steps})
+            run.verify()
+        run = run_case(case, db=store, n_steps=1, overrides={"n_steps": 8})
+        assert_same(run, expected[case])
+        assert len(run.config()) == 8
+
+    def test_verified_at_every_moment(self, case):
+        store = PandasStore()
+        run_case(case, db=store, callback=lambda _: store.verify())
+
+    @pytest.mark.parametrize("n_zones", [3])
+    def test_zones(self, case, n_zones):
+        backend = ada.LocalBackend(n_zones=n_zones, coordinate_every=2)
+        run = run_case(case, backend=backend)
+        run.verify()
+        assert run.coordinations()["n_zones"].unique().tolist() == [n_zones]
+        again = run_case(case, backend=backend, db="pandas", packet_size=2)
+        assert_same(again, tables(run))
+
+
+class Stop(Exception):
+    """Raised in place of a kill."""
+
+
+def interrupting(store, operation: int):
+    """Make a store fail before or after its n-th append."""
+    original, count = store._append, 0
+
+    def append(frames):
+        nonlocal count
+        count += 1
+        if count == operation // 2 and operation % 2 == 0:
+            raise Stop
+        original(frames)
+        if count == operation // 2 and operation % 2 == 1:
+            raise Stop
+
+    store._append = append
+    return lambda: setattr(store, "_append", original)
+
+
+@pytest.mark.parametrize("case", ["validate_z", pytest.param("calibrate_fisher", marks=pytest.mark.slow)])
+def test_stopped_before_and_after_every_write(case):
+    """Exhaustive: whichever write is the last, running again gives the same tables."""
+    settings = {"n_steps": 4, "packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
+    answer = tables(run_case(case, **settings))
+    operation = 2
+    while True:
+        store = PandasStore()
+        restore = interrupting(store, operation)
+        try:
+            run_case(case, db=store, **settings)
+        except Stop:
+            operation += 1
+        else:
+            break
+        finally:
+            restore()
+        if store.exists:
+            store.verify()
+        assert_same(run_case(case, db=store, **settings), answer)
+    assert operation > 40
+
+
+def test_targets_changed_in_mid_step(expected):
+    """A step that was begun is finished with the settings it was begun with; then the new ones hold."""
+    case = "validate_fisher"
+    for operation in range(10, 40, 3):
+        store = PandasStore()
+        restore = interrupting(store, operation)
+        with pytest.raises(Stop):
+            run_case(case, db=store, packet_size=5)
+        restore()
+        run = run_case(case, db=store, overrides={"max_target": 0.5, "global_target": 0.5})
+        run.verify()
+        assert run.status is ada.Status.CONVERGED
+        after = run.steps()
+        continued = run_case(case, db=store, overrides={"max_target": 0.004, "global_target": 0.008})
+        continued.verify()
+        assert len(after) < len(continued.steps())
+        assert_same(continued, expected[case])
+
+
+_SCRIPT = textwrap.dedent(
+    """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from jobcases import run_case
+    print("ready", flush=True)
+    run_case(sys.argv[2], db=sys.argv[3], packet_size=2)
+    print("finished", flush=True)
+    """
+)
+
+
+def _start(case: str, path: Path) -> subprocess.Popen:
+    here = str(Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, here, case, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+
+
+@pytest.mark.slow
+def test_sigkill_at_twenty_random_moments(tmp_path, expected):
+    """A real kill of a real process with a database file, then the same command again."""
+    rng = random.Random(20)
+    kills = 0
+    for attempt in range(20):
+        case = CASES[attempt % len(CASES)]
+        path = tmp_path / f"{attempt}.duckdb"
+        process = _start(case, path)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0.3, 3.0))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        run = run_case(case, db=path, packet_size=2)
+        run.verify()
+        assert_same(run, expected[case])
+        run.close()
+    assert kills >= 10, "most kills came too late to test anything"
