@@ -39,15 +39,15 @@ def test_limits_are_those_of_scipy(count, delta):
 @settings(max_examples=150, deadline=None)
 @given(count=counts(), delta=st.floats(1e-6, 0.9))
 def test_limits_invert_the_binomial_distribution(count, delta):
-    """At the limit, a count as extreme as the observed one has probability delta."""
+    """At the limit a count as extreme as the observed one has at most probability delta, just inside it more."""
     rejections, total = count
     if rejections < total:
         upper = clopper_pearson_upper(rejections, total, delta)
-        assert binom.cdf(rejections, total, upper) == pytest.approx(delta, rel=1e-5)
+        assert binom.cdf(rejections, total, upper * (1 - 1e-10)) >= delta * (1 - 1e-9)
         assert binom.cdf(rejections, total, upper) <= delta * (1 + 1e-9)
     if rejections > 0:
         lower = clopper_pearson_lower(rejections, total, delta)
-        assert binom.sf(rejections - 1, total, lower) == pytest.approx(delta, rel=1e-5)
+        assert binom.sf(rejections - 1, total, lower * (1 + 1e-10)) >= delta * (1 - 1e-9)
         assert binom.sf(rejections - 1, total, lower) <= delta * (1 + 1e-9)
 
 

@@ -12,8 +12,8 @@ import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, final
 
 import jax
@@ -88,17 +88,21 @@ class Simulator:
         self._real = np.dtype(np.float64 if model.precision == "double" else np.float32)
         self._n_nulls = n_nulls
         self._chunk = shape.chunk if shape else min(_CHUNK, max(16, 1 << (at_most - 1).bit_length()))
-        self._key = jax.random.key(np.uint32(seed % 2**32), impl="threefry2x32")
-        if seed >= 2**32:
-            self._key = jax.random.fold_in(self._key, np.uint32(seed >> 32))
-        self._cache: OrderedDict[int, Any] = OrderedDict()
+        self._seed(seed)
         with self._precision():
             self._draw = jax.jit(self._draw_chunk)
             self._draw_shape = self._traced("draw", jax.eval_shape, self._draw, self._key, np.uint32(0))
             self._check_draw()
             self.dtype = self._checked_dtype()
+            self._count = jax.jit(self._count_block)
             self._statistics, block = self._planned(shape.block if shape else None)
         self.shape = Shape(self._chunk, block)
+
+    def reseeded(self, seed: int) -> Simulator:
+        """Return a simulator of the same design with other simulations; nothing is compiled again."""
+        other = copy(self)
+        other._seed(seed)
+        return other
 
     def represented(self, theta: FloatArray) -> FloatArray:
         """Return the points that are simulated for parameters: theta in the design's own precision."""
@@ -180,6 +184,11 @@ class Simulator:
             collect()
         return np.stack([values.sorted() for values in kept]) if kept else np.empty((0, m), self.dtype)
 
+    def _seed(self, seed: int) -> None:
+        key = jax.random.key(np.uint32(seed % 2**32), impl="threefry2x32")
+        self._key = key if seed < 2**32 else jax.random.fold_in(key, np.uint32(seed >> 32))
+        self._cache: OrderedDict[int, Any] = OrderedDict()
+
     def _calls(
         self, theta: FloatArray, null_truth: BoolArray, begin: int, end: int
     ) -> Iterator[tuple[int, slice, tuple[Array, Array]]]:
@@ -221,12 +230,10 @@ class Simulator:
 
         return jax.vmap(lambda p, t: jax.vmap(lambda d: one(d, p, t))(draws))(theta, null_truth)
 
-    @cached_property
-    def _count(self) -> Callable[..., jax.Array]:
-        def count(draws: Any, theta: Any, null_truth: Any, limit: Any, begin: Any, end: Any) -> jax.Array:
-            return count_below(self._statistic_block(draws, theta, null_truth), limit, begin, end)
-
-        return jax.jit(count)
+    def _count_block(
+        self, draws: Any, theta: jax.Array, null_truth: jax.Array, limit: jax.Array, begin: jax.Array, end: jax.Array
+    ) -> jax.Array:
+        return count_below(self._statistic_block(draws, theta, null_truth), limit, begin, end)
 
     def _planned(self, block: int | None) -> tuple[Callable[..., jax.Array], int]:
         """Compile the statistic for the largest block whose call stays within the memory limit."""

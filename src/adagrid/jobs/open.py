@@ -82,9 +82,11 @@ def start_job(
         chunk=simulator.shape.chunk,
         block=simulator.shape.block,
     )
-    columns = record.algorithm().result_columns(simulator.dtype)
-    if not store.exists:
-        store.create(Schema(grid.dim, grid.tiles.n_nulls, columns))
+    schema = Schema(grid.dim, grid.tiles.n_nulls, record.algorithm().result_columns(simulator.dtype))
+    if store.exists:
+        _check_unfinished_start(store, schema, grid)
+    else:
+        store.create(schema)
     job = _job(store, record, simulator, grid.hypotheses, backend, callback, progress)
     _write_job(job, grid)
     return _run(job)
@@ -244,6 +246,16 @@ def _check_grid(grid: Grid, model: Model) -> None:
             f"Every tile must lie inside the natural parameter space of {family} ({family.coordinates}: "
             f"{lower.tolist()} to {upper.tolist()}, ends excluded); {int(outside.sum())} do not, the first around "
             f"theta={tiles.theta[tile].tolist()} with radius {tiles.radius[tile].tolist()}. Use a smaller region."
+        )
+
+
+def _check_unfinished_start(store: Store, schema: Schema, grid: Grid) -> None:
+    """Refuse a database in which the start of another job was interrupted."""
+    known = store.table("tiles")["id"].to_numpy(np.uint64)
+    if store.schema != schema or not np.isin(known, np.concatenate([grid.tiles.id, grid.retired.id])).all():
+        raise InvalidInputError(
+            f"{store.location} holds the interrupted start of another job. Start that one again, or give the path "
+            "of a new file."
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ class FamilyContract:
             np.testing.assert_allclose(family.log_partition(theta)[i], family.log_partition(point), rtol=1e-13)
             for j, displacement in enumerate(displacements[i]):
                 alone = family.cumulant(point, displacement)
-                np.testing.assert_allclose(together[i, j], alone, rtol=1e-12, atol=_rounding(family, point))
+                np.testing.assert_allclose(together[i, j], alone, rtol=1e-12, atol=float(_rounding(family, point)))
 
     def test_cumulant_is_a_difference_of_log_partitions(self, family: Family, theta: FloatArray) -> None:
         """K(v) = A(theta + v) - A(theta), up to the cancellation of the right-hand side."""
@@ -196,9 +197,7 @@ class FamilyContract:
             displacements = _box(_radius(family, theta, information))
             bound = tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                log_best = _least(
-                    family, point, displacements[i], lambda q, cost, a=level: (1 - 1 / q) * np.log(a) + cost
-                )
+                log_best = _least(family, point, displacements[i], partial(_log_bound, level))
                 best = min(1.0, np.exp(log_best))
                 assert best * (1 - _RELATIVE) <= bound[i] <= best + 1e-6
 
@@ -208,9 +207,7 @@ class FamilyContract:
             displacements = _box(_radius(family, theta, information))
             bound = inverse_tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                log_best = _least(
-                    family, point, displacements[i], lambda q, cost, a=level: q / (q - 1) * (cost - np.log(a))
-                )
+                log_best = _least(family, point, displacements[i], partial(_log_loss, level))
                 best = np.exp(-log_best)
                 assert best - 1e-6 <= bound[i] <= best * (1 + _RELATIVE)
 
@@ -275,6 +272,16 @@ def _largest_radius(family: Family, theta: FloatArray) -> FloatArray:
             break
         radius = np.where(too_large[:, None], radius / 2, radius)
     return radius
+
+
+def _log_bound(level: float, q: FloatArray, cost: FloatArray) -> FloatArray:
+    """Return log U for every q and vertex, from costs K(q v)/q - K(v)."""
+    return (1 - 1 / q) * np.log(level) + cost
+
+
+def _log_loss(level: float, q: FloatArray, cost: FloatArray) -> FloatArray:
+    """Return -log U^-1 for every q and vertex."""
+    return q / (q - 1) * (cost - np.log(level))
 
 
 def _least(
