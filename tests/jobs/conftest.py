@@ -22,7 +22,7 @@ _models: dict = {}
 @pytest.fixture(autouse=True)
 def _compiled_once(monkeypatch):
     def simulator(model, seed, n_nulls, *, shape=None, at_most=None):
-        key = (type(model), repr(model.family))
+        key = (type(model), f"{model.family} {model.arguments}")
         _models.setdefault(key, model)
         return _simulator(*key, seed, n_nulls, shape, at_most)
 

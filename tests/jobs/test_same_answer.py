@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from jobcases import CASES, assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.stores.pandas import PandasStore
-from jobcases import CASES, assert_same, run_case, tables
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def _theta(results: pd.DataFrame) -> np.ndarray:
 
 def _log_partition_secant(row: dict, vertex: np.ndarray, q: float) -> float:
     n, theta = np.array([8, 11]), np.array([row["theta0"], row["theta1"]])
-    log_partition = lambda t: float(np.sum(n * np.logaddexp(0, t)))  # noqa: E731
+    log_partition = lambda t: float(np.sum(n * np.logaddexp(0, t)))
     here = log_partition(theta)
     return (log_partition(theta + q * vertex) - here) / q - (log_partition(theta + vertex) - here)
 
@@ -45,15 +45,13 @@ def _vertices(row: dict) -> list[np.ndarray]:
 
 def _plain_bound(row: dict) -> float:
     upper = beta.ppf(0.99, row["rejections"] + 1, N_SIMS - row["rejections"])
-    worst = lambda q: max((1 - 1 / q) * np.log(upper) + _log_partition_secant(row, v, q) for v in _vertices(row))  # noqa: E731
+    worst = lambda q: max((1 - 1 / q) * np.log(upper) + _log_partition_secant(row, v, q) for v in _vertices(row))
     best = minimize_scalar(lambda t: worst(1 + np.exp(t)), bounds=(-5, 8), method="bounded", options={"xatol": 1e-9})
     return float(np.exp(best.fun))
 
 
 def _plain_alpha0(row: dict, alpha: float) -> float:
-    least = lambda q: min(  # noqa: E731
-        q / (q - 1) * (np.log(alpha) - _log_partition_secant(row, v, q)) for v in _vertices(row)
-    )
+    least = lambda q: min(q / (q - 1) * (np.log(alpha) - _log_partition_secant(row, v, q)) for v in _vertices(row))
     best = minimize_scalar(lambda t: -least(1 + np.exp(t)), bounds=(-5, 8), method="bounded", options={"xatol": 1e-9})
     return float(np.exp(-best.fun))
 

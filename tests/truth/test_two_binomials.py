@@ -58,9 +58,7 @@ def _check_validation(run, reject, size):
     worst = np.stack([theta[:, 0] - radius[:, 0], theta[:, 1] + radius[:, 1]], axis=1)
     worst[:, 1] = np.minimum(worst[:, 1], theta[:, 0] + radius[:, 0])
     crossed = worst[:, 1] > worst[:, 0]
-    ends = np.clip(
-        np.linspace(worst[crossed, 0], worst[crossed, 1], 21), theta[crossed, 1] - radius[crossed, 1], None
-    )
+    ends = np.clip(np.linspace(worst[crossed, 0], worst[crossed, 1], 21), theta[crossed, 1] - radius[crossed, 1], None)
     assert (results["tie_bound"].to_numpy()[~crossed] >= binomial_error(reject, worst[~crossed])).all()
     assert (results["tie_bound"].to_numpy()[crossed] >= binomial_error(reject, np.stack([ends, ends], -1))).all()
     assert run.bound >= size
@@ -78,9 +76,7 @@ def test_unequal_arms():
     results = ada.validate(model, threshold=1.96, grid=grid, n_sims=131072).results()
     for row in results.to_dict("records"):
         p0, p1 = (1 / (1 + np.exp(-row[name])) for name in ("theta0", "theta1"))
-        truth = sum(
-            binom.pmf(c, 12, p0) * binom.pmf(t, 25, p1) for c in range(13) for t in range(26) if reject[c, t]
-        )
+        truth = sum(binom.pmf(c, 12, p0) * binom.pmf(t, 25, p1) for c in range(13) for t in range(26) if reject[c, t])
         assert abs(row["tie_estimate"] - truth) < 5 * np.sqrt(max(truth, 1e-5) / 131072)
         assert row["tie_bound"] >= truth
 

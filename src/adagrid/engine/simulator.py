@@ -225,6 +225,8 @@ class Simulator:
     def _statistic_block(self, draws: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         def one(draw: Any, point: jax.Array, truth: jax.Array) -> jax.Array:
             value = jnp.asarray(self.model.statistic(draw, point, truth))
+            if jnp.issubdtype(value.dtype, jnp.complexfloating):
+                raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
             real = value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(self._real)
             return -real if self.model.reject_when == "large" else real
 
@@ -263,8 +265,6 @@ class Simulator:
             raise ModelError(
                 f"{name}.statistic must return a scalar for one trial, but returned shape {result.shape[2:]}."
             )
-        if not jnp.issubdtype(result.dtype, jnp.floating):
-            raise ModelError(f"{name}.statistic must return a real number, but returned {result.dtype}.")
         return np.dtype(result.dtype)
 
     def _traced(self, method: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -302,5 +302,6 @@ def _rounded_up(threshold: float, dtype: np.dtype) -> np.generic:
 
     A statistic of that type is below the one exactly when it is below the other.
     """
-    limit = dtype.type(threshold)
+    with np.errstate(over="ignore"):
+        limit = dtype.type(threshold)
     return limit if float(limit) >= threshold else np.nextafter(limit, dtype.type(np.inf))

@@ -17,7 +17,7 @@ from adagrid.algorithms import Settings
 from adagrid.backends import Backend, LocalBackend
 from adagrid.engine import Simulator
 from adagrid.errors import DomainError, InvalidInputError, ResumeError
-from adagrid.grid import Grid, HalfSpace
+from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.jobs.environment import environment
 from adagrid.jobs.job import LEADER, Job, logger
 from adagrid.jobs.journal import Journal
@@ -60,16 +60,7 @@ def start_job(
         ModelError: if the design fails; the job can then be continued.
     """
     backend = backend or LocalBackend()
-    problems: list[str] = []
-    checked: Settings | None = None
-    for check in (lambda: _SETTINGS[kind].checked(settings), lambda: _check_grid(grid, model)):
-        try:
-            answer = check()
-            checked = answer if isinstance(answer, Settings) else checked
-        except InvalidInputError as error:
-            problems.extend(error.problems)
-    if problems or checked is None:
-        raise InvalidInputError(problems)
+    checked = _checked(kind, settings, grid, model)
     simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=checked.init_sims)
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
@@ -229,6 +220,24 @@ def _config_row(job: Job, start: int) -> pd.DataFrame:
     return job.signed(pd.DataFrame([row]))
 
 
+def _checked(kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) -> Settings:
+    """Return the settings, or raise everything that is wrong with them and the grid."""
+    errors: list[InvalidInputError] = []
+    try:
+        _check_grid(grid, model)
+    except InvalidInputError as error:
+        errors.append(error)
+    try:
+        checked = _SETTINGS[kind].checked(settings)
+    except InvalidInputError as error:
+        errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise InvalidInputError([problem for error in errors for problem in error.problems])
+    return checked
+
+
 def _check_grid(grid: Grid, model: Model) -> None:
     """Check that the design's family covers the grid."""
     family = model.family
@@ -251,8 +260,12 @@ def _check_grid(grid: Grid, model: Model) -> None:
 
 def _check_unfinished_start(store: Store, schema: Schema, grid: Grid) -> None:
     """Refuse a database in which the start of another job was interrupted."""
-    known = store.table("tiles")["id"].to_numpy(np.uint64)
-    if store.schema != schema or not np.isin(known, np.concatenate([grid.tiles.id, grid.retired.id])).all():
+    same = store.schema == schema
+    if same:
+        known = store.table("tiles").set_index("id")
+        given = Tiles.concatenate([grid.tiles, grid.retired]).to_frame().set_index("id").drop(columns="n_sims")
+        same = known.index.isin(given.index).all() and known[given.columns].equals(given.loc[known.index])
+    if not same:
         raise InvalidInputError(
             f"{store.location} holds the interrupted start of another job. Start that one again, or give the path "
             "of a new file."

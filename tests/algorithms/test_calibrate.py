@@ -1,0 +1,88 @@
+"""AdaCalibrate: criteria and choices, against a plain reading of the design."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import adagrid as ada
+from adagrid.algorithms import AdaCalibrate, CalibrateSettings, Frontier, Packet
+from adagrid.engine import Simulator
+
+SETTINGS = CalibrateSettings(n_bootstrap=3, step_size=3, init_sims=64, max_sims=256)
+
+row = st.tuples(
+    st.booleans(),
+    st.sampled_from([-2.0, -1.9, -1.8]),
+    st.sampled_from([0.0005, 0.0015]),
+    st.booleans(),
+    st.sampled_from([64, 128, 256]),
+    st.lists(st.sampled_from([-2.1, -2.0, -1.9]), min_size=3, max_size=3),
+)
+
+
+def frontier_of(rows):
+    eligible, star, grid, impossible, n_sims, bootstrap = zip(*rows, strict=True)
+    bootstrap = np.array(bootstrap)
+    return Frontier(
+        {
+            "id": np.arange(1, len(rows) + 1, dtype=np.uint64),
+            "eligible": np.array(eligible),
+            "lambda_star": np.array(star),
+            "grid_cost": np.array(grid),
+            "impossible": np.array(impossible).astype(np.uint8),
+            "n_sims": np.array(n_sims),
+            "tilewise_mean": np.array(star) + 0.01,
+            "tilewise_min": np.array(star) - 0.1,
+            **{f"bootstrap{b}": bootstrap[:, b] for b in range(3)},
+        }
+    )
+
+
+@given(st.lists(row, min_size=1, max_size=8).map(frontier_of), st.floats(0.02, 0.03), st.floats(0, 0.003))
+@settings(max_examples=300)
+def test_convergence_and_choice(frontier, level, slope):
+    algorithm = AdaCalibrate(SETTINGS)
+    star = frontier["lambda_star"].tolist()
+    worst = min(range(len(star)), key=lambda k: (star[k], k))
+    asked = []
+
+    def fraction_below(tile, values):
+        asked.append(int(tile))
+        return level + slope * (values - star[worst])
+
+    convergence = algorithm.convergence(frontier, fraction_below)
+    if frontier["impossible"].any():
+        assert not convergence.converged
+        assert not asked
+    else:
+        assert asked == [worst + 1]
+        resampled = [level + slope * (min(frontier[f"bootstrap{b}"]) - star[worst]) for b in range(3)]
+        bias, std = level - np.mean(resampled), np.std(resampled)
+        assert convergence.figures["bias"] == pytest.approx(bias)
+        assert convergence.figures["std"] == pytest.approx(std)
+        assert convergence.converged == (bias < 0.001 and std < 0.002 and frontier["grid_cost"][worst] < 0.001)
+    choice = algorithm.choose(frontier)
+    eligible = [k for k in range(len(star)) if frontier.eligible[k]]
+    eligible.sort(key=lambda k: (not frontier["impossible"][k], frontier["impossible"][k] or star[k], k))
+    assert choice.chosen.tolist() == eligible[:3]
+    for k, refine, deepen in zip(choice.chosen, choice.refine, choice.deepen, strict=True):
+        decisive = frontier["impossible"][k] or star[k] <= min(star)
+        deepest = frontier["n_sims"][k] == 256
+        assert refine == (frontier["grid_cost"][k] > 0.001 and bool(decisive or deepest))
+        assert deepen == (not refine and not deepest)
+
+
+def test_impossible_tiles():
+    """alpha0 < (min_rank + 1) / (n_sims + 1), and rank 0 gives -inf everywhere."""
+    tiles = ada.create_grid([[-0.5], [-0.5], [-0.5]], [[1e-6], [0.3], [2.0]]).tiles.with_n_sims(2048)
+    algorithm = AdaCalibrate(CalibrateSettings(n_bootstrap=4, min_rank=40))
+    answer = algorithm.simulate(Simulator(ada.ZTest(), 0, 1), Packet.fresh(tiles))
+    np.testing.assert_array_equal(answer["impossible"], answer["alpha0"] < 41 / 2049)
+    assert answer["impossible"].tolist() == [0, 1, 1]
+    assert answer["rank"][2] == 0
+    for name in ("lambda_star", "tilewise_mean", "tilewise_min", "bootstrap0"):
+        assert answer[name][2] == -np.inf
+        assert np.isfinite(answer[name][0])

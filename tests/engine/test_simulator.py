@@ -1,0 +1,194 @@
+"""The engine: counts and smallest statistics against plain NumPy on the same statistics."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import adagrid as ada
+from adagrid.engine import Shape, Simulator
+from adagrid.engine.kernels import SmallestValues, count_below
+from adagrid.engine.simulator import _rounded_up
+from adagrid.errors import InvalidInputError
+
+THETA = np.linspace(-1, 0, 7)[:, None]
+TRUTH = np.ones((7, 1), bool)
+N = 5000
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    return Simulator(ada.ZTest(), 3, 1, shape=Shape(512, 4))
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    """All statistics, simulation by simulation, turned so that small ones reject."""
+    key = jax.random.key(np.uint32(3), impl="threefry2x32")
+    draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i)))(jnp.arange(N, dtype=jnp.uint32))
+    return -(np.asarray(draws)[None, :] + THETA.astype(np.float32))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, N), (0, 1), (511, 513), (512, 1024), (100, 101), (37, 4999)])
+@pytest.mark.parametrize("threshold", [-1.96, 0.0, -np.inf, np.inf])
+def test_count(simulator, statistics, begin, end, threshold):
+    expected = (statistics[:, begin:end] < threshold).sum(axis=1)
+    np.testing.assert_array_equal(simulator.count(THETA, TRUTH, threshold, begin, end), expected)
+
+
+def test_counts_add_up(simulator):
+    """What deepening rests on: [0, 2N) is [0, N) and [N, 2N)."""
+    parts = [simulator.count(THETA, TRUTH, -1.0, a, b) for a, b in itertools.pairwise([0, 1000, 2000, 4000])]
+    np.testing.assert_array_equal(simulator.count(THETA, TRUTH, -1.0, 0, 4000), sum(parts))
+
+
+@pytest.mark.parametrize(("n_sims", "m"), [(N, 1), (N, 40), (N, 600), (100, 100), (513, 513), (1, 1), (N, N)])
+def test_smallest(simulator, statistics, n_sims, m):
+    expected = np.sort(statistics[:, :n_sims], axis=1)[:, :m]
+    np.testing.assert_array_equal(simulator.smallest(THETA, TRUTH, n_sims, m), expected)
+
+
+def test_points_do_not_depend_on_their_company(simulator):
+    rng = np.random.default_rng(0)
+    whole = simulator.count(THETA, TRUTH, -1.0, 0, N)
+    for _ in range(5):
+        some = rng.choice(7, rng.integers(1, 8), replace=True)
+        np.testing.assert_array_equal(simulator.count(THETA[some], TRUTH[some], -1.0, 0, N), whole[some])
+
+
+def test_nothing_to_do(simulator):
+    assert simulator.count(THETA[:0], TRUTH[:0], 0.0, 0, 10).shape == (0,)
+    assert simulator.smallest(THETA[:0], TRUTH[:0], 10, 3).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(5, 5), (-1, 3), (0, 2**31)])
+def test_ranges(simulator, begin, end):
+    with pytest.raises(InvalidInputError, match=f"begin={begin}"):
+        simulator.count(THETA, TRUTH, 0.0, begin, end)
+
+
+def test_seeds_differ_and_repeat(simulator):
+    counts = {seed: simulator.reseeded(seed).count(THETA, TRUTH, -1.0, 0, N) for seed in (0, 1, 3, 2**40, 2**40 + 1)}
+    assert len({tuple(count) for count in counts.values()}) == 5
+    np.testing.assert_array_equal(counts[3], simulator.count(THETA, TRUTH, -1.0, 0, N))
+    again = Simulator(ada.ZTest(), 2**40, 1, shape=Shape(512, 4))
+    np.testing.assert_array_equal(counts[2**40], again.count(THETA, TRUTH, -1.0, 0, N))
+
+
+def test_draws_are_forgotten_when_there_are_too_many(simulator, monkeypatch):
+    monkeypatch.setattr("adagrid.engine.simulator._DRAW_CACHE_BYTES", 3 * 512 * 4)
+    fresh = simulator.reseeded(3)
+    np.testing.assert_array_equal(fresh.count(THETA, TRUTH, -1.0, 0, N), simulator.count(THETA, TRUTH, -1.0, 0, N))
+    assert len(fresh._cache) == 3
+
+
+class Double(ada.Model):
+    """A design whose statistic needs double precision to tell simulations apart."""
+
+    family = ada.Normal()
+    precision: ClassVar = "double"
+
+    def draw(self, key):
+        return jax.random.bits(key, (), "uint32")
+
+    def statistic(self, draw, theta, null_truth):
+        return 1.0 + draw * 2.0**-52 + 0 * theta[0]
+
+
+class Whole(ada.Model):
+    """A design with a whole number as its statistic."""
+
+    family = ada.Normal()
+
+    def draw(self, key):
+        return jax.random.randint(key, (), 0, 10)
+
+    def statistic(self, draw, theta, null_truth):
+        return draw
+
+
+def test_precision():
+    double = Simulator(Double(), 0, 1)
+    assert double.dtype == np.float64
+    assert len(np.unique(double.smallest(THETA[:1], TRUTH[:1], 4000, 4000))) > 3990
+    point = np.array([[1 / 3]])
+    assert double.represented(point) == 1 / 3
+    assert Simulator(ada.ZTest(), 0, 1).represented(point) == np.float32(1 / 3)
+
+
+def test_whole_numbers_tie():
+    whole = Simulator(Whole(), 0, 1)
+    values = whole.smallest(THETA[:1], TRUTH[:1], 1000, 1000)[0]
+    assert set(values.tolist()) == set(range(10))
+    assert whole.count(THETA[:1], TRUTH[:1], 3.0, 0, 1000) == (values < 3).sum()
+    assert whole.count(THETA[:1], TRUTH[:1], np.nextafter(3.0, 4), 0, 1000) == (values <= 3).sum()
+
+
+class Heavy(ada.Model):
+    """A design whose statistic needs much memory per simulation."""
+
+    family = ada.Normal()
+
+    def draw(self, key):
+        return jax.random.normal(key, (3, 64))
+
+    def statistic(self, draw, theta, null_truth):
+        return jnp.linalg.svd(draw @ (draw.T + theta[0]), compute_uv=False)[0]
+
+
+def test_blocks_shrink_for_designs_that_need_memory():
+    assert Simulator(ada.ZTest(), 0, 1).shape == Shape(8192, 64)
+    heavy = Simulator(Heavy(), 0, 1).shape
+    assert heavy.chunk == 8192
+    assert heavy.block < 64
+
+
+@given(
+    values=hnp.arrays(np.float32, hnp.array_shapes(max_dims=1, max_side=300), elements=st.floats(-5, 5, width=16)),
+    m=st.integers(1, 40),
+    chunk=st.sampled_from([1, 7, 64]),
+)
+@settings(max_examples=200)
+def test_smallest_values(values, m, chunk):
+    kept = SmallestValues(m, chunk, np.dtype(np.float32))
+    for start in range(0, len(values), chunk):
+        kept.push(values[start : start + chunk].copy())
+    np.testing.assert_array_equal(kept.sorted(), np.sort(values)[:m])
+
+
+@given(
+    values=hnp.arrays(np.float32, (3, 64), elements=st.floats(width=32, allow_nan=True)),
+    threshold=st.floats(width=32, allow_nan=False),
+    begin=st.integers(0, 64),
+    end=st.integers(0, 64),
+)
+@settings(max_examples=100)
+def test_count_below(values, threshold, begin, end):
+    counts = np.asarray(count_below(jnp.asarray(values), np.float32(threshold), np.int32(begin), np.int32(end)))
+    inside = values[:, begin : max(begin, end)]
+    np.testing.assert_array_equal(counts[0], (_flushed(inside) < _flushed(np.float32(threshold))).sum(axis=1))
+    np.testing.assert_array_equal(counts[1], np.isnan(inside).sum(axis=1))
+
+
+def _flushed(x):
+    """XLA on CPU takes subnormal numbers for zero."""
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), x)
+
+
+@given(threshold=st.floats(allow_nan=False))
+def test_thresholds_are_rounded_so_that_no_decision_changes(threshold):
+    """A single-precision statistic is below the threshold exactly when it is below the rounded one."""
+    limit = _rounded_up(threshold, np.dtype(np.float32))
+    with np.errstate(over="ignore"):
+        near = np.float32(threshold)
+        candidates = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
+    for statistic in candidates:
+        assert (float(statistic) < threshold) == (statistic < limit)

@@ -1,0 +1,341 @@
+"""Bad input: an error at once, with the rule, the value and the remedy; nothing is written, nothing is lost."""
+
+from __future__ import annotations
+
+import duckdb
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jobcases import run_case, tables
+
+import adagrid as ada
+from adagrid.errors import (
+    DomainError,
+    InvalidInputError,
+    ModelError,
+    NotAJobError,
+    ResumeError,
+    StoreBusyError,
+    StoreError,
+)
+from adagrid.stores.duckdb import DuckDBStore
+
+GRID = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
+
+
+def validate(**changes):
+    return ada.ada_validate(ada.ZTest(), **({"threshold": 1.96, "grid": GRID} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"threshold": float("nan")}, ["threshold", "nan", "finite"]),
+        ({"threshold": float("inf")}, ["threshold", "inf"]),
+        ({"threshold": "high"}, ["threshold", "'high'"]),
+        ({"delta": 0}, ["delta", "got 0", "between 0 and 1"]),
+        ({"delta": 1.5}, ["delta", "1.5"]),
+        ({"init_sims": 0}, ["init_sims", "got 0"]),
+        ({"init_sims": 100, "max_sims": 300}, ["max_sims", "power of two", "init_sims=100", "max_sims=300"]),
+        ({"init_sims": 100, "max_sims": 50}, ["max_sims", "power of two"]),
+        ({"max_target": -1}, ["max_target", "-1"]),
+        ({"step_size": 2.5}, ["step_size", "2.5"]),
+        ({"timeout": 0}, ["timeout", "got 0"]),
+        ({"model_seed": -1}, ["model_seed", "-1"]),
+        ({"packet_size": 0}, ["packet_size", "got 0"]),
+        ({"overrides": {"n_steps": 3}}, ["overrides", "new job"]),
+        ({"grid": None}, ["grid=", "holds no job"]),
+        ({"threshold": None}, ["threshold="]),
+        ({"model_kwargs": {"n": 3}}, ["model_kwargs"]),
+        ({"db": 3}, ["db must be", "int"]),
+        ({"db": "no/such/folder/job.duckdb"}, ["no/such/folder", "existing folder"]),
+        ({"grid": ada.cartesian_grid([-1, -1], [0, 0])}, ["parameters", "got 2"]),
+    ],
+)
+def test_settings(changes, words):
+    with pytest.raises(InvalidInputError) as error:
+        validate(**changes)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, float("nan")])
+def test_alpha(alpha):
+    with pytest.raises(InvalidInputError, match="alpha must be a level between 0 and 1; got"):
+        ada.ada_calibrate(ada.ZTest(), alpha=alpha, grid=GRID)
+
+
+def test_all_problems_at_once(tmp_path):
+    path = tmp_path / "job.duckdb"
+    with pytest.raises(InvalidInputError) as error:
+        ada.ada_validate(
+            ada.PooledZ(12), threshold=float("nan"), grid=GRID, delta=2, n_steps=0, init_sims=3, max_sims=7, db=path
+        )
+    assert len(error.value.problems) == 4
+    for word in ("threshold", "delta", "n_steps", "parameters"):
+        assert word in str(error.value)
+    store = DuckDBStore(path)
+    assert not store.exists
+    store.close()
+
+
+def test_not_a_model():
+    with pytest.raises(InvalidInputError, match=r"adagrid\.Model"):
+        ada.ada_validate(lambda x: x, threshold=1, grid=GRID)
+    with pytest.raises(TypeError, match="patients"):
+        ada.ada_validate(ada.PooledZ, threshold=1, grid=GRID, model_kwargs={"patients": 3})
+
+
+class Bounded(ada.Family):
+    """An exponential distribution's rate, negated: natural parameters below zero only."""
+
+    @property
+    def dim(self):
+        return 1
+
+    @property
+    def coordinates(self):
+        return "negative rate"
+
+    @property
+    def domain(self):
+        return np.array([-np.inf]), np.array([0.0])
+
+    def log_partition(self, theta):
+        return -np.log(-theta[..., 0])
+
+
+class Exponential(ada.Model):
+    family = Bounded()
+
+    def draw(self, key):
+        return jax.random.exponential(key)
+
+    def statistic(self, draw, theta, null_truth):
+        return -draw / theta[0]
+
+
+@pytest.mark.parametrize("upper", [0.0, 0.5])
+def test_outside_the_domain(upper):
+    grid = ada.cartesian_grid([-1], [upper], n=4)
+    with pytest.raises(DomainError, match="negative rate.*first around theta"):
+        ada.ada_validate(Exponential(), threshold=0.1, grid=grid)
+
+
+class Faulty(ada.Model):
+    """A design that fails in a chosen way."""
+
+    family = ada.Normal()
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def draw(self, key):
+        return {} if self.how == "no draw" else jax.random.normal(key)
+
+    def statistic(self, draw, theta, null_truth):
+        match self.how:
+            case "vector":
+                return jnp.stack([draw, draw])
+            case "complex":
+                return draw + 1j
+            case "raises":
+                raise RuntimeError("broken design")
+            case "nan":
+                return jnp.where(draw > 3.2, jnp.nan, draw)
+            case "late nan":
+                return jnp.where((draw > 3.2) & (theta[0] < -0.9), jnp.nan, draw)
+        return draw
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("vector", ["Faulty.statistic", "scalar", r"\(2,\)"]),
+        ("complex", ["Faulty.statistic", "real number", "complex64"]),
+        ("raises", ["Faulty.statistic", "RuntimeError: broken design"]),
+        ("no draw", ["Faulty.draw", "arrays"]),
+    ],
+)
+def test_faulty_design_is_refused_before_anything_is_written(how, words, tmp_path):
+    path = tmp_path / "job.duckdb"
+    with pytest.raises(ModelError, match=".*".join(words)):
+        ada.ada_validate(Faulty(how), threshold=1.0, grid=GRID, db=path)
+    store = DuckDBStore(path)
+    assert not store.exists
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["validate", "calibrate"])
+def test_nan_names_tile_and_simulation_and_loses_nothing(kind, tmp_path):
+    path = tmp_path / "job.duckdb"
+    grid = ada.create_grid([[0.0], [-0.5], [-0.95]], [0.01])
+    job = ada.ada_validate if kind == "validate" else ada.ada_calibrate
+    threshold = {"threshold": 1.0} if kind == "validate" else {"min_rank": 2}
+    with pytest.raises(ModelError) as error:
+        job(Faulty("late nan"), grid=grid, db=path, packet_size=1, init_sims=4096, max_sims=4096, **threshold)
+    assert str(grid.tiles.id[2]) in str(error.value)
+    assert "theta=[-0.95" in str(error.value)
+    simulation = int(str(error.value).partition("simulation ")[2].split()[0])
+    key = jax.random.key(np.uint32(0), impl="threefry2x32")
+    draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i)))(jnp.arange(4096, dtype=jnp.uint32))
+    assert simulation == int(np.argmax(np.asarray(draws) > 3.2))
+    with ada.open_job(path) as run:
+        assert len(run.results()) == 2
+        assert (run.bound if kind == "validate" else -run.threshold) in (1.0, np.inf)
+        assert "late nan" in str(run.config()["record"][0]["model"])
+        assert run.logs()["message"].str.contains("stopped by").any()
+        run.verify()
+
+
+def test_a_grid_without_null_tiles():
+    with pytest.raises(InvalidInputError, match="null hypothesis is true"):
+        ada.cartesian_grid([-1], [0], null_hypos=["x >= 1"])
+
+
+class TestDatabases:
+    def test_no_database(self, tmp_path):
+        path = tmp_path / "notes.txt"
+        path.write_text("I am no database.\n" * 1000)
+        with pytest.raises(NotAJobError, match=r"notes\.txt.*no DuckDB database"):
+            validate(db=path)
+        assert path.read_text().startswith("I am no database.")
+
+    def test_a_folder(self, tmp_path):
+        with pytest.raises(InvalidInputError, match="must be a file"):
+            validate(db=tmp_path)
+
+    def test_another_database(self, tmp_path):
+        path = tmp_path / "other.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("create table patients (id integer)")
+        with pytest.raises(NotAJobError, match="holds no adagrid job.*patients"):
+            validate(db=path)
+
+    def test_another_version(self, tmp_path):
+        path = tmp_path / "old.duckdb"
+        validate(db=path, n_steps=1).close()
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("update schema set version = 99")
+        for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
+            with pytest.raises(NotAJobError, match=r"version 99.*version 1"):
+                action()
+
+    def test_no_job_to_open(self, tmp_path):
+        with pytest.raises(NotAJobError, match="There is no database"):
+            ada.open_job(tmp_path / "nothing.duckdb")
+        assert not (tmp_path / "nothing.duckdb").exists()
+        DuckDBStore(tmp_path / "empty.duckdb").close()
+        with pytest.raises(NotAJobError, match="holds no job"):
+            ada.open_job(tmp_path / "empty.duckdb")
+
+    def test_two_processes(self, tmp_path):
+        import subprocess
+        import sys
+
+        path = tmp_path / "job.duckdb"
+        run = validate(db=path, n_steps=1)
+        code = f"import adagrid as ada; ada.open_job({str(path)!r})"
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert answer.returncode == 1
+        assert "StoreBusyError" in answer.stderr
+        assert "open in another process" in answer.stderr
+        run.close()
+
+    def test_a_closed_run(self, tmp_path):
+        run = validate(db=tmp_path / "job.duckdb", n_steps=1)
+        run.close()
+        run.close()
+        with pytest.raises(StoreError):
+            run.results()
+
+
+class TestContinuing:
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / "job.duckdb"
+        run_case("validate_z", db=path, n_steps=3).close()
+        return path
+
+    def test_without_a_grid_settings_come_from_the_database(self, path):
+        whole = run_case("validate_z")
+        run = ada.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": 8})
+        assert run.settings["init_sims"] == 512
+        assert run.settings["n_steps"] == 8
+        for name, frame in tables(run).items():
+            assert frame.equals(tables(whole)[name]), name
+
+    def test_the_same_call_again(self, path):
+        before = tables(run_case("validate_z", n_steps=3))
+        run = run_case("validate_z", db=path, n_steps=3)
+        assert run.status is ada.Status.REACHED_N_STEPS
+        assert all(frame.equals(before[name]) for name, frame in tables(run).items())
+
+    @pytest.mark.parametrize(
+        ("overrides", "words"),
+        [
+            ({"alpha": 0.05}, ["no setting"]),
+            ({"threshold": 2.5}, ["threshold", "depend on it"]),
+            ({"model_seed": 7}, ["model_seed", "depend on it"]),
+            ({"init_sims": 1024, "max_sims": 1024}, ["init_sims", "max_sims"]),
+            ({"step_size": 7}, ["step_size"]),
+            ({"delta": 0.5}, ["delta"]),
+            ({"n_steps": 0}, ["n_steps", "got 0"]),
+            ({"n_steps": 5, "stepsize": 3}, ["stepsize", "no setting"]),
+        ],
+    )
+    def test_overrides_that_would_change_the_answer(self, path, overrides, words):
+        with pytest.raises(ResumeError) as error:
+            ada.ada_validate(ada.ZTest(), db=path, overrides=overrides)
+        assert all(word in str(error.value) for word in words), str(error.value)
+        with ada.open_job(path) as run:
+            assert len(run.config()) == 1
+
+    def test_other_settings(self, path):
+        with pytest.raises(ResumeError, match="threshold=1.96, not 2.5"):
+            ada.ada_validate(ada.ZTest(), db=path, threshold=2.5)
+        with pytest.raises(ResumeError, match="overrides={'n_steps': 9}"):
+            ada.ada_validate(ada.ZTest(), db=path, n_steps=9)
+
+    def test_another_grid(self, path):
+        with pytest.raises(ResumeError, match="grid is another one"):
+            ada.ada_validate(ada.ZTest(), db=path, grid=GRID)
+
+    def test_another_kind(self, path):
+        with pytest.raises(ResumeError, match="'validate', not 'calibrate'"):
+            ada.ada_calibrate(ada.ZTest(), db=path)
+
+    def test_another_model(self, path):
+        with pytest.raises(ResumeError, match="arguments"):
+            ada.ada_validate(ada.ZTest(n=2), db=path)
+        with pytest.raises(ResumeError, match="source code"):
+            ada.ada_validate(Faulty("not"), db=path)
+        run = ada.ada_validate(ada.ZTest(n=2), db=path, accept_changed_model=True, overrides={"n_steps": 4})
+        assert run.config()["record"][1]["model"]["arguments"] == {"n": 2, "sd": 1.0}
+
+    def test_another_backend(self, path):
+        with pytest.raises(ResumeError, match="n_zones=1, but the backend has 2"):
+            ada.ada_validate(ada.ZTest(), db=path, backend=ada.LocalBackend(n_zones=2))
+
+    def test_interrupted_start_of_another_job(self, tmp_path):
+        store = DuckDBStore(tmp_path / "job.duckdb")
+        original = store._append
+
+        def fails_at_config(frames):
+            if "config" in frames:
+                raise KeyboardInterrupt
+            original(frames)
+
+        store._append = fails_at_config
+        with pytest.raises(KeyboardInterrupt):
+            validate(db=store)
+        store._append = original
+        other = ada.cartesian_grid([-1], [0], n=5, null_hypos=["x <= 0"])
+        with pytest.raises(InvalidInputError, match="interrupted start of another job"):
+            validate(db=store, grid=other)
+        assert validate(db=store, n_steps=1).results()["id"].tolist() == GRID.tiles.id.tolist()
+
+
+def test_busy_error_is_a_store_error():
+    assert issubclass(StoreBusyError, StoreError)
+    assert issubclass(DomainError, ValueError)
