@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adagrid._typing import ArrayLike, BoolArray, FloatArray
-from adagrid.errors import DomainError
+from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
 # Search range and accuracy for t = log(q - 1).
@@ -47,7 +47,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    a = np.broadcast_to(np.asarray(level, float), theta.shape[:1])
+    a = _checked_level(level, len(theta))
     with np.errstate(divide="ignore"):
         log_a = np.log(a)
 
@@ -55,7 +55,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
         share = 1 / (1 + np.exp(-log_excess))  # 1 - 1/q
         return share[:, None] * log_a[:, None] + tilt.log_cost(log_excess)
 
-    result = np.exp(_search(family, theta, displacements, log_a, log_bound))
+    result = np.exp(np.minimum(_search(family, theta, displacements, log_a, log_bound), 0.0))
     result = np.where(_is_point(displacements), a, result)
     return np.where(a <= 0, 0.0, np.clip(result, a, 1.0))
 
@@ -77,7 +77,7 @@ def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatAr
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    alpha = np.broadcast_to(np.asarray(level, float), theta.shape[:1])
+    alpha = _checked_level(level, len(theta))
     with np.errstate(divide="ignore"):
         log_alpha = np.log(alpha)
 
@@ -95,6 +95,13 @@ def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArra
     return 1 - tilt_bound(family, theta, displacements, 1 - np.asarray(level, float))
 
 
+def _checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
+    levels = np.broadcast_to(np.asarray(level, float), (n_tiles,))
+    if not ((levels >= 0) & (levels <= 1)).all():
+        raise InvalidInputError(f"A mean of values in [0, 1] must be in [0, 1]; got {level}.")
+    return levels
+
+
 class _Tilt:
     """The cost of moving along the vertices of a slice of tiles, as a function of t = log(q - 1)."""
 
@@ -102,17 +109,18 @@ class _Tilt:
         self.family = family
         self.theta = theta[:, None, :]
         self.displacements = displacements
+        self.limit = self._highest()
         self.here = family.cumulant(self.theta, displacements)
         self.scale = np.abs(family.log_partition(theta))[:, None] + np.abs(self.here) + 1.0
 
     def log_cost(self, log_excess: FloatArray) -> FloatArray:
         """Return K(q v)/q - K(v), rounded upwards, shape (tiles, vertices)."""
         q = (1 + np.exp(log_excess))[:, None]
-        with np.errstate(over="ignore"):
-            beyond = self.family.cumulant(self.theta, q[:, :, None] * self.displacements) / q
-        return beyond - self.here + _ULPS * (self.scale + np.abs(beyond))
+        beyond = self.family.cumulant(self.theta, q[:, :, None] * self.displacements) / q
+        cost = beyond - self.here + _ULPS * (self.scale + np.abs(beyond))
+        return np.where(np.isnan(cost), np.inf, cost)  # two infinities: nothing is known
 
-    def highest(self) -> FloatArray:
+    def _highest(self) -> FloatArray:
         """Return the largest t for which theta + q v stays in the natural parameter space, shape (tiles,)."""
         lower, upper = self.family.domain
         room = np.where(self.displacements > 0, upper - self.theta, lower - self.theta)
@@ -144,14 +152,15 @@ def _search(
     best = np.empty(len(theta))
     for begin in range(0, len(theta), _SLICE):
         part = slice(begin, begin + _SLICE)
-        tilt = _Tilt(family, theta[part], displacements[part])
-        level = log_level[part]
-        high = tilt.highest()
-        best[part] = _golden_section(
-            lambda t, tilt=tilt, level=level: objective(tilt, level, t).max(axis=1),  # type: ignore[misc]
-            np.minimum(_LOWEST, high - 8.0),
-            high,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # extreme tiles get the trivial bound
+            tilt = _Tilt(family, theta[part], displacements[part])
+            level = log_level[part]
+            high = tilt.limit
+            best[part] = _golden_section(
+                lambda t, tilt=tilt, level=level: objective(tilt, level, t).max(axis=1),  # type: ignore[misc]
+                np.minimum(_LOWEST, high - 8.0),
+                high,
+            )
     return best
 
 

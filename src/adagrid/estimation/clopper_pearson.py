@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import betainccinv, betaincinv
 
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import InvalidInputError
@@ -26,7 +26,7 @@ def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
         InvalidInputError: if an argument is out of range.
     """
     count, total, level = _checked(rejections, n_sims, delta)
-    limit = betaincinv(count + 1, np.maximum(total - count, 1), 1 - level)
+    limit = betainccinv(count + 1, np.maximum(total - count, 1), level)
     return np.where(count >= total, 1.0, np.minimum(limit * (1 + _ROUNDING), 1.0))
 
 
@@ -44,8 +44,13 @@ def _checked(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> tupl
     count, total, level = np.broadcast_arrays(
         np.asarray(rejections, float), np.asarray(n_sims, float), np.asarray(delta, float)
     )
-    if not ((count >= 0) & (count <= total) & (total >= 1)).all():
-        raise InvalidInputError("0 <= rejections <= n_sims and n_sims >= 1 must hold for every count.")
+    possible = (count >= 0) & (count <= total) & (total >= 1)
+    if not possible.all():
+        first = np.argwhere(~possible)[0]
+        raise InvalidInputError(
+            "0 <= rejections <= n_sims and n_sims >= 1 must hold for every count; got "
+            f"rejections={count[tuple(first)]:g}, n_sims={total[tuple(first)]:g}."
+        )
     if not ((level > 0) & (level < 1)).all():
         raise InvalidInputError(f"0 < delta < 1 must hold; got delta={delta}.")
     return count, total, level

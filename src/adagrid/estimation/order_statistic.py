@@ -25,7 +25,7 @@ def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
     """
     count, target = np.broadcast_arrays(np.asarray(n_sims, np.int64), np.asarray(level, float))
     product = (count + 1) * target
-    rank = np.floor(product).astype(np.int64)
+    rank = np.array(np.floor(product), np.int64)
     doubtful = np.abs(product - np.rint(product)) < 1e-6
     for place in np.argwhere(doubtful):
         at = tuple(place)

@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
+from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
-from adagrid.errors import InvalidInputError
 from adagrid.families.base import Family
 
 
@@ -31,9 +31,7 @@ class Binomial(Family):
     n: int | Sequence[int]
 
     def __post_init__(self) -> None:
-        n = np.atleast_1d(np.asarray(self.n))
-        if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iu" or (n < 1).any():
-            raise InvalidInputError(f"Binomial needs a positive whole number of patients per arm; got n={self.n}.")
+        n = whole_numbers("n", self.n)
         object.__setattr__(self, "n", tuple(int(value) for value in n))
 
     @property

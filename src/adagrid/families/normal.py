@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
+from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families.base import Family
@@ -34,15 +35,14 @@ class Normal(Family):
     n: int | Sequence[int] = 1
 
     def __post_init__(self) -> None:
-        sd = np.atleast_1d(np.asarray(self.sd, float))
-        n = np.atleast_1d(np.asarray(self.n, float))
-        if sd.ndim != 1 or n.ndim != 1 or (sd.size != n.size and 1 not in (sd.size, n.size)):
+        sd = np.atleast_1d(real_numbers("sd", self.sd))
+        n = whole_numbers("n", self.n)
+        if sd.ndim != 1 or sd.size == 0 or (sd.size != n.size and 1 not in (sd.size, n.size)):
             raise InvalidInputError(
-                f"Normal needs as many sample sizes as standard deviations, or one for all; got sd={self.sd}, "
-                f"n={self.n}."
+                f"Normal needs as many sample sizes as standard deviations, or one for all; got sd={self.sd}, n={self.n}."
             )
-        if not (np.isfinite(sd) & (sd > 0)).all() or not (np.isfinite(n) & (n > 0)).all():
-            raise InvalidInputError(f"Normal needs finite sd > 0 and n > 0; got sd={self.sd}, n={self.n}.")
+        if not (np.isfinite(sd) & (sd > 0)).all():
+            raise InvalidInputError(f"Normal needs finite standard deviations above zero; got sd={self.sd}.")
         sd, n = np.broadcast_arrays(sd, n)
         object.__setattr__(self, "sd", tuple(float(value) for value in sd))
         object.__setattr__(self, "n", tuple(int(value) for value in n))

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
 from adagrid._typing import BoolArray, FloatArray
+from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import HalfSpace
 from adagrid.grid.tiles import ROUNDING
 
 # By how much, in units of the box, a computed vertex of a piece may miss a plane.
 _TOLERANCE = 1e-9
+# Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
+_TOUCHING = 1e-9
 
 
 @final
@@ -56,6 +60,45 @@ def crossings(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]) -> 
         true[:, j] = (plane.offset - least) / length > ROUNDING * scale / length
         false[:, j] = (most - plane.offset) / length > ROUNDING * scale / length
     return true, false
+
+
+def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
+    """Refuse hypotheses that are true together only where the boundaries touch: no tile would stand for that.
+
+    x <= 0 and x >= 0 are both true at 0, and x <= 0 is true at the edge of a region from 0 to 1. Wherever several
+    hypotheses are true together, they must be so in a set with interior; then every point of it belongs to a
+    (closed) tile on which all of them are true. The largest ball in the set decides, by linear programming.
+
+    Args:
+        planes: boundaries of the hypotheses.
+        lower: lower corner of the region.
+        upper: upper corner.
+
+    Raises:
+        InvalidInputError: naming the hypotheses.
+    """
+    scale = np.abs(np.concatenate([lower, upper])).max() + np.max(upper - lower)
+    for size in range(1, len(planes) + 1):
+        for some in itertools.combinations(planes, size):
+            normal = np.array([plane.normal for plane in some])
+            length = np.sqrt(np.sum(normal**2, axis=1))
+            offset = np.array([plane.offset for plane in some])
+            edges = np.concatenate([np.eye(len(lower)), -np.eye(len(lower))])
+            left = np.concatenate([normal / length[:, None], edges])
+            right = np.concatenate([offset / length, upper, -lower])
+            answer = linprog(
+                np.r_[np.zeros(len(lower)), -1.0],
+                A_ub=np.c_[left, np.ones(len(left))],
+                b_ub=right,
+                bounds=[(None, None)] * (len(lower) + 1),
+            )
+            if answer.status == 0 and abs(answer.fun) <= _TOUCHING * scale:
+                raise InvalidInputError(
+                    "Null hypotheses that are true together must be so in more than a boundary, but "
+                    f"{' and '.join(repr(plane.describe()) for plane in some)} are true together only at the edge of "
+                    "each other or of the region, where no tile lies. Let them overlap a little (for example "
+                    "'x <= 0.001' with 'x >= -0.001'), or move the region's edge."
+                )
 
 
 def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> Pieces:
@@ -103,6 +146,7 @@ def _clip_alike(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], i
         first = np.maximum(first, np.where(valid[..., None], vertices, np.inf).min(axis=1) - _TOLERANCE)
         last = np.minimum(last, np.where(valid[..., None], vertices, -np.inf).max(axis=1) + _TOLERANCE)
         empty = np.logical_not(np.any(valid, axis=1))
+    empty = empty | (last < first).any(axis=1)
     share = np.array([0.0 if gone else _hull_volume(v[ok]) for v, ok, gone in zip(vertices, valid, empty, strict=True)])
     new_lower = np.where((first > 0) & ~empty[:, None], lower + first * width, lower)
     new_upper = np.where((last < 1) & ~empty[:, None], lower + last * width, upper)

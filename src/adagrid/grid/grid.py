@@ -9,9 +9,10 @@ from typing import final
 
 import numpy as np
 
+from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
 from adagrid.errors import InvalidInputError
-from adagrid.grid.clip import clip, crossings
+from adagrid.grid.clip import clip, crossings, refuse_touching
 from adagrid.grid.hypotheses import HalfSpace
 from adagrid.grid.hypothesis_text import hypo
 from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
@@ -60,7 +61,8 @@ def cartesian_grid(
     Raises:
         InvalidInputError: if the corners or numbers of tiles break a rule, or no null hypothesis is true anywhere.
     """
-    lower, upper = np.atleast_1d(np.asarray(theta_min, float)), np.atleast_1d(np.asarray(theta_max, float))
+    lower = np.atleast_1d(real_numbers("theta_min", theta_min))
+    upper = np.atleast_1d(real_numbers("theta_max", theta_max))
     problems = []
     if lower.ndim != 1 or lower.shape != upper.shape or lower.size == 0:
         raise InvalidInputError(
@@ -73,11 +75,12 @@ def cartesian_grid(
             problems.append(
                 f"theta_min < theta_max must hold; got theta_min[{i}]={lower[i]:g}, theta_max[{i}]={upper[i]:g}."
             )
-    counts = np.atleast_1d(np.asarray(n))
-    if counts.dtype.kind not in "iu" or counts.ndim != 1 or counts.size not in (1, lower.size) or (counts < 1).any():
-        problems.append(
-            f"n must be a positive whole number of tiles, or one for each of {lower.size} parameters; got n={n}."
-        )
+    try:
+        counts = whole_numbers("n", n)
+        if counts.size not in (1, lower.size):
+            problems.append(f"n must be one number, or one for each of {lower.size} parameters; got n={n}.")
+    except InvalidInputError as error:
+        problems.extend(error.problems)
     if problems:
         raise InvalidInputError(problems)
     edges = [
@@ -102,20 +105,32 @@ def create_grid(theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[Hal
         InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no null hypothesis is true
             anywhere.
     """
-    centres = np.asarray(theta, float)
+    centres = real_numbers("theta", theta)
     if centres.ndim != 2 or 0 in centres.shape:
         raise InvalidInputError(f"theta must have the shape (tiles, parameters); got {centres.shape}.")
     try:
-        widths = np.broadcast_to(np.asarray(radius, float), centres.shape)
+        widths: FloatArray = np.broadcast_to(real_numbers("radius", radius), centres.shape)
     except ValueError:
         raise InvalidInputError(
             f"radius must have the shape of theta, {centres.shape}, or one number per parameter; "
             f"got {np.shape(radius)}."
         ) from None
-    if not np.isfinite(centres).all() or not np.isfinite(widths).all() or not (widths > 0).all():
-        raise InvalidInputError("Tiles need finite centres and finite radii above zero in every direction.")
-    if len(np.unique(np.concatenate([centres, widths], axis=1), axis=0)) < len(centres):
-        raise InvalidInputError("Every tile may be given once; got the same centre and radius twice.")
+    sound = np.isfinite(centres).all(axis=1) & (np.isfinite(widths) & (widths > 0)).all(axis=1)
+    if not sound.all():
+        wrong = int(np.argmin(sound))
+        raise InvalidInputError(
+            "Tiles need finite centres, and finite radii above zero in every direction; got "
+            f"theta={centres[wrong].tolist()}, radius={widths[wrong].tolist()}."
+        )
+    _, first, times = np.unique(
+        np.concatenate([centres, widths], axis=1), axis=0, return_index=True, return_counts=True
+    )
+    if (times > 1).any():
+        twice = int(first[times > 1][0])
+        raise InvalidInputError(
+            f"Every tile may be given once; got theta={centres[twice].tolist()}, radius={widths[twice].tolist()} "
+            f"{int(times.max())} times."
+        )
     return _grid(centres - widths, centres + widths, null_hypos)
 
 
@@ -123,7 +138,8 @@ def _grid(lower: FloatArray, upper: FloatArray, null_hypos: Sequence[HalfSpace |
     if isinstance(null_hypos, (str, HalfSpace)):
         null_hypos = [null_hypos]
     dim = lower.shape[1]
-    planes = [(hypo(h) if isinstance(h, str) else h).in_dimension(dim) for h in null_hypos or ()]
+    planes = [_half_space(h).in_dimension(dim) for h in null_hypos or ()]
+    refuse_touching(planes, lower.min(axis=0), upper.max(axis=0))
     true, false = crossings(lower, upper, planes)
     crossed: BoolArray = np.any(true & false, axis=1)
     roots = _tiles(
@@ -224,6 +240,14 @@ def deepen(parents: Tiles) -> Tiles:
         n_sims=2 * parents.n_sims,
         volume=parents.volume,
     )
+
+
+def _half_space(hypothesis: HalfSpace | str) -> HalfSpace:
+    if isinstance(hypothesis, str):
+        return hypo(hypothesis)
+    if not isinstance(hypothesis, HalfSpace):
+        raise InvalidInputError(f"A null hypothesis must be a HalfSpace or text for hypo; got {hypothesis!r}.")
+    return hypothesis
 
 
 def _tiles(

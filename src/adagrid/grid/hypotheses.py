@@ -10,8 +10,11 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
+from adagrid._checks import real_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
+
+_MODERATE = (1e-100, 1e100)
 
 
 class NullHypothesis(ABC):
@@ -50,15 +53,22 @@ class HalfSpace(NullHypothesis):
     offset: float
 
     def __post_init__(self) -> None:
-        normal = np.asarray(self.normal, float)
+        normal = real_numbers("normal", self.normal)
         if normal.ndim != 1 or not np.isfinite(normal).all() or not normal.any():
             raise InvalidInputError(
                 f"A half-space needs finite coefficients that are not all zero; got normal={self.normal}."
             )
         if not np.isfinite(self.offset):
             raise InvalidInputError(f"A half-space needs a finite offset; got offset={self.offset}.")
+        largest, offset = float(np.abs(normal).max()), float(self.offset)
+        if not _MODERATE[0] <= largest <= _MODERATE[1]:  # squares of the coefficients must not over- or underflow
+            normal, offset = normal / largest, offset / largest
+        if not np.isfinite(offset):
+            raise InvalidInputError(
+                f"The offset is too large for the coefficients; got normal={self.normal}, offset={self.offset}."
+            )
         object.__setattr__(self, "normal", tuple(normal.tolist()))
-        object.__setattr__(self, "offset", float(self.offset))
+        object.__setattr__(self, "offset", offset)
 
     def in_dimension(self, dim: int) -> HalfSpace:
         """Return the same half-space with exactly `dim` coefficients.

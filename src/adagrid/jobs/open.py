@@ -264,7 +264,7 @@ def _check_unfinished_start(store: Store, schema: Schema, grid: Grid) -> None:
     if same:
         known = store.table("tiles").set_index("id")
         given = Tiles.concatenate([grid.tiles, grid.retired]).to_frame().set_index("id").drop(columns="n_sims")
-        same = known.index.isin(given.index).all() and known[given.columns].equals(given.loc[known.index])
+        same = bool(known.index.isin(given.index).all()) and known[given.columns].equals(given.loc[known.index])
     if not same:
         raise InvalidInputError(
             f"{store.location} holds the interrupted start of another job. Start that one again, or give the path "

@@ -32,7 +32,7 @@ class BackendContract:
                 raise ArithmeticError("packet 2")
             return packet
 
-        seen = []
+        seen: list[int] = []
         with pytest.raises(ArithmeticError, match="packet 2"):
             seen.extend(iter(backend.map_packets(fails, [0, 1, 2])))
         with pytest.raises(ArithmeticError, match="packet 2"):
