@@ -39,7 +39,8 @@ class Normal(Family):
         n = whole_numbers("n", self.n)
         if sd.ndim != 1 or sd.size == 0 or (sd.size != n.size and 1 not in (sd.size, n.size)):
             raise InvalidInputError(
-                f"Normal needs as many sample sizes as standard deviations, or one for all; got sd={self.sd}, n={self.n}."
+                "Normal needs as many sample sizes as standard deviations, or one for all; "
+                f"got sd={self.sd}, n={self.n}."
             )
         if not (np.isfinite(sd) & (sd > 0)).all():
             raise InvalidInputError(f"Normal needs finite standard deviations above zero; got sd={self.sd}.")

@@ -92,7 +92,7 @@ def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArra
                 b_ub=right,
                 bounds=[(None, None)] * (len(lower) + 1),
             )
-            if answer.status == 0 and abs(answer.fun) <= _TOUCHING * scale:
+            if answer.status == 0 and abs(float(answer.fun or 0.0)) <= _TOUCHING * scale:
                 raise InvalidInputError(
                     "Null hypotheses that are true together must be so in more than a boundary, but "
                     f"{' and '.join(repr(plane.describe()) for plane in some)} are true together only at the edge of "

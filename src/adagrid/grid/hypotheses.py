@@ -92,7 +92,7 @@ class HalfSpace(NullHypothesis):
     def describe(self) -> str:
         terms = [
             f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g}*'}theta{i}"
-            for i, weight in enumerate(self.normal)
+            for i, weight in sorted(enumerate(self.normal), key=lambda term: term[1] < 0)
             if weight
         ]
         return f"{' '.join(terms).removeprefix('+ ')} <= {self.offset:g}"

@@ -34,7 +34,7 @@ def hypo(text: str) -> HalfSpace:
 
     Examples:
         >>> hypo("theta1 <= theta0 - 0.1").describe()
-        '- theta0 + theta1 <= -0.1'
+        'theta1 - theta0 <= -0.1'
     """
     if not isinstance(text, str) or len(text) > _MAX_LENGTH:
         raise _refused(text, f"it is not a string of at most {_MAX_LENGTH} characters")
