@@ -267,8 +267,8 @@ def test_a_grid_of_given_tiles_covers_them(seed, dim, n_planes):
     planes = [HalfSpace(normal.tolist(), float(normal @ middle)) for normal in normals]
     try:
         grid = create_grid(theta, radius, null_hypos=planes)
-    except InvalidInputError as refusal:  # three planes through one point may point away from each other
-        assert n_planes > 2 and "only at the edge" in str(refusal)  # noqa: PT017, PT018
+    except InvalidInputError as refusal:  # more planes than parameters, through one point, may point away
+        assert n_planes > dim and "only at the edge" in str(refusal)  # noqa: PT017, PT018
         return
     pruned = grid.retired.take(grid.n_children == 0)
     total = grid.tiles.volume.sum() + pruned.volume.sum()
