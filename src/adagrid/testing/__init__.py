@@ -11,6 +11,7 @@ Needs pytest and hypothesis. Example::
 from adagrid.testing.backends import BackendContract
 from adagrid.testing.families import FamilyContract
 from adagrid.testing.models import ModelContract
+from adagrid.testing.policies import PolicyContract
 from adagrid.testing.stores import StoreContract
 
-__all__ = ["BackendContract", "FamilyContract", "ModelContract", "StoreContract"]
+__all__ = ["BackendContract", "FamilyContract", "ModelContract", "PolicyContract", "StoreContract"]
