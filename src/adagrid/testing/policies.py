@@ -63,7 +63,8 @@ class PolicyContract:
         refine, deepen = _decide(policy, state)
         some = np.random.default_rng(1).permutation(_N)[: _N // 2]
         part = replace(
-            state, **{name: value[some] for name, value in vars(state).items() if isinstance(value, np.ndarray)}
+            state,
+            **{name: value[some] for name, value in vars(state).items() if isinstance(value, np.ndarray)},  # type: ignore[arg-type]
         )
         again = _decide(policy, part)
         np.testing.assert_array_equal(again[0], refine[some])
