@@ -1,5 +1,6 @@
 """Bounds that carry an error probability from a simulated point to a whole tile, for every family."""
 
+from adagrid.bounds.interpolated import interpolated_bound, interpolated_levels
 from adagrid.bounds.tilt import inverse_tilt_bound, tilt_bound, tilt_lower_bound
 
-__all__ = ["inverse_tilt_bound", "tilt_bound", "tilt_lower_bound"]
+__all__ = ["interpolated_bound", "interpolated_levels", "inverse_tilt_bound", "tilt_bound", "tilt_lower_bound"]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import ModuleType
 
 import numpy as np
 
 from adagrid._typing import BoolArray, FloatArray
+
+
+def namespace(array: FloatArray) -> ModuleType:
+    """Return the module whose functions work on an array: NumPy's, or JAX's while a bound is being compiled."""
+    module: ModuleType = array.__array_namespace__()
+    return module
 
 
 class Family(ABC):
@@ -19,7 +26,8 @@ class Family(ABC):
     To add a family, write a frozen dataclass in a file of its own in this package with
     `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
     Override `cumulant` where the difference of two log-partitions can be computed without cancellation.
-    Methods are pure, work in float64 and broadcast over leading axes. Check the class with
+    Methods are pure, work in float64, broadcast over leading axes, and take NumPy and JAX arrays alike: they use
+    the functions of `namespace(theta)`, of which gradients are taken. Check the class with
     `adagrid.testing.FamilyContract`.
     """
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
-from adagrid.families.base import Family
+from adagrid.families.base import Family, namespace
 
 
 @final
@@ -51,7 +51,8 @@ class Binomial(Family):
 
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
-        return np.sum(np.asarray(self.patients, float) * np.logaddexp(0.0, theta), axis=-1)
+        xp = namespace(theta)
+        return xp.sum(np.asarray(self.patients, float) * xp.logaddexp(0.0, theta), axis=-1)
 
     @override
     def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
@@ -60,10 +61,12 @@ class Binomial(Family):
         Successes and failures are exchanged where p > 1/2, so that the probability that multiplies
         exp(v) - 1 is at most one half; where exp would overflow the logarithm is expanded instead.
         """
-        flip = np.where(theta > 0, -1.0, 1.0)
-        minority = np.exp(-np.logaddexp(0.0, np.abs(theta)))  # min(p, 1 - p)
+        xp = namespace(displacement)
+        flip = xp.where(theta > 0, -1.0, 1.0)
+        log_minority = -xp.logaddexp(0.0, xp.abs(theta))  # log of min(p, 1 - p)
+        minority = xp.exp(log_minority)
         tilt = flip * displacement
-        small = np.log1p(minority * np.expm1(np.minimum(tilt, 1.0)))
-        large = np.logaddexp(np.log1p(-minority), np.where(tilt > 1.0, tilt, 0.0) - np.logaddexp(0.0, np.abs(theta)))
-        growth = np.where(tilt > 1.0, large, small) + np.where(theta > 0, displacement, 0.0)
-        return np.sum(np.asarray(self.patients, float) * growth, axis=-1)
+        small = xp.log1p(minority * xp.expm1(xp.minimum(tilt, 1.0)))
+        large = xp.logaddexp(xp.log1p(-minority), xp.where(tilt > 1.0, tilt, 0.0) + log_minority)
+        growth = xp.where(tilt > 1.0, large, small) + xp.where(theta > 0, displacement, 0.0)
+        return xp.sum(np.asarray(self.patients, float) * growth, axis=-1)

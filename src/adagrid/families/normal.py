@@ -12,7 +12,7 @@ from typing_extensions import override
 from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
-from adagrid.families.base import Family
+from adagrid.families.base import Family, namespace
 
 
 @final
@@ -65,9 +65,9 @@ class Normal(Family):
 
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
-        return np.sum((theta / self.standard_errors) ** 2, axis=-1) / 2
+        return namespace(theta).sum((theta / self.standard_errors) ** 2, axis=-1) / 2
 
     @override
     def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
         shift = displacement / self.standard_errors
-        return np.sum(shift * (theta / self.standard_errors + shift / 2), axis=-1)
+        return namespace(shift).sum(shift * (theta / self.standard_errors + shift / 2), axis=-1)

@@ -1,0 +1,183 @@
+"""The interpolated bound: an error probability on a simplex from upper bounds of it at the vertices.
+
+For a function F of the data with values in [0, 1] and mean f(theta) in a canonical exponential family,
+f(theta) exp(A(theta)) = integral of F exp(theta . T) dmu is a Laplace transform, so log f + A is convex (Hölder).
+Hence for theta = sum_j w_j v_j with w on the simplex, and u_j >= f(v_j),
+
+    log f(theta) <= h(w) = sum_j w_j [log u_j + A(v_j)] - A(sum_j w_j v_j).
+
+h is concave. Its maximum is approached by pairwise Frank-Wolfe steps (Lacoste-Julien and Jaggi 2015, arXiv
+1511.05932); at every w, h(w) plus the duality gap max_j s_j - sum_j w_j s_j (s the gradient of h) is a rigorous
+upper bound of the maximum, and the least of these is returned: an inexact search costs tightness and never validity. The tilt bound is the case of two vertices, theta0
+with u = a and theta0 + q v with the trivial u = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from adagrid._typing import ArrayLike, FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families import Family
+
+# Simplices per compiled call: the smallest of these sizes that holds what is left, padded.
+_SIZES = (64, 1024, 8192)
+# Simplices whose gap is below this have finished; the others go on for some rounds of iterations.
+_GAP, _ROUNDS, _ITERATIONS, _LINE_SEARCH = 1e-5, 25, 8, 3
+# Units in the last place by which logarithms move to the safe side.
+_ULPS = 256 * np.finfo(float).eps
+
+
+def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) -> FloatArray:
+    """Bound a mean everywhere on simplices, from bounds on it at the vertices.
+
+    Args:
+        family: distribution of the data.
+        vertices: shape (simplices, vertices, dim); any number of vertices whose hull is bounded, repeated
+            ones included.
+        upper: upper bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
+
+    Returns:
+        Upper bounds in [max of `upper`, 1], shape (simplices,); 0 where an `upper` is 0, because a function whose
+        mean is 0 anywhere is 0 almost everywhere.
+
+    Raises:
+        InvalidInputError: if `upper` leaves [0, 1].
+    """
+    if not ((upper >= 0) & (upper <= 1)).all():
+        raise InvalidInputError("Upper bounds of a mean of values in [0, 1] must be in [0, 1].")
+    with np.errstate(divide="ignore"):
+        log_bound = interpolated_log_bound(family, vertices, np.log(upper))
+    bound = np.clip(np.exp(np.minimum(log_bound, 0.0)), upper.max(axis=1, initial=0.0), 1.0)
+    return np.where((upper <= 0).any(axis=1), 0.0, bound)
+
+
+def interpolated_levels(
+    family: Family, vertices: FloatArray, log_shape: FloatArray, level: ArrayLike
+) -> FloatArray:
+    """Return the largest multiples of given values at the vertices for which the bound stays within a level.
+
+    Adding a constant to all logarithms adds it to the logarithm of the bound, so the inverse is one evaluation.
+
+    Args:
+        family: distribution of the data.
+        vertices: shape (simplices, vertices, dim).
+        log_shape: logarithms of the values up to a constant per simplex, shape (simplices, vertices).
+        level: alpha in (0, 1], shape (simplices,) or a number.
+
+    Returns:
+        Levels in (0, 1] at the vertices, shape (simplices, vertices): if the mean is at most these at the
+        vertices, it is at most `level` on the simplex.
+    """
+    excess = interpolated_log_bound(family, vertices, log_shape) - np.log(np.asarray(level, float))
+    return np.exp(np.minimum(log_shape - excess[:, None] - _ULPS * (1 + np.abs(log_shape)), 0.0))
+
+
+def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: FloatArray) -> FloatArray:
+    """Return the logarithm of the interpolated bound, not limited to bounds below 1.
+
+    Args:
+        family: distribution of the data.
+        vertices: shape (simplices, vertices, dim).
+        log_upper: logarithms of upper bounds at the vertices, shape (simplices, vertices).
+
+    Returns:
+        Shape (simplices,).
+    """
+    n, n_vertices, _ = vertices.shape
+    log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
+    weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
+    best, unfinished = np.full(n, np.inf), np.arange(n)
+    run = _compiled(family)
+    for _ in range(_ROUNDS):
+        going = []
+        for start in range(0, len(unfinished), _SIZES[-1]):
+            rows = unfinished[start : start + _SIZES[-1]]
+            size = next(size for size in _SIZES if size >= len(rows))
+            padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
+            with jax.enable_x64(True):
+                answer = run(vertices[padded], log_upper[padded], weights[padded])
+            found, gap, new_weights = (np.asarray(part)[: len(rows)] for part in answer)
+            best[rows], weights[rows] = np.minimum(best[rows], found), new_weights
+            going.append(rows[~(gap <= _GAP)])
+        unfinished = np.concatenate([*going, np.empty(0, np.int64)])
+        if not len(unfinished):
+            break
+    return best
+
+
+@lru_cache(maxsize=32)
+def _compiled(family: Family) -> Callable[..., Any]:
+    return jax.jit(lambda vertices, log_upper, weights: _maximise(family, vertices, log_upper, weights))
+
+
+def _maximise(
+    family: Family, vertices: jax.Array, log_upper: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return rigorous upper bounds of the maxima of h, the last gaps and weights, for a block of simplices.
+
+    Everything is measured from the simplex's middle, where differences of A do not cancel.
+    """
+    n, n_vertices, _ = vertices.shape
+    middle = vertices.mean(axis=1)
+    offsets = vertices - middle[:, None, :]
+    cumulant = jax.vmap(lambda theta, v: family.cumulant(theta, v))  # type: ignore[arg-type]
+    gradient = jax.vmap(jax.grad(lambda theta: family.log_partition(theta)))
+    values = log_upper + jax.vmap(cumulant, in_axes=(None, 1), out_axes=1)(middle, offsets)
+    rounding = _ULPS * (
+        1.0 + jnp.abs(values).max(axis=1) + jnp.abs(jax.vmap(family.log_partition)(middle))  # type: ignore[arg-type]
+    )
+
+    def pick(array: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
+
+    def step(_: int, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        weights, best, _ = state
+        place = jnp.sum(weights[:, :, None] * offsets, axis=1)
+        slope = gradient(middle + place)
+        scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
+        # K lies above its tangent at any place, so this is a bound whatever the weights are
+        tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
+        best = jnp.fmin(best, scores.max(axis=1) + tangent)
+        gap = scores.max(axis=1) - jnp.sum(weights * scores, axis=1)
+        towards = jnp.argmax(scores, axis=1)
+        away = jnp.argmin(jnp.where(weights > 0, scores, jnp.inf), axis=1)
+        room = pick(weights, away)
+        gain = pick(values, towards) - pick(values, away)
+        move = pick(offsets, towards) - pick(offsets, away)
+
+        def rise(share: jax.Array) -> jax.Array:
+            return gain - jnp.sum(gradient(middle + place + share[:, None] * move) * move, axis=1)
+
+        share = _root(rise, pick(scores, towards) - pick(scores, away), room)
+        index = jnp.arange(n_vertices)[None, :]
+        added = jnp.where(index == towards[:, None], share[:, None], 0.0)
+        taken = jnp.where(index == away[:, None], jnp.minimum(share, room)[:, None], 0.0)
+        return jnp.maximum(weights + added - taken, 0.0), best, gap
+
+    infinite = jnp.full(n, jnp.inf)
+    weights, best, gap = jax.lax.fori_loop(0, _ITERATIONS, step, (weights, infinite, infinite))
+    return best + rounding, gap, weights
+
+
+def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.Array) -> jax.Array:
+    """Return where a decreasing function crosses zero between 0 and `room`, or `room` if it does not."""
+    at_end = rise(room)
+
+    def secant(low: jax.Array, high: jax.Array, at_low: jax.Array, at_high: jax.Array) -> jax.Array:
+        return low + (high - low) * at_low / jnp.where(at_low == at_high, 1.0, at_low - at_high)
+
+    low, high, at_low, at_high = jnp.zeros_like(room), room, at_zero, at_end
+    for _ in range(_LINE_SEARCH - 1):
+        guess = jnp.clip(secant(low, high, at_low, at_high), low, high)
+        value = rise(guess)
+        up = value > 0
+        low, at_low = jnp.where(up, guess, low), jnp.where(up, value, at_low)
+        high, at_high = jnp.where(up, high, guess), jnp.where(up, at_high, value)
+    return jnp.where(at_end >= 0, room, jnp.clip(secant(low, high, at_low, at_high), low, high))

@@ -1,0 +1,169 @@
+"""The interpolated bound is never below the truth, and as tight as a brute-force search finds."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import binom, norm
+
+from adagrid.bounds import interpolated_bound, interpolated_levels, tilt_bound
+from adagrid.bounds.interpolated import interpolated_log_bound
+from adagrid.errors import InvalidInputError
+from adagrid.families import Binomial, Normal
+
+ARMS = [(12,), (5, 8), (3, 4, 5), (2, 2, 3, 2)]
+seeds = st.integers(0, 2**32 - 1)
+
+
+def exact(n, function, theta):
+    """E F(X) for independent binomials with logits theta of shape (points, arms), by enumeration."""
+    means = []
+    for logits in theta:
+        mass = [binom.pmf(np.arange(k + 1), k, 1 / (1 + np.exp(-t))) for k, t in zip(n, logits, strict=True)]
+        weight = mass[0]
+        for more in mass[1:]:
+            weight = np.multiply.outer(weight, more)
+        means.append(float((weight * function).sum()))
+    return np.array(means)
+
+
+def random_simplex(rng, dim, size):
+    return rng.uniform(-2, 2, dim) + size * rng.normal(size=(dim + 1, dim))
+
+
+def inside(rng, vertices, count):
+    weights = rng.dirichlet(np.full(len(vertices), 0.6), count)
+    return np.concatenate([weights @ vertices, vertices])
+
+
+@pytest.mark.parametrize("n", ARMS)
+@settings(max_examples=60)
+@given(seed=seeds, size=st.sampled_from([1e-6, 0.05, 0.3, 1.0, 3.0]), kind=st.sampled_from(["any", "sparse", "most"]))
+def test_never_below_the_truth_for_binomial_arms(n, seed, size, kind):
+    rng = np.random.default_rng(seed)
+    function = rng.random([k + 1 for k in n])
+    if kind != "any":  # rejection sets
+        function = (function < (0.05 if kind == "sparse" else 0.7)).astype(float)
+    vertices = random_simplex(rng, len(n), size)
+    upper = np.minimum(exact(n, function, vertices) * (1 + 1e-12), 1.0)
+    bound = interpolated_bound(Binomial(n), vertices[None], upper[None])[0]
+    assert bound >= exact(n, function, inside(rng, vertices, 40)).max() * (1 - 1e-12)
+
+
+@settings(max_examples=100)
+@given(seed=seeds, dim=st.integers(1, 3), size=st.sampled_from([1e-6, 0.1, 1.0, 4.0]))
+def test_never_below_the_truth_for_normal_means(seed, dim, size):
+    """Half-spaces: the sets for which the bound comes closest."""
+    rng = np.random.default_rng(seed)
+    sd = rng.uniform(0.5, 2, dim)
+    direction = rng.normal(size=dim)
+    spread = np.sqrt(((direction * sd) ** 2).sum())
+    critical = rng.normal(2, 1)
+    truth = lambda theta: norm.sf((critical - theta @ direction) / spread)
+    vertices = random_simplex(rng, dim, size)
+    upper = np.minimum(truth(vertices) * (1 + 1e-12), 1.0)
+    bound = interpolated_bound(Normal(sd=sd.tolist()), vertices[None], upper[None])[0]
+    assert bound >= truth(inside(rng, vertices, 200)).max() * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("family", [Binomial((20, 35)), Normal(sd=(1.0, 0.5)), Binomial((9, 9, 9))])
+def test_against_brute_force(family):
+    """Between the best weights that SciPy finds, and hardly above."""
+    rng = np.random.default_rng(0)
+    for size in (0.02, 0.3, 1.5):
+        vertices = random_simplex(rng, family.dim, size)
+        log_upper = np.log(rng.uniform(0.001, 0.1, family.dim + 1))
+        values = log_upper + family.log_partition(vertices)
+
+        def loss(x, vertices=vertices, values=values):
+            weights = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+            return family.log_partition(weights @ vertices) - weights @ values
+
+        starts = [8 * np.eye(family.dim + 1)[j] for j in range(family.dim + 1)] + [np.zeros(family.dim + 1)]
+        best = -min(minimize(loss, start, method="BFGS").fun for start in starts)
+        best = max(best, log_upper.max())
+        found = interpolated_log_bound(family, vertices[None], log_upper[None])[0]
+        assert best - 1e-9 <= found <= best + 2e-5
+
+
+def test_many_at_once_are_the_same_as_one_by_one():
+    rng = np.random.default_rng(1)
+    family = Binomial((12, 30))
+    vertices = np.stack([random_simplex(rng, 2, s) for s in rng.uniform(0.01, 1, 1500)])
+    upper = rng.uniform(0.001, 0.5, (1500, 3))
+    together = interpolated_bound(family, vertices, upper)
+    some = rng.choice(1500, 20, replace=False)
+    alone = np.concatenate([interpolated_bound(family, vertices[[k]], upper[[k]]) for k in some])
+    np.testing.assert_allclose(together[some], alone, rtol=2e-5)
+    for order in itertools.permutations(range(3)):
+        turned = interpolated_bound(family, vertices[:, order], upper[:, order])
+        np.testing.assert_allclose(turned, together, rtol=2e-5)
+
+
+def test_between_the_largest_vertex_and_one():
+    rng = np.random.default_rng(2)
+    vertices = np.stack([random_simplex(rng, 2, s) for s in (1e-9, 0.1, 1.0, 10.0)] * 5)
+    upper = rng.uniform(0, 1, (20, 3))
+    bound = interpolated_bound(Binomial((50, 50)), vertices, upper)
+    assert (bound >= upper.max(axis=1)).all()
+    assert (bound <= 1).all()
+    np.testing.assert_allclose(bound[::4], upper[::4].max(axis=1), rtol=1e-5)
+
+
+def test_a_point_has_its_own_bound():
+    """Degenerate simplices: repeated vertices, and flat ones."""
+    family = Binomial((12, 12))
+    point = np.array([[[0.3, -0.2]] * 3])
+    assert interpolated_bound(family, point, np.full((1, 3), 0.03))[0] == pytest.approx(0.03, rel=1e-9)
+    edge = np.array([[[0.0, 0.0], [0.4, 0.2], [0.2, 0.1]]])
+    plain = np.array([[[0.0, 0.0], [0.4, 0.2]]])
+    upper = np.array([[0.02, 0.03, 1.0]])
+    assert interpolated_bound(family, plain, upper[:, :2])[0] <= interpolated_bound(family, edge, upper)[0] + 1e-6
+
+
+def test_extreme_values():
+    family = Binomial((12, 12))
+    vertices = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    assert interpolated_bound(family, vertices, np.array([[0.0, 0.5, 1.0]]))[0] == 0.0
+    assert interpolated_bound(family, vertices, np.array([[1.0, 1.0, 1.0]]))[0] == 1.0
+    tiny = interpolated_bound(family, vertices, np.array([[1e-300, 1e-300, 1e-300]]))[0]
+    assert 1e-300 <= tiny < 1e-295
+    assert interpolated_bound(family, np.empty((0, 3, 2)), np.empty((0, 3))).shape == (0,)
+    for wrong in (np.nan, -0.1, 1.1):
+        with pytest.raises(InvalidInputError):
+            interpolated_bound(family, vertices, np.array([[0.1, wrong, 0.1]]))
+
+
+@settings(max_examples=50)
+@given(seed=seeds)
+def test_the_tilt_bound_is_the_case_of_two_vertices(seed):
+    """Vertices theta0 with u = a, and theta0 + q v with u = 1, at theta0 + v for the best q."""
+    rng = np.random.default_rng(seed)
+    family = Binomial((15, 25))
+    theta, v, a = rng.uniform(-1, 1, 2), rng.normal(size=2) * 0.2, rng.uniform(0.001, 0.2)
+    at = lambda q: (
+        (1 - 1 / q) * (np.log(a) + family.log_partition(theta))
+        + family.log_partition(theta + q * v) / q
+        - family.log_partition(theta + v)
+    )
+    best = min(at(q) for q in 1 + np.exp(np.linspace(-4, 8, 4000)))
+    assert tilt_bound(family, theta[None], v[None, None], a)[0] == pytest.approx(min(np.exp(best), 1), rel=1e-5)
+
+
+@settings(max_examples=50)
+@given(seed=seeds, size=st.sampled_from([0.01, 0.2, 1.0]))
+def test_levels_are_the_inverse(seed, size):
+    rng = np.random.default_rng(seed)
+    family = Binomial((20, 20))
+    vertices = random_simplex(rng, 2, size)[None]
+    levels = interpolated_levels(family, vertices, np.log(rng.uniform(0.005, 0.05, (1, 3))), 0.025)
+    assert ((levels > 0) & (levels <= 1)).all()
+    bound = interpolated_bound(family, vertices, levels)[0]
+    assert bound <= 0.025 * (1 + 2e-5)
+    if levels.max() < 1:
+        assert bound >= 0.025 * (1 - 2e-5)
