@@ -58,7 +58,13 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise InvalidInputError([_sentence(cls, problem) for problem in error.errors()]) from None
+            problems = error.errors()
+        sentences = [_sentence(cls, problem) for problem in problems]
+        for problem in problems:  # a traceback here would keep the caller's database alive
+            cause = problem.get("ctx", {}).get("error")
+            if isinstance(cause, Exception):
+                cause.__traceback__ = None
+        raise InvalidInputError(sentences)
 
 
 class ValidateSettings(Settings):
