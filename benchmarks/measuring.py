@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,8 +127,18 @@ def machine() -> dict[str, str]:
         "System": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
         **{name: version(name) for name in ("jax", "numpy", "scipy")},
+        "adagrid": f"{version('adagrid')}, commit {_commit()}",
         "Date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _commit() -> str:
+    """Return the commit of the source, and whether it was changed since."""
+    git = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=, changed since", "--abbrev=7")
+    try:
+        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _proc(path: str, field: str) -> str:

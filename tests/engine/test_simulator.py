@@ -56,6 +56,19 @@ def test_smallest(simulator, statistics, n_sims, m):
     np.testing.assert_array_equal(simulator.smallest(THETA, TRUTH, n_sims, m), expected)
 
 
+def test_every_point_has_its_own_range(simulator, statistics):
+    begin = np.array([0, 4000, 17, 0, 511, 2000, 0])
+    end = np.array([1, 5000, 4000, 5000, 513, 2001, 600])
+    expected = [(row[a:b] < -1.0).sum() for row, a, b in zip(statistics, begin, end, strict=True)]
+    np.testing.assert_array_equal(simulator.count(THETA, TRUTH, -1.0, begin, end), expected)
+    m = np.minimum(end, [1, 3, 40, 5000, 7, 2, 600])
+    found = simulator.smallest(THETA, TRUTH, end, m)
+    assert found.shape == (7, 5000)
+    for row, n_sims, count, values in zip(statistics, end, m, found, strict=True):
+        np.testing.assert_array_equal(values[:count], np.sort(row[:n_sims])[:count])
+        assert (values[count:] == np.inf).all()
+
+
 def test_points_do_not_depend_on_their_company(simulator):
     rng = np.random.default_rng(0)
     whole = simulator.count(THETA, TRUTH, -1.0, 0, N)
@@ -172,7 +185,8 @@ def test_smallest_values(values, m, chunk):
 )
 @settings(max_examples=100)
 def test_count_below(values, threshold, begin, end):
-    counts = np.asarray(count_below(jnp.asarray(values), np.float32(threshold), np.int32(begin), np.int32(end)))
+    ends = np.full(3, end, np.int32)
+    counts = np.asarray(count_below(jnp.asarray(values), np.float32(threshold), np.full(3, begin, np.int32), ends))
     inside = values[:, begin : max(begin, end)]
     np.testing.assert_array_equal(counts[0], (_flushed(inside) < _flushed(np.float32(threshold))).sum(axis=1))
     np.testing.assert_array_equal(counts[1], np.isnan(inside).sum(axis=1))

@@ -122,10 +122,10 @@ class Algorithm(ABC):
         return np.zeros(len(deepened), np.int64), np.zeros(len(deepened), np.int64)
 
 
-def batches(rows: IntArray, size: int) -> Iterator[IntArray]:
-    """Yield consecutive slices of at most `size` positions."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def batches(n: int, size: int) -> Iterator[slice]:
+    """Yield consecutive slices of range(n), of at most `size` positions."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
 def tile_points(simulator: Simulator, tiles: Tiles) -> tuple[FloatArray, FloatArray]:

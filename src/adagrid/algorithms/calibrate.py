@@ -96,11 +96,10 @@ class AdaCalibrate(Algorithm):
         thresholds = np.full((len(tiles), 1 + 2 * n_bootstrap), -np.inf)
         for n_sims in np.unique(tiles.n_sims):
             alike = np.flatnonzero((tiles.n_sims == n_sims) & (rank > 0))
-            for rows in batches(alike, self.settings.tile_batch_size or _BATCH):
+            for part in batches(len(alike), self.settings.tile_batch_size or _BATCH):
+                rows = alike[part]
                 ranks = self._resamples(int(n_sims))[:, rank[rows] - 1]
-                smallest = simulator.smallest(
-                    tiles.theta[rows], tiles.null_truth[rows], int(n_sims), int(ranks.max()) + 1
-                )
+                smallest = simulator.smallest(tiles.theta[rows], tiles.null_truth[rows], n_sims, ranks.max(axis=0) + 1)
                 thresholds[rows] = np.take_along_axis(smallest, ranks.T, axis=1)
         star, bias, tilewise = np.split(thresholds, [1, 1 + n_bootstrap], axis=1)
         tilewise = tilewise if n_bootstrap else star

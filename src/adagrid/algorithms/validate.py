@@ -71,13 +71,10 @@ class AdaValidate(Algorithm):
         tiles = packet.tiles
         threshold = simulator.model.direction * self.settings.threshold
         rejections = packet.prior_rejections.copy()
-        ranges = np.stack([packet.prior_sims, tiles.n_sims], axis=1)
-        for begin, end in np.unique(ranges, axis=0):
-            alike = np.flatnonzero((ranges == (begin, end)).all(axis=1))
-            for rows in batches(alike, self.settings.tile_batch_size or _BATCH):
-                rejections[rows] += simulator.count(
-                    tiles.theta[rows], tiles.null_truth[rows], threshold, int(begin), int(end)
-                )
+        for rows in batches(len(tiles), self.settings.tile_batch_size or _BATCH):
+            rejections[rows] += simulator.count(
+                tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows]
+            )
         points, displacements = tile_points(simulator, tiles)
         estimate = rejections / tiles.n_sims
         point_bound = clopper_pearson_upper(rejections, tiles.n_sims, self.settings.delta)

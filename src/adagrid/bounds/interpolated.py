@@ -8,8 +8,8 @@ Hence for theta = sum_j w_j v_j with w on the simplex, and u_j >= f(v_j),
 
 h is concave. Its maximum is approached by pairwise Frank-Wolfe steps (Lacoste-Julien and Jaggi 2015, arXiv
 1511.05932); at every w, h(w) plus the duality gap max_j s_j - sum_j w_j s_j (s the gradient of h) is a rigorous
-upper bound of the maximum, and the least of these is returned: an inexact search costs tightness and never validity. The tilt bound is the case of two vertices, theta0
-with u = a and theta0 + q v with the trivial u = 1.
+upper bound of the maximum, and the least of these is returned: an inexact search costs tightness and never validity.
+The tilt bound is the case of two vertices, theta0 with u = a and theta0 + q v with the trivial u = 1.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) 
     return np.where((upper <= 0).any(axis=1), 0.0, bound)
 
 
-def interpolated_levels(
-    family: Family, vertices: FloatArray, log_shape: FloatArray, level: ArrayLike
-) -> FloatArray:
+def interpolated_levels(family: Family, vertices: FloatArray, log_shape: FloatArray, level: ArrayLike) -> FloatArray:
     """Return the largest multiples of given values at the vertices for which the bound stays within a level.
 
     Adding a constant to all logarithms adds it to the logarithm of the bound, so the inverse is one evaluation.
@@ -127,18 +125,18 @@ def _maximise(
     n, n_vertices, _ = vertices.shape
     middle = vertices.mean(axis=1)
     offsets = vertices - middle[:, None, :]
-    cumulant = jax.vmap(lambda theta, v: family.cumulant(theta, v))  # type: ignore[arg-type]
-    gradient = jax.vmap(jax.grad(lambda theta: family.log_partition(theta)))
+    traced: Any = family  # its methods take JAX arrays as well
+    log_partition: Callable[..., jax.Array] = jax.vmap(traced.log_partition)
+    cumulant: Callable[..., jax.Array] = jax.vmap(traced.cumulant)
+    gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
     values = log_upper + jax.vmap(cumulant, in_axes=(None, 1), out_axes=1)(middle, offsets)
-    rounding = _ULPS * (
-        1.0 + jnp.abs(values).max(axis=1) + jnp.abs(jax.vmap(family.log_partition)(middle))  # type: ignore[arg-type]
-    )
+    rounding = _ULPS * (1.0 + jnp.abs(values).max(axis=1) + jnp.abs(log_partition(middle)))
 
-    def pick(array: jax.Array, index: jax.Array) -> jax.Array:
+    def pick(array: Any, index: jax.Array) -> jax.Array:
         return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
 
     def step(_: int, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        weights, best, _ = state
+        weights, best, _gap = state
         place = jnp.sum(weights[:, :, None] * offsets, axis=1)
         slope = gradient(middle + place)
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)

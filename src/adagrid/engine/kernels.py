@@ -17,14 +17,14 @@ from adagrid._typing import Array
 _LANES = 16
 
 
-def count_below(statistics: jax.Array, threshold: jax.Array, begin: jax.Array, end: jax.Array) -> jax.Array:
-    """Count statistics below a threshold, and NaNs, among columns begin to end.
+def count_below(statistics: jax.Array, threshold: jax.Array, first: jax.Array, last: jax.Array) -> jax.Array:
+    """Count statistics below a threshold, and NaNs, among the columns first to last of each row.
 
     Args:
         statistics: shape (points, chunk); the chunk is a multiple of the number of lanes.
         threshold: scalar of the same type.
-        begin: first column that counts.
-        end: one past the last column that counts.
+        first: first column that counts, shape (points,).
+        last: one past the last column that counts, shape (points,).
 
     Returns:
         int32 of shape (2, points): how many are below the threshold, and how many are NaN.
@@ -32,11 +32,11 @@ def count_below(statistics: jax.Array, threshold: jax.Array, begin: jax.Array, e
     points, chunk = statistics.shape
     width = chunk // _LANES
     lanes = statistics.reshape(points, _LANES, width)
-    column = jnp.arange(chunk, dtype=jnp.int32).reshape(_LANES, width)
+    column = jnp.arange(chunk, dtype=jnp.int32).reshape(_LANES, 1, width)
     below = jnp.zeros((points, width), jnp.int32)
     invalid = jnp.zeros((points, width), jnp.int32)
     for lane in range(_LANES):
-        counts = ((column[lane] >= begin) & (column[lane] < end))[None, :]
+        counts = (column[lane] >= first[:, None]) & (column[lane] < last[:, None])
         below = below + ((lanes[:, lane] < threshold) & counts).astype(jnp.int32)
         invalid = invalid + (jnp.isnan(lanes[:, lane]) & counts).astype(jnp.int32)
     return jnp.stack([below.sum(-1, dtype=jnp.int32), invalid.sum(-1, dtype=jnp.int32)])

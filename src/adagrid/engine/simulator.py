@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adagrid._typing import Array, BoolArray, FloatArray, IntArray
+from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
 from adagrid.engine.kernels import SmallestValues, count_below
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import Model
@@ -67,6 +67,28 @@ class Shape:
 
 
 @final
+@dataclass(frozen=True)
+class _Call:
+    """One compiled call: a chunk of simulations at a padded block of points.
+
+    Args:
+        chunk: number of the chunk.
+        rows: positions of the points among those simulated, without the padding.
+        theta: parameters, padded.
+        null_truth: padded.
+        first: first simulation of the chunk that counts, per point, padded.
+        last: one past the last, per point, padded.
+    """
+
+    chunk: int
+    rows: IntArray
+    theta: FloatArray
+    null_truth: BoolArray
+    first: Array
+    last: Array
+
+
+@final
 class Simulator:
     """Simulates a design. Statistics are turned so that small ones reject.
 
@@ -108,15 +130,17 @@ class Simulator:
         """Return the points that are simulated for parameters: theta in the design's own precision."""
         return theta.astype(self._real).astype(np.float64)
 
-    def count(self, theta: FloatArray, null_truth: BoolArray, threshold: float, begin: int, end: int) -> IntArray:
+    def count(
+        self, theta: FloatArray, null_truth: BoolArray, threshold: float, begin: ArrayLike, end: ArrayLike
+    ) -> IntArray:
         """Count the rejections among simulations begin to end: statistics strictly below the threshold.
 
         Args:
             theta: parameters, shape (points, dim).
             null_truth: shape (points, hypotheses).
             threshold: in the direction in which small statistics reject.
-            begin: first simulation.
-            end: one past the last simulation.
+            begin: first simulation, a number or one per point.
+            end: one past the last simulation, a number or one per point.
 
         Returns:
             Shape (points,).
@@ -124,86 +148,100 @@ class Simulator:
         Raises:
             StatisticError: if a statistic is NaN.
         """
-        total = np.zeros((2, len(theta)), np.int64)
+        total = np.zeros(len(theta), np.int64)
         limit = _rounded_up(threshold, self.dtype)
-        pending: deque[tuple[int, slice, jax.Array]] = deque()
 
-        def collect() -> None:
-            number, rows, counts = pending.popleft()
-            found = np.asarray(counts)[:, : rows.stop - rows.start]
-            if found[1].any():
-                self._raise_nan(theta, null_truth, rows, number, begin, end)
-            total[:, rows] += found
+        def start(call: _Call) -> jax.Array:
+            return self._count(self._draws(call.chunk), call.theta, call.null_truth, limit, call.first, call.last)
 
-        for number, rows, block in self._calls(theta, null_truth, begin, end):
-            first = number * self._chunk
-            with self._precision():
-                counts = self._count(
-                    self._draws(number), *block, limit, np.int32(max(begin - first, 0)),
-                    np.int32(min(end - first, self._chunk)),
-                )  # fmt: skip
-            pending.append((number, rows, counts))
-            if len(pending) > _QUEUE:
-                collect()
-        while pending:
-            collect()
-        return total[0]
+        def finish(call: _Call, counts: Array) -> None:
+            if counts[1, : len(call.rows)].any():
+                self._raise_nan(call, theta)
+            total[call.rows] += counts[0, : len(call.rows)]
 
-    def smallest(self, theta: FloatArray, null_truth: BoolArray, n_sims: int, m: int) -> Array:
+        self._run(self._calls(theta, null_truth, begin, end), start, finish)
+        return total
+
+    def smallest(self, theta: FloatArray, null_truth: BoolArray, n_sims: ArrayLike, m: ArrayLike) -> Array:
         """Return the m smallest statistics among simulations 0 to n_sims, in ascending order.
 
         Args:
             theta: parameters, shape (points, dim).
             null_truth: shape (points, hypotheses).
-            n_sims: simulations, the same for every point.
-            m: how many, from 1 to n_sims.
+            n_sims: simulations, a number or one per point.
+            m: how many, from 1 to n_sims, a number or one per point.
 
         Returns:
-            Shape (points, m), in the statistic's own type.
+            Shape (points, largest m), in the statistic's own type; +inf beyond a point's own m.
 
         Raises:
             StatisticError: if a statistic is NaN.
         """
-        kept = [SmallestValues(m, self._chunk, self.dtype) for _ in range(len(theta))]
-        pending: deque[tuple[int, slice, jax.Array]] = deque()
+        wanted = np.broadcast_to(np.asarray(m, np.int64), (len(theta),))
+        kept = [SmallestValues(int(count), self._chunk, self.dtype) for count in wanted]
 
-        def collect() -> None:
-            number, rows, values = pending.popleft()
-            host = np.asarray(values)[:, : min(n_sims - number * self._chunk, self._chunk)]
-            if np.isnan(host[: rows.stop - rows.start]).any():
-                self._raise_nan(theta, null_truth, rows, number, 0, n_sims)
-            for row in range(rows.start, rows.stop):
-                kept[row].push(host[row - rows.start])
+        def start(call: _Call) -> jax.Array:
+            return self._statistics(self._draws(call.chunk), call.theta, call.null_truth)
 
-        for number, rows, block in self._calls(theta, null_truth, 0, n_sims):
+        def finish(call: _Call, values: Array) -> None:
+            for row, last, statistics in zip(call.rows, call.last, values, strict=False):
+                if np.isnan(statistics[:last]).any():
+                    self._raise_nan(call, theta)
+                if last:
+                    kept[row].push(statistics[:last])
+
+        self._run(self._calls(theta, null_truth, 0, n_sims), start, finish)
+        result = np.full((len(theta), int(np.max(m))), np.inf, self.dtype)
+        for row, values in enumerate(kept):
+            found = values.sorted()
+            result[row, : len(found)] = found
+        return result
+
+    def _run(
+        self,
+        calls: Iterator[_Call],
+        start: Callable[[_Call], jax.Array],
+        finish: Callable[[_Call, Array], None],
+    ) -> None:
+        """Run compiled calls, a few at a time: the device works while the host finishes earlier ones."""
+        pending: deque[tuple[_Call, jax.Array]] = deque()
+        for call in calls:
             with self._precision():
-                pending.append((number, rows, self._statistics(self._draws(number), *block)))
+                pending.append((call, start(call)))
             if len(pending) > _QUEUE:
-                collect()
-        while pending:
-            collect()
-        return np.stack([values.sorted() for values in kept]) if kept else np.empty((0, m), self.dtype)
+                done, answer = pending.popleft()
+                finish(done, np.asarray(answer))
+        for done, answer in pending:
+            finish(done, np.asarray(answer))
 
     def _seed(self, seed: int) -> None:
-        key = jax.random.key(np.uint32(seed % 2**32), impl="threefry2x32")
-        self._key = key if seed < 2**32 else jax.random.fold_in(key, np.uint32(seed >> 32))
+        words = np.array([seed >> 32, seed % 2**32], np.uint32)
+        self._key = jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
         self._cache: OrderedDict[int, Any] = OrderedDict()
 
-    def _calls(
-        self, theta: FloatArray, null_truth: BoolArray, begin: int, end: int
-    ) -> Iterator[tuple[int, slice, tuple[Array, Array]]]:
-        """Yield (chunk number, rows, padded block of parameters) for every call that is needed."""
-        if not 0 <= begin < end <= MAX_SIMS:
-            raise InvalidInputError(f"0 <= begin < end <= {MAX_SIMS} must hold; got begin={begin}, end={end}.")
+    def _calls(self, theta: FloatArray, null_truth: BoolArray, begin: ArrayLike, end: ArrayLike) -> Iterator[_Call]:
+        """Yield every call that is needed; points with similar ranges of simulations share blocks."""
+        begins = np.broadcast_to(np.asarray(begin, np.int64), (len(theta),))
+        ends = np.broadcast_to(np.asarray(end, np.int64), (len(theta),))
+        wrong = np.flatnonzero(~((begins >= 0) & (begins < ends) & (ends <= MAX_SIMS)))
+        if len(wrong):
+            raise InvalidInputError(
+                f"0 <= begin < end <= {MAX_SIMS} must hold; got begin={begins[wrong[0]]}, end={ends[wrong[0]]}."
+            )
+        order = np.lexsort((np.arange(len(theta)), ends, begins))
         blocks = []
-        for start in range(0, len(theta), self.shape.block):
-            rows = slice(start, min(start + self.shape.block, len(theta)))
-            index = np.arange(start, start + self.shape.block)
-            index[rows.stop - start :] = start
-            blocks.append((rows, (theta[index].astype(self._real), null_truth[index])))
-        for number in range(begin // self._chunk, -(-end // self._chunk)):
-            for rows, block in blocks:
-                yield number, rows, block
+        for start in range(0, len(order), self.shape.block):
+            rows = order[start : start + self.shape.block]
+            padded = np.concatenate([rows, np.repeat(rows[:1], self.shape.block - len(rows))])
+            blocks.append((rows, padded, theta[padded].astype(self._real), null_truth[padded]))
+        first_chunk, last_chunk = begins.min(initial=MAX_SIMS) // self._chunk, -(-ends.max(initial=0) // self._chunk)
+        for chunk in range(first_chunk, last_chunk):
+            offset = chunk * self._chunk
+            for rows, padded, points, truth in blocks:
+                first = np.clip(begins[padded] - offset, 0, self._chunk).astype(np.int32)
+                last = np.clip(ends[padded] - offset, 0, self._chunk).astype(np.int32)
+                if (first < last).any():
+                    yield _Call(chunk, rows, points, truth, first, last)
 
     def _draws(self, number: int) -> Any:
         """Return the draws of a chunk of simulations, from the cache if they are still there."""
@@ -233,9 +271,9 @@ class Simulator:
         return jax.vmap(lambda p, t: jax.vmap(lambda d: one(d, p, t))(draws))(theta, null_truth)
 
     def _count_block(
-        self, draws: Any, theta: jax.Array, null_truth: jax.Array, limit: jax.Array, begin: jax.Array, end: jax.Array
+        self, draws: Any, theta: jax.Array, null_truth: jax.Array, limit: jax.Array, first: jax.Array, last: jax.Array
     ) -> jax.Array:
-        return count_below(self._statistic_block(draws, theta, null_truth), limit, begin, end)
+        return count_below(self._statistic_block(draws, theta, null_truth), limit, first, last)
 
     def _planned(self, block: int | None) -> tuple[Callable[..., jax.Array], int]:
         """Compile the statistic for the largest block whose call stays within the memory limit."""
@@ -273,20 +311,15 @@ class Simulator:
         except Exception as error:
             raise ModelError(f"{type(self.model).__name__}.{method} raised {type(error).__name__}: {error}") from error
 
-    def _raise_nan(
-        self, theta: FloatArray, null_truth: BoolArray, rows: slice, number: int, begin: int, end: int
-    ) -> None:
+    def _raise_nan(self, call: _Call, theta: FloatArray) -> None:
         """Find the first NaN of a call and raise."""
-        index = np.arange(rows.start, rows.start + self.shape.block)
-        index[rows.stop - rows.start :] = rows.start
         with self._precision():
-            values = np.asarray(
-                self._statistics(self._draws(number), theta[index].astype(self._real), null_truth[index])
-            )
-        simulation = number * self._chunk + np.arange(self._chunk)
-        wrong = np.isnan(values[: rows.stop - rows.start]) & (simulation >= begin) & (simulation < end)
-        point, column = np.argwhere(wrong)[0]
-        raise StatisticError(rows.start + int(point), int(simulation[column]), theta[rows.start + int(point)])
+            values = np.asarray(self._statistics(self._draws(call.chunk), call.theta, call.null_truth))
+        column = np.arange(self._chunk)
+        counted = (column >= call.first[:, None]) & (column < call.last[:, None])
+        point, simulation = np.argwhere((np.isnan(values) & counted)[: len(call.rows)])[0]
+        row = int(call.rows[point])
+        raise StatisticError(row, call.chunk * self._chunk + int(simulation), theta[row])
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Give JAX the design's precision for the calls in a with block, and for nothing else."""
