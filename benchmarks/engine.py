@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, final, get_args
 
 from cases import Case, Design, Job
-from measuring import Times, in_ms, machine, table, times_as_fast
+from measuring import Times, in_ms, machine, table, times_as_fast, wait_until_quiet
 
 # 64 tiles are one block of the engine; more of Fisher's test would not fit beside the naive form.
 _TILES: dict[Design, int] = {"z-test": 128, "Fisher": 64}
@@ -63,8 +63,9 @@ class Line:
         return times_as_fast(naive, ours) if ours > 0 else "-"
 
 
-def measure(case: Case) -> Line:
+def measure(case: Case, patience: float) -> Line:
     """Measure a case in new processes."""
+    wait_until_quiet(patience)
     print(f"{case.job}: {case.design}, {case.n_sims:,} simulations", file=sys.stderr, flush=True)
     forms = ("ours", "naive")
     return Line(case, _run("time", case), {form: _run("memory", case, form) for form in forms})
@@ -170,6 +171,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, help="tiles in the packet, instead of 128 and 64")
     parser.add_argument("--tests", nargs="+", choices=get_args(Design), default=get_args(Design))
     parser.add_argument("--jobs", nargs="+", choices=get_args(Job), default=get_args(Job))
+    parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait for other processes to finish")
     options = parser.parse_args()
     cases = [
         Case(design, job, n_sims, options.tiles or _TILES[design])
@@ -177,7 +179,7 @@ def main() -> None:
         for design in options.tests
         for n_sims in options.sims
     ]
-    print(report([measure(case) for case in cases]))
+    print(report([measure(case, options.patience) for case in cases]))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,16 @@ class Neighbours:
         return max(0.0, others) / (time.perf_counter() - self._began)
 
 
+def wait_until_quiet(patience: float, *, most: float = 0.2, look: float = 3.0) -> None:
+    """Wait until other processes use few cores, at most so many seconds."""
+    deadline = time.perf_counter() + patience
+    while time.perf_counter() < deadline:
+        neighbours = Neighbours()
+        time.sleep(look)
+        if not neighbours.cores() > most:
+            return
+
+
 def _busy_seconds() -> float:
     """Return the CPU time of all processes since the machine started, without idling and waiting."""
     try:

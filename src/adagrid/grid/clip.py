@@ -19,6 +19,8 @@ from adagrid.grid.tiles import ROUNDING
 _TOLERANCE = 1e-9
 # Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
 _TOUCHING = 1e-9
+# Pieces thinner than this, in units of the box, have no interior.
+_FLAT = 1e-13
 
 
 @final
@@ -31,7 +33,7 @@ class Pieces:
         upper: upper corners, shape (boxes, dim).
         volume: volumes of the pieces, shape (boxes,).
         empty: boxes of which nothing is left, shape (boxes,); their corners mean nothing.
-            Pieces without interior, where planes coincide, are kept: the safe side.
+            Pieces without interior are empty: `refuse_touching` makes sure that other tiles stand for them.
     """
 
     lower: FloatArray
@@ -130,27 +132,51 @@ def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: 
 def _clip_alike(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> Pieces:
     """Cut boxes that are crossed by the same planes and kept on the same sides, in units of each box."""
     width = upper - lower
-    sign = np.where(inside, 1.0, -1.0)
-    normal = np.array([plane.normal for plane in planes]) * sign[:, None]
-    offset = np.array([plane.offset for plane in planes]) * sign
-    # rows . u <= right for u from 0 to 1 in every direction, rows scaled to the largest coefficient
-    rows = normal[None] * width[:, None, :]
-    right = offset - np.sum(normal[None] * lower[:, None, :], axis=2)
-    size = np.abs(rows).max(axis=2)
-    rows, right = rows / size[:, :, None], right / size
-
+    rows, right = _rows(lower, width, planes, inside)
     first, last = _surrounding_box(rows, right)
     empty: BoolArray = np.zeros(len(lower), bool)
     vertices, valid = _vertices(rows, right)
     if len(planes) > 1:  # one plane's surrounding box is the smallest; several planes' may not be
         first = np.maximum(first, np.where(valid[..., None], vertices, np.inf).min(axis=1) - _TOLERANCE)
         last = np.minimum(last, np.where(valid[..., None], vertices, -np.inf).max(axis=1) + _TOLERANCE)
-        empty = np.logical_not(np.any(valid, axis=1))
+        empty = np.array([_is_flat(v[ok]) for v, ok in zip(vertices, valid, strict=True)])
     empty = empty | (last < first).any(axis=1)
     share = np.array([0.0 if gone else _hull_volume(v[ok]) for v, ok, gone in zip(vertices, valid, empty, strict=True)])
     new_lower = np.where((first > 0) & ~empty[:, None], lower + first * width, lower)
     new_upper = np.where((last < 1) & ~empty[:, None], lower + last * width, upper)
     return Pieces(new_lower, new_upper, share * np.prod(width, axis=1), empty)
+
+
+def piece_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> FloatArray:
+    """Return the vertices of what is left of one box on given sides of planes, in units of the box.
+
+    Args:
+        lower: lower corner, shape (1, dim).
+        upper: upper corner, shape (1, dim).
+        planes: boundaries of the hypotheses; those that do not cross the box are passed over.
+        inside: which piece is kept, shape (1, planes).
+
+    Returns:
+        Distinct vertices, shape (vertices, dim).
+    """
+    true, false = crossings(lower, upper, planes)
+    cut = np.flatnonzero(true[0] & false[0])
+    rows, right = _rows(lower, upper - lower, [planes[j] for j in cut], inside[0, cut])
+    vertices, valid = _vertices(rows, right)
+    return np.unique(np.round(vertices[0][valid[0]], 12), axis=0)
+
+
+def _rows(
+    lower: FloatArray, width: FloatArray, planes: list[HalfSpace], inside: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the planes as rows . u <= right for u from 0 to 1 in each box, scaled to the largest coefficient."""
+    sign = np.where(inside, 1.0, -1.0)
+    normal = np.array([plane.normal for plane in planes]) * sign[:, None]
+    offset = np.array([plane.offset for plane in planes]) * sign
+    rows = normal[None] * width[:, None, :]
+    right = offset - np.sum(normal[None] * lower[:, None, :], axis=2)
+    size = np.abs(rows).max(axis=2)
+    return rows / size[:, :, None], right / size
 
 
 def _surrounding_box(rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -188,6 +214,13 @@ def _vertices(rows: FloatArray, right: FloatArray) -> tuple[FloatArray, BoolArra
         vertices.append(np.clip(vertex, 0.0, 1.0))
         valid.append(regular & (slack >= -_TOLERANCE).all(axis=1))
     return np.stack(vertices, axis=1), np.stack(valid, axis=1)
+
+
+def _is_flat(vertices: FloatArray) -> bool:
+    """Tell whether points of the unit box span no volume beyond rounding."""
+    if len(vertices) <= vertices.shape[1]:
+        return True
+    return bool(np.linalg.svd(vertices - vertices.mean(axis=0), compute_uv=False)[-1] < _FLAT)
 
 
 def _hull_volume(vertices: FloatArray) -> float:

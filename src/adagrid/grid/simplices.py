@@ -1,0 +1,139 @@
+"""Simplices that cover a grid exactly, none of them crossed by a null boundary."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import factorial
+from typing import final
+
+import numpy as np
+from scipy.spatial import Delaunay
+
+from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid.grid.clip import crossings, piece_vertices
+from adagrid.grid.grid import Grid
+from adagrid.grid.tiles import Tiles
+
+# Coordinates closer than this, relative to the region, are made equal, so that neighbours share vertices exactly.
+_SAME = 1e-11
+# Simplices thinner than this, relative to their length, are products of rounding.
+_FLAT = 1e-12
+
+
+@final
+@dataclass(frozen=True)
+class Simplices:
+    """A set of simplices, one row each.
+
+    Args:
+        vertices: shape (simplices, dim + 1, dim).
+        null_truth: which null hypotheses are true inside, shape (simplices, hypotheses).
+        root_id: id of the tile of the grid that the simplex is part of, shape (simplices,).
+    """
+
+    vertices: FloatArray
+    null_truth: BoolArray
+    root_id: IdArray
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return int(self.vertices.shape[2])
+
+    @property
+    def volume(self) -> FloatArray:
+        """Volumes, shape (simplices,)."""
+        edges = self.vertices[:, 1:] - self.vertices[:, :1]
+        return np.abs(np.linalg.det(edges)) / factorial(self.dim)
+
+    @property
+    def edges(self) -> list[tuple[int, int]]:
+        """The pairs of vertices that are the edges of every simplex."""
+        return list(itertools.combinations(range(self.dim + 1), 2))
+
+    def take(self, index: Array | slice) -> Simplices:
+        """Return the rows that an index array, mask or slice selects."""
+        return Simplices(self.vertices[index], self.null_truth[index], self.root_id[index])
+
+    def midpoints(self) -> FloatArray:
+        """Return the midpoints of the edges, shape (simplices, edges, dim)."""
+        return np.stack([(self.vertices[:, a] + self.vertices[:, b]) / 2 for a, b in self.edges], axis=1)
+
+    def bisect(self, edge: IntArray) -> Simplices:
+        """Cut every simplex in two halves through the midpoint of one of its edges.
+
+        Args:
+            edge: position of the edge in `edges`, shape (simplices,).
+
+        Returns:
+            The halves, both of a simplex together, in the order of the simplices.
+        """
+        rows = np.arange(len(self))
+        ends = np.array(self.edges)[edge]
+        middle = self.midpoints()[rows, edge]
+        halves = np.repeat(self.vertices, 2, axis=0)
+        halves[2 * rows, ends[:, 1]] = middle
+        halves[2 * rows + 1, ends[:, 0]] = middle
+        return Simplices(halves, np.repeat(self.null_truth, 2, axis=0), np.repeat(self.root_id, 2))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Simplices]) -> Simplices:
+        """Return the rows of several sets of simplices, in order."""
+        return Simplices(
+            np.concatenate([part.vertices for part in parts]),
+            np.concatenate([part.null_truth for part in parts]),
+            np.concatenate([part.root_id for part in parts]),
+        )
+
+
+def triangulate(grid: Grid) -> Simplices:
+    """Cut the tiles of a grid into simplices.
+
+    Whole boxes are cut the way Kuhn did, into dim! simplices along the paths from the lowest to the highest corner;
+    pieces that null boundaries cut off are convex hulls of their vertices, triangulated after Delaunay.
+    """
+    tiles = grid.tiles
+    lower, upper = tiles.theta - tiles.radius, tiles.theta + tiles.radius
+    true, false = crossings(lower, upper, list(grid.hypotheses))
+    crossed: BoolArray = np.any(true & false, axis=1)
+    parts = [_kuhn(lower[~crossed], upper[~crossed], tiles.take(~crossed))]
+    parts += [_delaunay(grid, tiles.take(np.array([row]))) for row in np.flatnonzero(crossed)]
+    every = Simplices.concatenate(parts)
+    shared = np.stack([_merged(every.vertices[..., axis]) for axis in range(grid.dim)], axis=-1)
+    every = Simplices(shared, every.null_truth, every.root_id)
+    longest = np.ptp(every.vertices, axis=1).max(axis=1)
+    return every.take(every.volume > _FLAT * longest**grid.dim)
+
+
+def _merged(values: FloatArray) -> FloatArray:
+    """Replace numbers that differ by rounding only by the smallest of them."""
+    distinct, place = np.unique(values, return_inverse=True)
+    gap = _SAME * (np.abs(distinct).max(initial=0.0) + np.ptp(distinct))
+    first = np.concatenate([[True], np.diff(distinct) > gap])
+    return distinct[first][np.cumsum(first) - 1][place].reshape(values.shape)
+
+
+def _kuhn(lower: FloatArray, upper: FloatArray, tiles: Tiles) -> Simplices:
+    """Cut boxes into the simplices of all orders in which the coordinates can rise from low to high."""
+    dim = tiles.dim
+    orders = itertools.permutations(range(dim))
+    high = np.array([[[axis in order[:k] for axis in range(dim)] for k in range(dim + 1)] for order in orders])
+    vertices = np.where(high[None], upper[:, None, None, :], lower[:, None, None, :])
+    n = len(high)
+    return Simplices(vertices.reshape(-1, dim + 1, dim), np.repeat(tiles.null_truth, n, axis=0), np.repeat(tiles.id, n))
+
+
+def _delaunay(grid: Grid, tile: Tiles) -> Simplices:
+    """Triangulate the piece of one tile's box on the tile's sides of the null boundaries."""
+    lower, width = (tile.theta - tile.radius)[0], 2 * tile.radius[0]
+    corners = piece_vertices(lower[None], (lower + width)[None], list(grid.hypotheses), tile.null_truth)
+    line = tile.dim == 1
+    cells = np.array([[corners.argmin(), corners.argmax()]]) if line else Delaunay(corners).simplices
+    vertices = (lower + corners * width)[cells]
+    n = len(vertices)
+    return Simplices(vertices, np.repeat(tile.null_truth, n, axis=0), np.repeat(tile.id, n))
