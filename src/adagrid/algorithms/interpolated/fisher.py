@@ -1,0 +1,61 @@
+"""Coordinates in which the data are about equally informative everywhere."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from adagrid._typing import FloatArray
+from adagrid.families import Family
+
+_KNOTS = 513
+
+
+@final
+class FisherCoordinates:
+    """Maps every parameter to the integral of the root of its Fisher information, one standard error to one unit.
+
+    Exact for families whose parameters are independent of each other (variance stabilising); for others the
+    information along each axis through the middle of the region is used. Only plans depend on it.
+
+    Args:
+        family: distribution of the data.
+        lower: lower corner of the region, shape (dim,).
+        upper: upper corner.
+    """
+
+    def __init__(self, family: Family, lower: FloatArray, upper: FloatArray) -> None:
+        self._knots = np.linspace(lower, upper, _KNOTS)
+        middle = np.repeat(((lower + upper) / 2)[None], _KNOTS, axis=0)
+        self._values = np.empty_like(self._knots)
+        for axis in range(family.dim):
+            points = middle.copy()
+            points[:, axis] = self._knots[:, axis]
+            step = np.zeros(family.dim)
+            step[axis] = 1e-4 * (upper[axis] - lower[axis])
+            information = (family.cumulant(points, step) + family.cumulant(points, -step)) / step[axis] ** 2
+            rate = np.sqrt(np.maximum(information, 0.0))
+            width = np.diff(self._knots[:, axis])
+            self._values[:, axis] = np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * width)])
+
+    def __call__(self, theta: FloatArray) -> FloatArray:
+        """Return the coordinates of parameters of shape (..., dim)."""
+        return np.stack(
+            [np.interp(theta[..., i], self._knots[:, i], self._values[:, i]) for i in range(theta.shape[-1])], axis=-1
+        )
+
+    def inverse(self, coordinates: FloatArray) -> FloatArray:
+        """Return the parameters of coordinates of shape (..., dim)."""
+        return np.stack(
+            [
+                np.interp(coordinates[..., i], self._values[:, i], self._knots[:, i])
+                for i in range(coordinates.shape[-1])
+            ],
+            axis=-1,
+        )
+
+    @property
+    def lengths(self) -> FloatArray:
+        """Lengths of the region's sides, shape (dim,)."""
+        return self._values[-1]
