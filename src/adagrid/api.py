@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from adagrid.backends import Backend
 from adagrid.errors import InvalidInputError
+from adagrid.families import Family
 from adagrid.grid import Grid
 from adagrid.jobs import Run, continue_job, start_job
 from adagrid.jobs.progress import Callback
@@ -349,13 +351,18 @@ def _start_or_continue(
     job_id: str | None,
     **how: Any,
 ) -> Run:
-    design = _design(model, model_kwargs)
+    design = checked_design(model, model_kwargs)
+    if how["backend"] is not None and not isinstance(how["backend"], Backend):
+        raise InvalidInputError(f"backend must be a Backend, such as LocalBackend(); got {how['backend']!r}.")
+    if how["callback"] is not None and not callable(how["callback"]):
+        raise InvalidInputError(f"callback must be a function of a StepReport; got {how['callback']!r}.")
     given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}
+    is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not Path(db).exists()
     store = open_store(db)
     try:
         if store.exists and len(store.table("config")):
             return continue_job(
-                kind, design, store, grid=grid, requested=given, overrides=overrides,
+                kind, design, store, grid=grid, requested=given, overrides=overrides, job_id=job_id,
                 accept_changed_model=accept_changed_model, **how,
             )  # fmt: skip
         problems = []
@@ -369,16 +376,34 @@ def _start_or_continue(
             raise InvalidInputError(problems)
         return start_job(kind, design, grid, store, given, job_id=job_id, **how)
     except BaseException:
+        is_empty = is_new_file and not store.exists
         if store is not db:
             store.close()
+        if is_empty:  # nothing was written: leave no file behind
+            Path(store.location).unlink(missing_ok=True)
         raise
 
 
-def _design(model: Model | type[Model], arguments: Mapping[str, Any] | None) -> Model:
+def checked_design(model: Model | type[Model], arguments: Mapping[str, Any] | None = None) -> Model:
+    """Return a design, built if it is a class.
+
+    Raises:
+        InvalidInputError: if it is no design, or lacks or misstates what every design states.
+    """
     if isinstance(model, type) and issubclass(model, Model):
-        return model(**(arguments or {}))
-    if not isinstance(model, Model):
+        model = model(**(arguments or {}))
+    elif not isinstance(model, Model):
         raise InvalidInputError(f"model must be an adagrid.Model or a subclass of it; got {model!r}.")
-    if arguments:
+    elif arguments:
         raise InvalidInputError("model_kwargs= belong to a class; the design given is already built.")
+    name, problems = type(model).__name__, []
+    family = getattr(model, "family", None)
+    if not isinstance(family, Family):
+        problems.append(f"{name}.family must be a Family, such as Normal() or Binomial(n=20); got {family!r}.")
+    for attribute, allowed in (("reject_when", ("small", "large")), ("precision", ("single", "double"))):
+        value = getattr(model, attribute, None)
+        if value not in allowed:
+            problems.append(f"{name}.{attribute} must be one of {allowed}; got {value!r}.")
+    if problems:
+        raise InvalidInputError(problems)
     return model

@@ -91,7 +91,7 @@ def _explained(action: Callable[[], object]) -> None:
     """Run an action; an error of ours is a message, not a traceback."""
     try:
         action()
-    except AdagridError as error:
+    except (AdagridError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from adagrid.api import ada_calibrate, ada_validate
 from adagrid.estimation import clopper_pearson_lower
 from adagrid.grid import Grid, cartesian_grid
 from adagrid.jobs import Run
+from adagrid.jobs.run import percent_up
 from adagrid.models import FisherExact, PooledZ
 
 _PATIENTS, _Z, _ALPHA = 12, 1.96, 0.025
@@ -51,7 +52,9 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
         results = run.results()
         supported = run.bound <= _ALPHA
         verdict = "[bold green]SUPPORTED" if supported else "[bold red]NOT SUPPORTED"
-        console.print(f"\n{verdict}[/]: the Type I Error is bounded by {run.bound:.2%}, claimed was {_ALPHA:.1%}.")
+        console.print(
+            f"\n{verdict}[/]: the Type I Error is bounded by {percent_up(run.bound)}, claimed was {_ALPHA:.1%}."
+        )
         if not supported:
             console.print(_failures(results, run.settings["delta"]))
         console.print(
@@ -65,7 +68,7 @@ def _calibrate(path: Path, grid: Grid, console: Console) -> None:
     with ada_calibrate(FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, db=path, job_id="demo", progress=True) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         console.print(
-            f"\n[bold green]CALIBRATED[/]: reject when Fisher's one-sided p-value is below {run.threshold:.6f}; the "
+            f"\n[bold green]CALIBRATED[/]: reject when Fisher's one-sided p-value is below {run.threshold:.7g}; the "
             f"Type I Error then stays at or below {_ALPHA:.1%}.\n"
             "For comparison, the exact answer is Boschloo's test: any threshold above 0.046584 up to 0.049766.",
             highlight=False,

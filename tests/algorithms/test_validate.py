@@ -60,28 +60,25 @@ def test_convergence_and_choice(frontier):
     assert convergence.converged == (not over_global and not over_max)
     assert convergence.figures["tiles over targets"] == len(over_global) + len(over_max)
     choice = algorithm.choose(frontier)
-    order = [k for _, k in [*sorted(over_global), *sorted(over_max)] if frontier.eligible[k]]
-    assert choice.chosen.tolist() == order[:4]
-    for k, refine, deepen in zip(choice.chosen, choice.refine, choice.deepen, strict=True):
+    fate = {}
+    for k in range(len(frontier)):
         sim, grid, n_sims = frontier["sim_cost"][k], frontier["grid_cost"][k], frontier["n_sims"][k]
         target = 0.002 if frontier["tie_bound"][k] > largest else 0.005
-        assert deepen == (sim > grid and n_sims < 256)
-        assert refine == (not deepen and (grid > target or grid > sim / 5))
+        deepen = sim > grid and n_sims < 256
+        fate[k] = (not deepen and (grid > target or grid > sim / 5), deepen)
+    order = [k for _, k in [*sorted(over_global), *sorted(over_max)] if frontier.eligible[k] and any(fate[k])]
+    assert choice.chosen.tolist() == order[:4]
+    assert list(zip(choice.refine, choice.deepen, strict=True)) == [fate[k] for k in order[:4]]
 
 
-def test_a_choice_makes_progress():
-    """A chosen tile that is neither refined nor deepened is not chosen again."""
-    frontier = frontier_of([(1, True, 0.02, 0.01, 0.0001, 256)])
+def test_tiles_that_cannot_be_improved_are_not_chosen():
+    """They stay eligible: with other targets the policy may want them."""
+    frontier = frontier_of([(1, True, 0.02, 0.01, 0.0001, 256), (2, True, 0.02, 0.01, 0.0001, 128)])
     algorithm = AdaValidate(SETTINGS)
     choice = algorithm.choose(frontier)
-    assert choice.chosen.tolist() == [0]
-    assert not choice.refine.any()
-    assert not choice.deepen.any()
-    empty = {name: frontier[name][:0] for name in ("id", *algorithm.frontier_columns)}
-    after = frontier.advance(choice.chosen, choice.refine | choice.deepen, empty)
-    assert len(after) == 1
-    assert not len(algorithm.choose(after).chosen)
-    assert not algorithm.convergence(after, never).converged
+    assert choice.chosen.tolist() == [1]
+    assert choice.deepen.tolist() == [True]
+    assert not algorithm.convergence(frontier, never).converged
 
 
 @given(

@@ -205,4 +205,51 @@ def test_thresholds_are_rounded_so_that_no_decision_changes(threshold):
         near = np.float32(threshold)
         candidates = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
     for statistic in candidates:
+        if 0 < abs(statistic) < np.finfo(np.float32).tiny:  # zero on the device, see the next test
+            statistic = np.float32(0)
         assert (float(statistic) < threshold) == (statistic < limit)
+
+
+class Uniform(ada.Model):
+    """A design whose statistic is 0 with probability one half."""
+
+    family = ada.Normal()
+
+    def draw(self, key):
+        return jax.random.bernoulli(key)
+
+    def statistic(self, draw, theta, null_truth):
+        return jnp.where(draw, 0.0, 1.0) + 0 * theta[0]
+
+
+@pytest.mark.parametrize("threshold", [np.nextafter(0.0, 1), 1e-40, 1e-38, 1e-30, 0.5])
+def test_the_least_thresholds_above_zero_reject_zero(threshold):
+    """Devices take subnormal numbers for zero: a threshold must not."""
+    count = Simulator(Uniform(), 0, 1).count(THETA[:1], TRUTH[:1], threshold, 0, 1000)[0]
+    assert 400 < count < 600
+    assert Simulator(Uniform(), 0, 1).count(THETA[:1], TRUTH[:1], 0.0, 0, 1000)[0] == 0
+
+
+class Large(ada.Model):
+    """A design with whole numbers that single precision cannot hold."""
+
+    family = ada.Normal()
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.reject_when = "small" if sign > 0 else "large"
+
+    def draw(self, key):
+        return jax.random.randint(key, (), 0, 4)
+
+    def statistic(self, draw, theta, null_truth):
+        return self.sign * (draw + 2**24)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_large_whole_numbers_are_rounded_towards_rejection(sign):
+    simulator = Simulator(Large(sign), 0, 1)
+    assert simulator.count(THETA[:1], TRUTH[:1], 2.0**24 + 4, 0, 1000)[0] == 1000
+    exact = simulator.count(THETA[:1], TRUTH[:1], 2.0**24 + 2, 0, 1000)[0]
+    assert 400 < exact < 600
+    assert simulator.count(THETA[:1], TRUTH[:1], 2.0**24, 0, 1000)[0] == 0

@@ -118,7 +118,7 @@ class Exponential(ada.Model):
 @pytest.mark.parametrize("upper", [0.0, 0.5])
 def test_outside_the_domain(upper):
     grid = ada.cartesian_grid([-1], [upper], n=4)
-    with pytest.raises(DomainError, match="negative rate.*first around theta"):
+    with pytest.raises(DomainError, match=r"Bounded\(\) \(negative rate.*around theta=\[-0"):
         ada.ada_validate(Exponential(), threshold=0.1, grid=grid)
 
 

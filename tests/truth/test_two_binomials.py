@@ -66,6 +66,24 @@ def _check_validation(run, reject, size):
     assert (results["total_cost"] <= 0.005).all()
 
 
+@pytest.mark.parametrize("model", [ada.FisherExact(12), ada.PooledZ(12)])
+def test_thresholds_next_to_attainable_statistics(model):
+    """Whatever the threshold, the decisions are those of the double-precision statistic."""
+    table = model.table(12, 12)
+    simulator = Simulator(model, 0, 1)
+    theta, truth = np.zeros((1, 2)), np.ones((1, 1), bool)
+    values = np.unique(table)
+    values = values[(values > 1e-3) & (values < 3)][::5]
+    for value in values:
+        for threshold in (np.nextafter(value, -9), value, np.nextafter(value, 9)):
+            reject = table < threshold if model.reject_when == "small" else table > threshold
+            expected = binomial_error(reject, theta[0])
+            count = simulator.count(theta, truth, model.direction * threshold, 0, 8192)[0]
+            assert abs(count / 8192 - expected) < 5 * np.sqrt(max(expected, 1e-3) / 8192)
+    ordered = simulator.smallest(theta, truth, 8192, 8192)[0]
+    assert np.isin(ordered, model.direction * table).all()
+
+
 def test_unequal_arms():
     """12 on control, 25 on treatment: the exact error by a plain double sum."""
     from scipy.stats import binom

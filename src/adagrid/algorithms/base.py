@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.frontier import Frontier
 from adagrid.algorithms.settings import Settings
 from adagrid.engine import Simulator
@@ -52,7 +52,7 @@ class Choice:
     Args:
         chosen: positions in the frontier, in the order of work.
         refine: which of them are refined.
-        deepen: which of them are deepened; the others stay as they are and are not chosen again.
+        deepen: which of them are deepened.
     """
 
     chosen: IntArray
@@ -109,7 +109,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def choose(self, frontier: Frontier) -> Choice:
-        """Choose the tiles of the next step; an empty choice if no eligible tile misses a target."""
+        """Choose the tiles of the next step; an empty choice if the policy would leave all as they are."""
 
     def prior(self, parents: Mapping[str, Array], deepened: BoolArray) -> tuple[IntArray, IntArray]:
         """Return the simulations and rejections that children take over from their parents.
@@ -135,21 +135,3 @@ def tile_points(simulator: Simulator, tiles: Tiles) -> tuple[FloatArray, FloatAr
     """
     points = simulator.represented(tiles.theta)
     return points, tiles.displacements(points)
-
-
-def no_choice() -> Choice:
-    """Return the choice of nothing."""
-    return Choice(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, bool))
-
-
-__all__ = [
-    "Algorithm",
-    "Choice",
-    "Convergence",
-    "FractionBelow",
-    "IdArray",
-    "Packet",
-    "batches",
-    "no_choice",
-    "tile_points",
-]

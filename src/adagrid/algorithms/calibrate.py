@@ -17,7 +17,6 @@ from adagrid.algorithms.base import (
     FractionBelow,
     Packet,
     batches,
-    no_choice,
     tile_points,
 )
 from adagrid.algorithms.frontier import Frontier, first
@@ -138,19 +137,20 @@ class AdaCalibrate(Algorithm):
 
     @override
     def choose(self, frontier: Frontier) -> Choice:
-        eligible = np.flatnonzero(frontier.eligible)
-        key = np.where(frontier["impossible"][eligible] > 0, -np.inf, frontier["tilewise_min"][eligible])
-        chosen = eligible[first(key, frontier.id[eligible], self.settings.step_size)]
-        if not len(chosen):
-            return no_choice()
+        candidates = np.flatnonzero(frontier.eligible)
+        impossible = frontier["impossible"][candidates] > 0
         state = CalibrationState(
-            grid_cost=frontier["grid_cost"][chosen],
-            impossible=frontier["impossible"][chosen] > 0,
-            tilewise_mean=frontier["tilewise_mean"][chosen],
-            n_sims=frontier["n_sims"][chosen],
-            least_mean=float(frontier["tilewise_mean"].min()),
+            grid_cost=frontier["grid_cost"][candidates],
+            impossible=impossible,
+            tilewise_mean=frontier["tilewise_mean"][candidates],
+            n_sims=frontier["n_sims"][candidates],
+            least_mean=float(frontier["tilewise_mean"].min(initial=np.inf)),
         )
-        return Choice(chosen, *self._policy.decide(state, self.settings))
+        refine, deepen = self._policy.decide(state, self.settings)
+        some = np.flatnonzero(refine | deepen)
+        key = np.where(impossible, -np.inf, frontier["tilewise_min"][candidates])[some]
+        chosen = some[first(key, frontier.id[candidates[some]], self.settings.step_size)]
+        return Choice(candidates[chosen], refine[chosen], deepen[chosen])
 
     def _first_of_resamples(self, n_sims: int) -> IntArray:
         """Return the smallest indices of the identity and of all resamples, shape (1 + 2 n_bootstrap, ranks)."""

@@ -16,7 +16,6 @@ from adagrid.algorithms.base import (
     FractionBelow,
     Packet,
     batches,
-    no_choice,
     tile_points,
 )
 from adagrid.algorithms.frontier import Frontier, first
@@ -105,22 +104,23 @@ class AdaValidate(Algorithm):
     @override
     def choose(self, frontier: Frontier) -> Choice:
         over_global, over_max = self._missed(frontier)
-        size = self.settings.step_size
-        urgent = np.flatnonzero(frontier.eligible & over_global)
-        urgent = urgent[first(-frontier["total_cost"][urgent], frontier.id[urgent], size)]
-        other = np.flatnonzero(frontier.eligible & over_max & ~over_global)
-        other = other[first(-frontier["tie_bound"][other], frontier.id[other], size)]
-        chosen = np.concatenate([urgent, other])[:size]
-        if not len(chosen):
-            return no_choice()
+        candidates = np.flatnonzero(frontier.eligible & (over_global | over_max))
         state = ValidationState(
-            grid_cost=frontier["grid_cost"][chosen],
-            sim_cost=frontier["sim_cost"][chosen],
-            tie_bound=frontier["tie_bound"][chosen],
-            n_sims=frontier["n_sims"][chosen],
+            grid_cost=frontier["grid_cost"][candidates],
+            sim_cost=frontier["sim_cost"][candidates],
+            tie_bound=frontier["tie_bound"][candidates],
+            n_sims=frontier["n_sims"][candidates],
             max_estimate=_largest_estimate(frontier),
         )
-        return Choice(chosen, *self._policy.decide(state, self.settings))
+        refine, deepen = self._policy.decide(state, self.settings)
+        size, urgent = self.settings.step_size, over_global[candidates]
+        order = []
+        for group, key in ((urgent, "total_cost"), (~urgent, "tie_bound")):
+            some = np.flatnonzero(group & (refine | deepen))
+            rows = candidates[some]
+            order.append(some[first(-frontier[key][rows], frontier.id[rows], size)])
+        chosen = np.concatenate(order)[:size]
+        return Choice(candidates[chosen], refine[chosen], deepen[chosen])
 
     @override
     def prior(self, parents: Mapping[str, Array], deepened: BoolArray) -> tuple[IntArray, IntArray]:

@@ -131,8 +131,8 @@ class _Tilt:
             tile = int(np.argmin(excess))
             raise DomainError(
                 f"Tiles must lie inside the natural parameter space of {self.family} ({self.family.coordinates}: "
-                f"{lower.tolist()} to {upper.tolist()}); the tile around {self.theta[tile, 0].tolist()} does not. "
-                "Use smaller tiles or a smaller region."
+                f"{lower.tolist()} to {upper.tolist()}, ends excluded); the tile around "
+                f"theta={self.theta[tile, 0].tolist()} does not. Use smaller tiles or a smaller region."
             )
         return np.minimum(np.log(excess), _HIGHEST)
 

@@ -41,10 +41,11 @@ class StatisticError(ModelError):
         point: position of the point among those simulated.
         simulation: index of the simulation.
         theta: the parameters.
+        null_truth: which null hypotheses are true.
     """
 
-    def __init__(self, point: int, simulation: int, theta: FloatArray) -> None:
-        self.point, self.simulation, self.theta = point, simulation, theta
+    def __init__(self, point: int, simulation: int, theta: FloatArray, null_truth: BoolArray) -> None:
+        self.point, self.simulation, self.theta, self.null_truth = point, simulation, theta, null_truth
         super().__init__(
             f"A statistic must be a number or an infinity, but simulation {simulation} at theta={theta.tolist()} "
             "returned NaN. Return +inf where small statistics reject (-inf where large ones do) for a trial that "
@@ -265,8 +266,14 @@ class Simulator:
             value = jnp.asarray(self.model.statistic(draw, point, truth))
             if jnp.issubdtype(value.dtype, jnp.complexfloating):
                 raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
-            real = value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(self._real)
-            return -real if self.model.reject_when == "large" else real
+            turned = -value if self.model.reject_when == "large" and value.dtype != bool else value
+            if jnp.issubdtype(value.dtype, jnp.floating):
+                return turned
+            if value.dtype == bool:
+                return turned.astype(self._real) * self.model.direction
+            # whole numbers too large to be exact are rounded down: towards rejection, the safe side
+            real = turned.astype(self._real)
+            return jnp.where(real.astype(turned.dtype) > turned, jnp.nextafter(real, -jnp.inf), real)
 
         return jax.vmap(lambda p, t: jax.vmap(lambda d: one(d, p, t))(draws))(theta, null_truth)
 
@@ -319,7 +326,7 @@ class Simulator:
         counted = (column >= call.first[:, None]) & (column < call.last[:, None])
         point, simulation = np.argwhere((np.isnan(values) & counted)[: len(call.rows)])[0]
         row = int(call.rows[point])
-        raise StatisticError(row, call.chunk * self._chunk + int(simulation), theta[row])
+        raise StatisticError(row, call.chunk * self._chunk + int(simulation), theta[row], call.null_truth[point])
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Give JAX the design's precision for the calls in a with block, and for nothing else."""
@@ -333,8 +340,12 @@ def _struct(shape: tuple[int, int], dtype: np.dtype[Any]) -> jax.ShapeDtypeStruc
 def _rounded_up(threshold: float, dtype: np.dtype) -> np.generic:
     """Return the smallest number of a type that is not below the threshold.
 
-    A statistic of that type is below the one exactly when it is below the other.
+    A statistic of that type is below the one exactly when it is below the other. Devices may take subnormal
+    numbers for zero, in statistics and thresholds alike: a positive subnormal threshold becomes a normal one.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         limit = dtype.type(threshold)
-    return limit if float(limit) >= threshold else np.nextafter(limit, dtype.type(np.inf))
+    if float(limit) < threshold:
+        limit = np.nextafter(limit, dtype.type(np.inf))
+    smallest = np.finfo(dtype).tiny
+    return smallest if 0 < limit < smallest else limit

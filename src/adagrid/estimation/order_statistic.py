@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from adagrid._typing import ArrayLike, IntArray
+from adagrid._typing import ArrayLike, FloatArray, IntArray
 
 
 def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
@@ -33,12 +33,15 @@ def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
     return np.clip(rank, 0, count)
 
 
-def below_rounding(threshold: float) -> float:
-    """Return a threshold lowered by eight units in the last place of single precision.
+def below_rounding(threshold: ArrayLike) -> FloatArray:
+    """Return thresholds lowered by eight units in the last place of single precision.
 
     The simulated statistics that tie with the threshold do not reject. Computed elsewhere, with another
-    rounding, the same statistic could fall below the threshold; it cannot fall below this one.
+    rounding, the same statistic could fall below the threshold; as long as it is right to one unit in the last
+    place of single precision it does not fall below this one. Infinities stay.
     """
-    if not np.isfinite(threshold):
-        return threshold
-    return float(threshold - 8 * np.finfo(np.float32).eps * abs(threshold))
+    value = np.asarray(threshold, float)
+    single = np.finfo(np.float32)
+    with np.errstate(invalid="ignore"):
+        lowered = value - 8 * single.eps * np.maximum(np.abs(value), single.tiny)
+    return np.where(np.isfinite(value), lowered, value)

@@ -31,6 +31,11 @@ class Family(ABC):
     `adagrid.testing.FamilyContract`.
     """
 
+    def __repr__(self) -> str:
+        """Return the class and its attributes: what a job records, the same in every process."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(self).items()))
+        return f"{type(self).__name__}({fields})"
+
     @property
     @abstractmethod
     def dim(self) -> int:

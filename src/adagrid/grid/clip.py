@@ -228,6 +228,8 @@ def _hull_volume(vertices: FloatArray) -> float:
     if vertices.shape[1] == 1:
         return float(np.ptp(vertices))
     try:
-        return float(ConvexHull(np.unique(np.round(vertices, 12), axis=0)).volume)
+        lower, extent = vertices.min(axis=0), np.ptp(vertices, axis=0)
+        distinct = np.unique(np.round((vertices - lower) / extent, 12), axis=0)
+        return float(ConvexHull(distinct).volume * np.prod(extent))
     except (QhullError, ValueError):
         return 0.0

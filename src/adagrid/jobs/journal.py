@@ -18,6 +18,13 @@ _NOWHERE = Place(0, 0, 0)
 _FLUSH_AT = 200
 
 
+def _blotted(value: Any) -> Any:
+    """Return a report without secrets in its texts."""
+    if isinstance(value, dict):
+        return {name: _blotted(item) for name, item in value.items()}
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 @final
 class Journal(logging.Handler):
     """Writes reports at once, and the messages of the "adagrid" logger in batches.
@@ -43,7 +50,7 @@ class Journal(logging.Handler):
                     "kind": kind,
                     **vars(place),
                     "packet_id": packet_id,
-                    "content": without_secrets(json.dumps(content)),
+                    "content": json.dumps(_blotted(content)),
                 }
             ]
         )

@@ -24,7 +24,7 @@ def lead(job: Job) -> Status:
             range(job.record.n_zones),
         )
         job.store.verify()
-        status = _status(job, zones, coordination, last_step >= n_steps)
+        status = _status(job, zones, last_step >= n_steps)
         if status is not Status.NEW_STEP:
             return status
         coordination = _coordinate(job, coordination + 1)
@@ -52,25 +52,20 @@ def _coordinate(job: Job, coordination: int) -> int:
     return coordination
 
 
-def _status(job: Job, zones: list[Status], coordination: int, out_of_steps: bool) -> Status:
-    """Decide whether the run goes on after all zones have stopped."""
+def _status(job: Job, zones: list[Status], out_of_steps: bool) -> Status:
+    """Decide whether the run goes on after all zones have stopped.
+
+    Zones that have converged while the whole has not go on: the next coordination deals their tiles anew.
+    """
     if Status.TIMED_OUT in zones:
         return Status.TIMED_OUT
     if _global_convergence(job).converged:
         return Status.CONVERGED
-    if out_of_steps:
-        return Status.REACHED_N_STEPS
-    under_way = set(zones) <= {Status.NEW_STEP, Status.ALREADY_EXISTS}
-    if under_way or (job.record.n_zones > 1 and _moved(job, coordination)):
-        return Status.NEW_STEP
-    return Status.EMPTY_STEP
+    if set(zones) == {Status.EMPTY_STEP}:
+        return Status.EMPTY_STEP
+    return Status.REACHED_N_STEPS if out_of_steps else Status.NEW_STEP
 
 
 def _global_convergence(job: Job) -> Convergence:
     everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=2**31)
     return job.algorithm.convergence(job.frontier(everything), job.fraction_below)
-
-
-def _moved(job: Job, coordination: int) -> bool:
-    """Tell whether any zone finished a step since the last coordination."""
-    return any(job.store.last_step(coordination, zone) is not None for zone in range(job.record.n_zones))

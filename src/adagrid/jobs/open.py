@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,19 +15,20 @@ import pandas as pd
 
 from adagrid.algorithms import Settings
 from adagrid.backends import Backend, LocalBackend
+from adagrid.bounds import tilt_bound
 from adagrid.engine import Simulator
-from adagrid.errors import DomainError, InvalidInputError, ResumeError
-from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.errors import InvalidInputError, ResumeError
+from adagrid.grid import Grid, HalfSpace
 from adagrid.jobs.environment import environment
 from adagrid.jobs.job import LEADER, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import _SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
+from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
 from adagrid.jobs.run import Run, read_hypotheses, read_records
 from adagrid.models import Model
 from adagrid.stores import Schema, Store
-from adagrid.stores.base import zone_of
+from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
 
 def start_job(
@@ -61,7 +62,8 @@ def start_job(
     """
     backend = backend or LocalBackend()
     checked = _checked(kind, settings, grid, model)
-    simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=checked.init_sims)
+    at_most = max(checked.init_sims, checked.max_sims // 16)
+    simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=at_most)
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
         kind=kind,
@@ -74,12 +76,13 @@ def start_job(
         block=simulator.shape.block,
     )
     schema = Schema(grid.dim, grid.tiles.n_nulls, record.algorithm().result_columns(simulator.dtype))
+    tiles, done = _initial_rows(grid, checked.init_sims, record.n_zones)
     if store.exists:
-        _check_unfinished_start(store, schema, grid)
+        _check_unfinished_start(store, schema, tiles, done)
     else:
         store.create(schema)
     job = _job(store, record, simulator, grid.hypotheses, backend, callback, progress)
-    _write_job(job, grid)
+    _write_job(job, grid.hypotheses, tiles, done)
     return _run(job)
 
 
@@ -90,6 +93,7 @@ def continue_job(
     *,
     grid: Grid | None = None,
     requested: Mapping[str, Any] | None = None,
+    job_id: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     accept_changed_model: bool = False,
     backend: Backend | None = None,
@@ -103,9 +107,11 @@ def continue_job(
         model: the design, the same as when the job was started.
         store: an open store with a job.
         grid: if given, must be the job's.
-        requested: settings that the caller asked for; they must be the job's.
+        requested: settings that the caller asked for. With a grid they are a whole job's and must be this one's;
+            without, those that equal their defaults may be the job's whatever they are.
+        job_id: if given, must be the job's.
         overrides: settings to change from here on, if no existing result depends on them.
-        accept_changed_model: go on although the design is not the one that was recorded.
+        accept_changed_model: go on although the design's name, arguments or source are not the recorded ones.
         backend: where work runs; must have the job's zones and coordination interval.
         callback: called after every step.
         progress: whether to show progress.
@@ -113,40 +119,50 @@ def continue_job(
     Raises:
         ResumeError: if the job cannot be continued as asked.
     """
-    record = read_records(store)[-1]
+    history = read_records(store)
+    record = history[-1]
     problems = _kind_problems(record, kind)
     if not problems:
         problems += _grid_problems(record, grid)
-        problems += _request_problems(record, requested or {}, read_records(store))
+        problems += _request_problems(history, requested or {}, whole=grid is not None)
+        if job_id not in (None, record.job_id):
+            problems.append(
+                f"Its job_id is {record.job_id!r}, not {job_id!r}. Leave out job_id=, or use another database."
+            )
         problems += _override_problems(record, overrides or {})
         problems += _backend_problems(record, backend)
-        if not accept_changed_model:
-            problems += _model_problems(record, model)
+        problems += _model_problems(record, model, accept_changed_model)
     if problems:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
-    changed = record.model_copy(
-        update={
-            "settings": _SETTINGS[kind].checked({**record.settings, **(overrides or {})}).model_dump(),
-            "model": ModelRecord.of(model),
-        }
-    )
-    simulator = Simulator(model, changed.settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    hypotheses = read_hypotheses(store)
-    finish_leftovers(replace(_job(store, record, simulator, hypotheses, backend, callback, progress), deadline=np.inf))
-    job = _job(store, changed, simulator, hypotheses, backend, callback, progress)
-    store.append({"config": _config_row(job, start=len(store.table("config")))})
-    return _run(job)
+    settings = SETTINGS[kind].checked({**record.settings, **(overrides or {})}).model_dump()
+    changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
+    # what changes no decision holds at once, the rest after the step that is under way
+    decisions = {name: record.settings[name] for name in settings if name not in Settings.overridable}
+    begun = record.model_copy(update={"settings": settings | decisions})
+    simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
+    job = _job(store, changed, simulator, read_hypotheses(store), backend, callback, progress)
+    return _run(job, replace(job, record=begun, algorithm=begun.algorithm()), len(history))
 
 
-def _run(job: Job) -> Run:
-    """Let the leader work, with messages going to the database, and return what can be read afterwards."""
+def _run(job: Job, begun: Job | None = None, start: int = 0) -> Run:
+    """Let the leader work, with messages going to the database, and return what can be read afterwards.
+
+    Args:
+        job: the job.
+        begun: the same with the settings of the step that is under way, if the job is continued.
+        start: how often the job was started before.
+    """
     logger.addHandler(job.journal)
     level = logger.level
     if not logger.isEnabledFor(logging.INFO):
         logger.setLevel(logging.INFO)
     try:
         with job.display:
+            if begun is not None:
+                finish_leftovers(begun)
+                _tell_changed_environment(job.store)
+                job.store.append({"config": _config_row(job, start)})
             status = lead(job)
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
@@ -158,6 +174,14 @@ def _run(job: Job) -> Run:
         logger.setLevel(level)
         job.journal.flush()
     return Run(job.store, status)
+
+
+def _tell_changed_environment(store: Store) -> None:
+    """Log what of the surroundings could change the bits of simulations since the last start."""
+    past, now = json.loads(str(store.table("config")["environment"].iloc[-1])), environment()
+    for name in ("platform", "processor", "accelerator", "packages"):
+        if past[name] != now[name]:
+            logger.warning("%s changed from %s to %s: results stay valid, bits may differ", name, past[name], now[name])
 
 
 def _job(
@@ -184,31 +208,34 @@ def _job(
     )
 
 
-def _write_job(job: Job, grid: Grid) -> None:
-    """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
-    settings = job.algorithm.settings
+def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of tiles and done that a job begins with."""
     frames = []
-    for tiles in (grid.tiles.with_n_sims(settings.init_sims), grid.retired):
-        zone = zone_of(tiles.id, 0, job.record.n_zones)
+    for tiles in (grid.tiles.with_n_sims(init_sims), grid.retired):
+        zone = zone_of(tiles.id, 0, n_zones)
         frames.append(tiles.to_frame().assign(coordination_id=0, zone_id=zone, step_id=0))
     rows = pd.concat(frames, ignore_index=True)
     rows["position"] = rows.groupby("zone_id").cumcount()
     if rows["id"].duplicated().any() or (rows["id"] == 0).any():
         raise InvalidInputError("Two tiles of the grid have the same 64-bit id. Use another n or another region.")
-    retired = frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
+    return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
+
+
+def _write_job(job: Job, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
+    """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
     store = job.store
-    store.append_missing({"tiles": job.signed(rows)}, key="tiles")
-    store.append_missing({"done": job.signed(retired)}, key="done")
-    hypotheses = pd.DataFrame(
+    store.append_missing({"tiles": job.signed(tiles)}, key="tiles")
+    store.append_missing({"done": job.signed(done)}, key="done")
+    rows = [
         {
-            "position": range(len(grid.hypotheses)),
-            "description": [h.describe() for h in grid.hypotheses],
-            "definition": [
-                json.dumps({"type": "HalfSpace", "normal": h.normal, "offset": h.offset}) for h in grid.hypotheses
-            ],
+            "position": position,
+            "description": hypothesis.describe(),
+            "definition": json.dumps({"type": "HalfSpace", "normal": hypothesis.normal, "offset": hypothesis.offset}),
         }
-    )
-    store.append({"null_hypos": hypotheses, "config": _config_row(job, start=0)})
+        for position, hypothesis in enumerate(hypotheses)
+    ]
+    null_hypos = pd.DataFrame(rows, columns=list(store.schema.tables["null_hypos"]))
+    store.append({"null_hypos": null_hypos, "config": _config_row(job, start=0)})
 
 
 def _config_row(job: Job, start: int) -> pd.DataFrame:
@@ -228,7 +255,7 @@ def _checked(kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) 
     except InvalidInputError as error:
         errors.append(error)
     try:
-        checked = _SETTINGS[kind].checked(settings)
+        checked = SETTINGS[kind].checked(settings)
     except InvalidInputError as error:
         errors.append(error)
     if len(errors) == 1:
@@ -240,31 +267,27 @@ def _checked(kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) 
 
 def _check_grid(grid: Grid, model: Model) -> None:
     """Check that the design's family covers the grid."""
+    if not isinstance(grid, Grid):
+        raise InvalidInputError(f"grid must be made by cartesian_grid or create_grid; got {type(grid).__name__}.")
     family = model.family
     if grid.dim != family.dim:
         raise InvalidInputError(
             f"The grid must have the parameters of the design's family {family} ({family.dim}: {family.coordinates}); "
             f"got {grid.dim}."
         )
-    lower, upper = family.domain
-    tiles = grid.tiles
-    outside = ((tiles.theta - tiles.radius <= lower) | (tiles.theta + tiles.radius >= upper)).any(axis=1)
-    if outside.any():
-        tile = int(np.argmax(outside))
-        raise DomainError(
-            f"Every tile must lie inside the natural parameter space of {family} ({family.coordinates}: "
-            f"{lower.tolist()} to {upper.tolist()}, ends excluded); {int(outside.sum())} do not, the first around "
-            f"theta={tiles.theta[tile].tolist()} with radius {tiles.radius[tile].tolist()}. Use a smaller region."
-        )
+    tilt_bound(family, grid.tiles.theta, grid.tiles.displacements(grid.tiles.theta), 0.5)  # raises DomainError
 
 
-def _check_unfinished_start(store: Store, schema: Schema, grid: Grid) -> None:
+def _check_unfinished_start(store: Store, schema: Schema, tiles: pd.DataFrame, done: pd.DataFrame) -> None:
     """Refuse a database in which the start of another job was interrupted."""
     same = store.schema == schema
-    if same:
-        known = store.table("tiles").set_index("id")
-        given = Tiles.concatenate([grid.tiles, grid.retired]).to_frame().set_index("id").drop(columns="n_sims")
-        same = bool(known.index.isin(given.index).all()) and known[given.columns].equals(given.loc[known.index])
+    expected: dict[Table, pd.DataFrame] = {"tiles": tiles, "done": done}
+    for name, rows in expected.items():
+        if same:
+            known, given = store.table(name).set_index("id"), rows.set_index("id")
+            columns = [column for column in known.columns if column not in INCIDENTAL]
+            same = bool(known.index.isin(given.index).all())
+            same = same and bool((known[columns] == given.loc[known.index, columns]).all(axis=None))
     if not same:
         raise InvalidInputError(
             f"{store.location} holds the interrupted start of another job. Start that one again, or give the path "
@@ -284,33 +307,35 @@ def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
     return ["Its grid is another one than the grid given. Leave out grid= to continue it, or use another database."]
 
 
-def _request_problems(record: JobRecord, requested: Mapping[str, Any], history: list[JobRecord]) -> list[str]:
+def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *, whole: bool) -> list[str]:
     """Refuse settings that the job does not have and never had; those it was started with may be repeated."""
-    fields = _SETTINGS[record.kind].model_fields
+    record = history[-1]
+    fields = SETTINGS[record.kind].model_fields
     return [
-        f"It was started with {name}={record.settings[name]!r}, not {value!r}. Leave out {name}= to continue it"
+        f"It was started with {name}={record.settings[name]!r}, not {value!r}. To continue it give the database "
+        + ("without a grid and other settings" if whole else f"without {name}=")
         + (f", or change it with overrides={{{name!r}: {value!r}}}." if _overridable(record, name) else ".")
         for name, value in requested.items()
-        if value != fields[name].default and all(value != past.settings[name] for past in history)
+        if (whole or value != fields[name].default) and all(value != past.settings[name] for past in history)
     ]
 
 
 def _override_problems(record: JobRecord, overrides: Mapping[str, Any]) -> list[str]:
-    allowed = ", ".join(sorted(_SETTINGS[record.kind].overridable))
+    allowed = ", ".join(sorted(SETTINGS[record.kind].overridable))
     problems = [
         f"overrides may not change {name!r}: results that exist depend on it. They may change {allowed}."
         for name in overrides
         if not _overridable(record, name) and overrides[name] != record.settings.get(name)
     ]
     try:
-        _SETTINGS[record.kind].checked({**record.settings, **overrides})
+        SETTINGS[record.kind].checked({**record.settings, **overrides})
     except InvalidInputError as error:
         problems += error.problems
     return problems
 
 
 def _overridable(record: JobRecord, name: str) -> bool:
-    return name in _SETTINGS[record.kind].overridable
+    return name in SETTINGS[record.kind].overridable
 
 
 def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:
@@ -323,12 +348,15 @@ def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:
     ]
 
 
-def _model_problems(record: JobRecord, model: Model) -> list[str]:
+def _model_problems(record: JobRecord, model: Model, accept_changed: bool) -> list[str]:
+    """Refuse another design. What turns or misreads the results that exist can never be accepted."""
     given = ModelRecord.of(model)
-    names = {"fingerprint": "source code"}
+    names = {"fingerprint": "source code", "reject_when": "direction"}
+    acceptable = {"name", "arguments", "fingerprint"}
     return [
         f"Its design has the {names.get(field, field)} {getattr(record.model, field)!r}, but the one given has "
-        f"{getattr(given, field)!r}. Give the same design, or accept_changed_model=True if the change cannot matter."
+        f"{getattr(given, field)!r}. Give the same design"
+        + (", or accept_changed_model=True if the change cannot matter." if field in acceptable else ".")
         for field in ModelRecord.model_fields
-        if getattr(record.model, field) != getattr(given, field)
+        if getattr(record.model, field) != getattr(given, field) and not (accept_changed and field in acceptable)
     ]

@@ -14,10 +14,7 @@ class Status(Enum):
         "No tile is left that a step could improve, but the targets are not met. Start a new job with larger "
         "max_sims or looser targets."
     )
-    NO_NEW_TILES = (
-        "The last step found nothing worth refining or deepening, but the targets are not met. Start a new job "
-        "with larger max_sims or looser targets."
-    )
+    NO_NEW_TILES = "The step left all its tiles as they are; the next one looks at others."
     REACHED_N_STEPS = (
         "The number of steps is used up. The certificate is valid; to tighten it, continue with "
         "overrides={'n_steps': ...}."

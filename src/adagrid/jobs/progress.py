@@ -103,5 +103,5 @@ class ProgressDisplay:
 
     def _shown(self, name: str, value: float) -> str:
         if name == "threshold":
-            return f"{self._direction * value:.6g}"
+            return f"{self._direction * value:.7g}"
         return f"{value:.5f}" if not float(value).is_integer() else f"{value:.0f}"

@@ -24,7 +24,7 @@ from adagrid.models._identity import model_arguments, model_fingerprint, model_n
 
 Kind = Literal["validate", "calibrate"]
 
-_SETTINGS: Mapping[str, type[Settings]] = {"validate": ValidateSettings, "calibrate": CalibrateSettings}
+SETTINGS: Mapping[str, type[Settings]] = {"validate": ValidateSettings, "calibrate": CalibrateSettings}
 
 
 class ModelRecord(BaseModel):
@@ -81,7 +81,7 @@ class JobRecord(BaseModel):
 
     def checked_settings(self) -> Settings:
         """Return the settings as their class."""
-        return _SETTINGS[self.kind].checked(self.settings)
+        return SETTINGS[self.kind].checked(self.settings)
 
     def algorithm(self) -> Algorithm:
         """Return the job's algorithm."""

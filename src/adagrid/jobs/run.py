@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from os import PathLike
 from typing import Any, final
 
 import numpy as np
 import pandas as pd
 
-from adagrid.errors import NotAJobError
+from adagrid.errors import NotAJobError, StoreError
 from adagrid.estimation import below_rounding
 from adagrid.grid import HalfSpace
 from adagrid.jobs.outcome import Status
@@ -78,10 +79,16 @@ class Run:
         if self.record.kind == "validate":
             return float(self.record.settings["threshold"])
         star = self._store.extreme("lambda_star", largest=False)["lambda_star"].iloc[0] if self._covered else -np.inf
-        return self.record.model.direction * below_rounding(float(star))
+        return float(self.record.model.direction * below_rounding(star))
 
     def worst_tile(self) -> pd.Series:
-        """Return the row of results that decides: the largest bound, or the least threshold."""
+        """Return the row of results that decides: the largest bound, or the least threshold.
+
+        Raises:
+            StoreError: if the initial grid has not been simulated to the end.
+        """
+        if not self._covered:
+            raise StoreError(f"{self.db}: no tile decides before the initial grid is simulated. Continue the job.")
         validate = self.record.kind == "validate"
         row = self._store.extreme("tie_bound" if validate else "lambda_star", largest=validate)
         return self._shown(row).astype(object).iloc[0]  # as objects, because an id is no float
@@ -89,7 +96,8 @@ class Run:
     def results(self, *, active: bool = True) -> pd.DataFrame:
         """Return one row per simulated tile.
 
-        Calibrations have the column `threshold`, which is lambda_star in the model's own direction.
+        Calibrations have the column `threshold`: lambda_star in the model's own direction, lowered like
+        `Run.threshold`.
 
         Args:
             active: only tiles that are in force; otherwise also those that were replaced by smaller or deeper ones.
@@ -154,14 +162,14 @@ class Run:
         ]
         if record.kind == "validate":
             lines += [
-                f"Rejects     when the statistic {side} {settings['threshold']:g}",
-                f"Bound       Type I Error <= {self.bound:.4%} (confidence {1 - settings['delta']:.4g} at each "
-                "parameter value)",
+                f"Rejects     when the statistic {side} {settings['threshold']!r}",
+                f"Bound       Type I Error <= {percent_up(self.bound)} (confidence {1 - settings['delta']:.12g} "
+                "at each parameter value)",
             ]
         else:
             lines += [
-                f"Level       alpha = {settings['alpha']:g}",
-                f"Threshold   reject when the statistic {side} {self.threshold:.7g}",
+                f"Level       alpha = {settings['alpha']!r}",
+                f"Threshold   reject when the statistic {side} {self.threshold!r}",
             ]
         if self._covered:
             lines.append(f"Decided at  {self._decided_at()}")
@@ -196,7 +204,7 @@ class Run:
     def _shown(self, frame: pd.DataFrame) -> pd.DataFrame:
         if self.record.kind == "validate":
             return frame
-        return frame.assign(threshold=self.record.model.direction * frame["lambda_star"])
+        return frame.assign(threshold=self.record.model.direction * below_rounding(frame["lambda_star"]))
 
     def _reported_status(self) -> Status:
         reports = self._store.table("reports")
@@ -222,6 +230,11 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
     except BaseException:
         store.close()
         raise
+
+
+def percent_up(bound: float) -> str:
+    """Return a bound in percent, rounded up: a printed bound is still one."""
+    return f"{math.ceil(round(bound * 1e6, 6)) / 1e4:.4f}%"
 
 
 def read_records(store: Store) -> list[JobRecord]:

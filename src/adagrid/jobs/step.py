@@ -108,7 +108,9 @@ def _timed(job: Job, packet: Packet) -> tuple[Mapping[str, Array], float]:
     try:
         answer = job.algorithm.simulate(job.simulator, packet)
     except StatisticError as error:
-        tile = packet.tiles.id[(packet.tiles.theta == error.theta).all(axis=1)][0]
+        tiles = packet.tiles
+        here = (tiles.theta == error.theta).all(axis=1) & (tiles.null_truth == error.null_truth).all(axis=1)
+        tile = tiles.id[here][0]
         raise ModelError(f"Tile {tile}: {error} Everything finished before is saved.") from error
     return answer, time.perf_counter() - began
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import textwrap
+from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from adagrid.families import Family
 from adagrid.models.base import Model
 
 
@@ -24,25 +26,48 @@ def model_arguments(model: Model) -> dict[str, Any]:
 
 
 def model_fingerprint(model: Model) -> str:
-    """Return a hash of the source of the design's class and of its bases up to `Model`, and of its family.
+    """Return a hash of the source of a design: its class, bases up to `Model`, family, and what they use.
 
-    Where no source is at hand (an interactive session), the compiled functions are hashed instead.
+    Functions and constants of the same module that the design refers to are part of it. Where no source is at
+    hand (an interactive session), compiled functions and class attributes are hashed instead.
     """
     digest = hashlib.sha256()
-    for cls in type(model).__mro__:
-        if cls is Model:
-            break
+    seen: set[int] = set()
+    for cls in (*_classes(type(model), Model), *_classes(type(model.family), Family)):
         digest.update(_source(cls).encode())
-    digest.update(f"{model.family!r} {model.reject_when} {model.precision}".encode())
+        for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
+            for text in _used(function, seen):
+                digest.update(text.encode())
+    digest.update(f"{model.reject_when} {model.precision}".encode())
     return digest.hexdigest()[:32]
 
 
-def _source(cls: type) -> str:
+def _classes(cls: type, base: type) -> list[type]:
+    """Return a class and its bases, up to the abstract base of the extension point."""
+    order = cls.__mro__
+    return list(order[: order.index(base)]) if base in order else [cls]
+
+
+def _used(function: FunctionType, seen: set[int]) -> Iterator[str]:
+    """Yield what a function refers to in its own module, and what that refers to."""
+    for name in sorted(set(function.__code__.co_names)):
+        value = function.__globals__.get(name)
+        if inspect.isfunction(value) and value.__module__ == function.__module__ and id(value) not in seen:
+            seen.add(id(value))
+            yield f"{name}: {_source(value)}"
+            yield from _used(value, seen)
+        elif isinstance(value, (bool, int, float, str, tuple, frozenset, np.ndarray)):
+            yield f"{name} = {value.tolist() if isinstance(value, np.ndarray) else value!r}"
+
+
+def _source(thing: Any) -> str:
     try:
-        return textwrap.dedent(inspect.getsource(cls))
+        return textwrap.dedent(inspect.getsource(thing))
     except (OSError, TypeError):
-        functions = sorted((name, value) for name, value in vars(cls).items() if inspect.isfunction(value))
-        return repr([(name, _code(function.__code__)) for name, function in functions])
+        if inspect.isfunction(thing):
+            return repr(_code(thing.__code__))
+        members = sorted((name, value) for name, value in vars(thing).items() if not name.startswith("__"))
+        return repr([(n, _code(v.__code__) if inspect.isfunction(v) else repr(v)) for n, v in members])
 
 
 def _code(code: Any) -> tuple[Any, ...]:
@@ -52,16 +77,12 @@ def _code(code: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    if hasattr(value, "tolist"):  # arrays and their numbers
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return repr(value)
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return repr(value)
-    return value
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import gammaln
 from typing_extensions import override
 
+from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
@@ -35,13 +36,12 @@ class TwoBinomials(Model):
     family: Binomial
 
     def __init__(self, n: int | Sequence[int]) -> None:
-        family = Binomial((n, n) if isinstance(n, int) else tuple(n))
+        patients = whole_numbers("n", n).tolist()
+        family = Binomial(patients * 2 if np.ndim(n) == 0 else patients)
         if family.dim != 2:
             raise InvalidInputError(f"{type(self).__name__} compares two arms; got n={n}.")
         self.family = family
-        table = self.table(*family.patients)
-        # exactly equal statistics stay equal: rounding to float32 is a function of the value
-        self._table = np.asarray(table, np.float32).ravel()
+        self._table = self.table(*family.patients).ravel()
 
     @abstractmethod
     def table(self, n_control: int, n_treatment: int) -> FloatArray:

@@ -43,6 +43,11 @@ class Model(ABC):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the constructor's arguments for the record."""
         self = super().__new__(cls)
+        if cls.__init__ is object.__init__:
+            if args or kwargs:
+                raise TypeError(f"{cls.__name__}() takes no arguments, but was called with {args or kwargs}.")
+            object.__setattr__(self, "arguments", {})
+            return self
         try:
             bound = inspect.signature(cls).bind(*args, **kwargs)
         except TypeError:

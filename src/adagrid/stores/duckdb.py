@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 from pathlib import Path
 from typing import final
@@ -50,12 +50,12 @@ class DuckDBStore(SqlStore):
         self._path = fspath(path)
         if self._path != ":memory:":
             file = Path(self._path)
+            if read_only and not file.exists():
+                raise NotAJobError(f"There is no database at {self._path!r}.")
             if file.is_dir() or not file.absolute().parent.is_dir():
                 raise InvalidInputError(
                     f"db must be a file in an existing folder; got {self._path!r}. Create the folder first."
                 )
-            if read_only and not file.exists():
-                raise NotAJobError(f"There is no database at {self._path!r}.")
         try:
             self._connection = duckdb.connect(self._path, read_only=read_only)
         except duckdb.Error as error:
@@ -78,12 +78,8 @@ class DuckDBStore(SqlStore):
     @property
     @override
     def exists(self) -> bool:
-        names = {
-            row[0]
-            for row in self._connection.execute(
-                "select table_name from information_schema.tables where table_schema = 'main'"
-            ).fetchall()
-        }
+        tables = self._query("select table_name as name from information_schema.tables where table_schema = 'main'")
+        names = set(tables["name"])
         if names and "schema" not in names:
             raise NotAJobError(
                 f"{self._path!r} is a DuckDB database, but holds no adagrid job (it has the tables "
@@ -109,14 +105,13 @@ class DuckDBStore(SqlStore):
                     columns = ", ".join(frame.columns)
                     self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
                 finally:
-                    self._connection.unregister("incoming")
+                    with suppress(duckdb.Error, RuntimeError):
+                        self._connection.unregister("incoming")
 
     @override
     def _query(self, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
-        try:
+        with self._explaining():
             return self._connection.execute(re.sub(r":(?=[a-z])", "$", sql), dict(values or {})).df()
-        except duckdb.Error as error:
-            raise self._explained(error) from error
 
     @override
     def _query_ids(self, sql: str, ids: IdArray) -> pd.DataFrame:
@@ -124,7 +119,8 @@ class DuckDBStore(SqlStore):
         try:
             return self._query(sql)
         finally:
-            self._connection.unregister("wanted")
+            with suppress(duckdb.Error, RuntimeError):
+                self._connection.unregister("wanted")
 
     @override
     def close(self) -> None:
@@ -132,16 +128,29 @@ class DuckDBStore(SqlStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
-            self._connection.execute("begin")
+        with self._explaining():
             try:
+                self._connection.execute("begin")
                 yield
                 self._connection.execute("commit")
             except BaseException:
-                self._connection.execute("rollback")
+                with suppress(duckdb.Error, RuntimeError):  # what went wrong first is what is told
+                    self._connection.execute("rollback")
                 raise
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Turn the engine's errors into ours, and its form of an interrupt into Python's."""
+        try:
+            yield
         except duckdb.Error as error:
+            if isinstance(error.__context__ or error.__cause__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
             raise self._explained(error) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():
+                raise KeyboardInterrupt from None
+            raise
 
     def _explained(self, error: duckdb.Error) -> StoreError:
         text = str(error)
@@ -150,6 +159,12 @@ class DuckDBStore(SqlStore):
                 f"{self._path!r} is open in another process. Wait until that run has ended, or stop it first; "
                 "one process at a time can use a DuckDB file."
             )
+        if "different configuration" in text:
+            return StoreBusyError(
+                f"This process still has {self._path!r} open: use that run, or close it first with run.close()."
+            )
+        if isinstance(error, duckdb.ConnectionException):
+            return StoreError(f"{self._path!r} is closed. Open the job again with adagrid.open_job.")
         if "not a valid DuckDB database" in text or "not a DuckDB database" in text:
             return NotAJobError(f"{self._path!r} is no DuckDB database. Give the path of a job or of a new file.")
         return StoreError(f"{self._path!r}: {text}")

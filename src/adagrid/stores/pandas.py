@@ -12,20 +12,9 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView, zone_of
+from adagrid.stores.schema import INCIDENTAL, KEYS
 
 _STEP = ["coordination_id", "zone_id", "step_id"]
-_KEYS: Mapping[str, list[str]] = {
-    "tiles": [*_STEP, "position", "id"],
-    "results": [*_STEP, "position", "id"],
-    "done": [*_STEP, "id"],
-    "steps": _STEP,
-    "coordinations": ["coordination_id"],
-    "config": ["start"],
-    "null_hypos": ["position"],
-    "reports": ["time", "worker_id", "kind"],
-    "logs": ["time", "worker_id"],
-    "schema": ["version"],
-}
 
 
 @final
@@ -63,7 +52,7 @@ class PandasStore(Store):
 
     @override
     def table(self, name: Table) -> pd.DataFrame:
-        return self._tables[name].sort_values(_KEYS[name], kind="stable", ignore_index=True)
+        return self._tables[name].sort_values(list(KEYS[name]), kind="stable", ignore_index=True)
 
     @override
     def results(self, *, active: bool) -> pd.DataFrame:
@@ -167,6 +156,7 @@ class PandasStore(Store):
             ],
             "a tile has as many children as done says": promised.index[born != promised],
             "children cover their parent": children.index[gap & children.index.isin(inactive)],
+            "results repeat the columns of their tiles": self._mismatches(tiles, results),
         }
         broken = {name: np.unique(np.asarray(ids, np.uint64))[:NAMED] for name, ids in relations.items() if len(ids)}
         wrong = self._wrong_steps(tiles, done, steps)
@@ -183,6 +173,11 @@ class PandasStore(Store):
     @override
     def close(self) -> None:
         pass
+
+    def _mismatches(self, tiles: pd.DataFrame, results: pd.DataFrame) -> pd.Series:
+        columns = [name for name in self.schema.tables["tiles"] if name not in INCIDENTAL]
+        spread = pd.concat([tiles[columns], results[columns]]).groupby("id").nunique()
+        return spread.index[(spread > 1).any(axis=1)].to_series()
 
     def _wrong_steps(self, tiles: pd.DataFrame, done: pd.DataFrame, steps: pd.DataFrame) -> IdArray:
         counts = pd.DataFrame(

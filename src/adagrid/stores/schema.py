@@ -63,6 +63,21 @@ _FIXED: Mapping[Table, Columns] = {
 }
 
 
+# Columns by which every table is ordered.
+KEYS: Mapping[Table, tuple[str, ...]] = {
+    "tiles": (*_PLACE, "position", "id"),
+    "results": (*_PLACE, "position", "id"),
+    "done": (*_PLACE, "id"),
+    "steps": tuple(_PLACE),
+    "coordinations": ("coordination_id",),
+    "config": ("start",),
+    "null_hypos": ("position",),
+    "reports": ("time", "worker_id", "kind"),
+    "logs": ("time", "worker_id"),
+    "schema": ("version",),
+}
+
+
 @final
 @dataclass(frozen=True)
 class Schema:

@@ -18,19 +18,8 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView
+from adagrid.stores.schema import INCIDENTAL, KEYS
 
-_KEYS: Mapping[str, str] = {
-    "tiles": "coordination_id, zone_id, step_id, position, id",
-    "results": "coordination_id, zone_id, step_id, position, id",
-    "done": "coordination_id, zone_id, step_id, id",
-    "steps": "coordination_id, zone_id, step_id",
-    "coordinations": "coordination_id",
-    "config": "start",
-    "null_hypos": "position",
-    "reports": "time, worker_id, kind",
-    "logs": "time, worker_id",
-    "schema": "version",
-}
 _INACTIVE = "(select id from done where active = 0)"
 # Steps that are finished: later rows may be incomplete without anything being wrong.
 _FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zone_id, step_id from steps)"
@@ -94,10 +83,14 @@ _STEPS = """
     ) as zones on counts.coordination_id = zones.coordination_id and counts.zone_id = zones.zone_id
     where said > 1 or (said = 1 and (tiles_said <> tiles_found or done_said <> done_found))
         or (said = 0 and counts.step_id < zones.last)"""
-_RELATIONS: Mapping[str, str] = {
+_RELATIONS: dict[str, str] = {
     **_TILE_RELATIONS,
     "steps counts the tiles and done rows of its step": _STEPS,
 }
+
+
+def _order(name: Table) -> str:
+    return ", ".join(KEYS[name])
 
 
 class SqlStore(Store):
@@ -114,13 +107,13 @@ class SqlStore(Store):
     @final
     @override
     def table(self, name: Table) -> pd.DataFrame:
-        return self._query(f"select {self._columns(name)} from {name} order by {_KEYS[name]}")
+        return self._query(f"select {self._columns(name)} from {name} order by {_order(name)}")
 
     @final
     @override
     def results(self, *, active: bool) -> pd.DataFrame:
         condition = f"where id not in {_INACTIVE}" if active else ""
-        return self._query(f"select {self._columns('results')} from results {condition} order by {_KEYS['results']}")
+        return self._query(f"select {self._columns('results')} from results {condition} order by {_order('results')}")
 
     @final
     @override
@@ -145,7 +138,7 @@ class SqlStore(Store):
     def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
         return self._query(
             f"select {self._columns(name)} from {name} where coordination_id = :coordination_id "
-            f"and zone_id = :zone_id and step_id = :step_id order by {_KEYS[name]}",
+            f"and zone_id = :zone_id and step_id = :step_id order by {_order(name)}",
             vars(place),
         )
 
@@ -218,7 +211,7 @@ class SqlStore(Store):
     @override
     def violations(self) -> Mapping[str, IdArray]:
         broken: dict[str, IdArray] = {}
-        for name, sql in _RELATIONS.items():
+        for name, sql in (_RELATIONS | {"results repeat the columns of their tiles": self._mismatches()}).items():
             values = {"tolerance": VOLUME_TOLERANCE} if ":tolerance" in sql else {}
             found = self._query(f"select id from ({sql}) as broken order by id limit {NAMED}", values)
             if len(found):
@@ -228,6 +221,14 @@ class SqlStore(Store):
             if abs(volumes["whole"] - volumes["covered"]) > VOLUME_TOLERANCE * volumes["whole"]:
                 broken["active and pruned tiles cover the region exactly"] = np.zeros(1, np.uint64)
         return broken
+
+    def _mismatches(self) -> str:
+        """Return the query for results that differ from their tiles in a column of both."""
+        columns = [name for name in self.schema.tables["tiles"] if name not in ("id", *INCIDENTAL)]
+        listed = ", ".join(["id", *columns])
+        differ = " or ".join(f"min({name}) <> max({name})" for name in columns)
+        both = f"select {listed} from tiles union all select {listed} from results"
+        return f"select id from ({both}) as rows group by id having {differ}"
 
     def _number(self, sql: str) -> int:
         return int(self._query(f"select {sql}")["n"].iloc[0])
