@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adagrid.errors import AdagridError
+from adagrid.errors import AdagridError, CorruptStoreError
 
 app = typer.Typer(
     name="adagrid",
@@ -19,6 +19,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+_VALIDATED = ("rejected", "upper limit", "bound")
+_CALIBRATED = ("level", "threshold")
 
 Database = Annotated[Path, typer.Argument(help="The DuckDB file of a job.")]
 
@@ -58,25 +61,37 @@ def version() -> None:
 
 def _show(db: Path, tiles: int) -> None:
     from adagrid.jobs import open_job
+    from adagrid.jobs.run import percent_up
 
     console = Console()
     with open_job(db) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
-        if not tiles:
-            return
         validate = run.record.kind == "validate"
         results = run.results().sort_values(
             ["tie_bound" if validate else "lambda_star", "id"], ascending=[not validate, True]
         )
-        names = [name for name in results.columns if name.startswith(("theta", "radius"))]
-        names += ["n_sims"]
-        names += ["tie_estimate", "tie_point_bound", "tie_bound"] if validate else ["alpha0", "threshold"]
+        dim = len(run.record.theta_min)
         table = Table(title=f"Worst {min(tiles, len(results))} of {len(results)} active tiles", title_justify="left")
-        for name in names:
-            table.add_column(name, justify="right")
-        for row in results[names].head(tiles).itertuples(index=False):
-            table.add_row(*(f"{value:,}" if isinstance(value, int) else f"{value:.6g}" for value in row))
+        for name in ("theta", "half-width", "simulations", *(_VALIDATED if validate else _CALIBRATED)):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in results.head(tiles).to_dict("records"):
+            found = (
+                [f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])]
+                if validate
+                else [f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}"]
+            )
+            table.add_row(
+                ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
+                ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),
+                f"{row['n_sims']:,}",
+                *found,
+            )
         console.print(table)
+        try:
+            run.verify()
+        except CorruptStoreError as error:
+            console.print(f"[bold red]Do not use this certificate.[/] {error}", soft_wrap=True)
+            raise typer.Exit(1) from None
 
 
 def _verify(db: Path) -> None:

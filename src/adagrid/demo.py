@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +49,19 @@ def run_demo(folder: Path, console: Console) -> None:
 
 
 def _validate(path: Path, grid: Grid, console: Console) -> None:
+    _tell_if_found(path, console)
     with ada_validate(PooledZ(_PATIENTS), threshold=_Z, grid=grid, db=path, job_id="demo", progress=True) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         results = run.results()
-        supported = run.bound <= _ALPHA
-        verdict = "[bold green]SUPPORTED" if supported else "[bold red]NOT SUPPORTED"
-        console.print(
-            f"\n{verdict}[/]: the Type I Error is bounded by {percent_up(run.bound)}, claimed was {_ALPHA:.1%}."
-        )
-        if not supported:
+        if run.bound <= _ALPHA:
+            console.print(
+                f"\n[bold green]SUPPORTED[/]: the bound is {percent_up(run.bound)}, claimed was {_ALPHA:.1%}."
+            )
+        else:
+            console.print(
+                f"\n[bold red]NOT SUPPORTED[/]: the claim was {_ALPHA:.1%}, the bound is {percent_up(run.bound)}, and "
+                "simulations reject more often than claimed:"
+            )
             console.print(_failures(results, run.settings["delta"]))
         console.print(
             f"For comparison, the exact size of this test (both binomials enumerated): {_exact_size():.4%}.",
@@ -65,15 +71,21 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
 
 
 def _calibrate(path: Path, grid: Grid, console: Console) -> None:
+    _tell_if_found(path, console)
     with ada_calibrate(FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, db=path, job_id="demo", progress=True) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         console.print(
             f"\n[bold green]CALIBRATED[/]: reject when Fisher's one-sided p-value is below {run.threshold:.7g}; the "
-            f"Type I Error then stays at or below {_ALPHA:.1%}.\n"
+            f"expected Type I Error of this threshold is at most {_ALPHA:.1%}.\n"
             "For comparison, the exact answer is Boschloo's test: any threshold above 0.046584 up to 0.049766.",
             highlight=False,
         )
         _where(run, path, console)
+
+
+def _tell_if_found(path: Path, console: Console) -> None:
+    if path.exists():
+        console.print(f"{path} is there already: the job in it is continued, or shown if it has finished.\n")
 
 
 def _failures(results: pd.DataFrame, delta: float) -> Table:
@@ -114,4 +126,11 @@ def _expit(logit: float) -> float:
 
 def _where(run: Run, path: Path, console: Console) -> None:
     run.verify()
-    console.print(f"Database: {path}   Look into it: [bold]adagrid show {path}[/bold]\n", highlight=False)
+    command = Path(sys.executable).with_name("adagrid")
+    if shutil.which("adagrid") == str(command):
+        shown = "adagrid"
+    else:  # not on the path: relative to here if it is below
+        shown = str(command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command)
+    console.print(
+        f"Database:     {path}\nLook into it: [bold]{shown} show {path}[/bold]\n", highlight=False, soft_wrap=True
+    )

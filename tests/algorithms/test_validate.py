@@ -58,7 +58,7 @@ def test_convergence_and_choice(frontier):
             over_max.append((-bound, k))
     convergence = algorithm.convergence(frontier, never)
     assert convergence.converged == (not over_global and not over_max)
-    assert convergence.figures["tiles over targets"] == len(over_global) + len(over_max)
+    assert convergence.figures["over target"] == len(over_global) + len(over_max)
     choice = algorithm.choose(frontier)
     fate = {}
     for k in range(len(frontier)):

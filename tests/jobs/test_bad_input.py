@@ -34,8 +34,14 @@ def validate(**changes):
         ({"threshold": float("nan")}, ["threshold", "nan", "finite"]),
         ({"threshold": float("inf")}, ["threshold", "inf"]),
         ({"threshold": "high"}, ["threshold", "'high'"]),
-        ({"delta": 0}, ["delta", "got 0", "between 0 and 1"]),
+        ({"delta": 0}, ["delta", "got 0", "between 0 and 0.5"]),
         ({"delta": 1.5}, ["delta", "1.5"]),
+        ({"delta": 0.99}, ["delta", "0.99", "one minus the confidence"]),
+        ({"threshold": "1.96"}, ["threshold", "'1.96'"]),
+        ({"threshold": True}, ["threshold", "True"]),
+        ({"backend": "local"}, ["backend", "LocalBackend()", "local"]),
+        ({"callback": 3}, ["callback", "3"]),
+        ({"grid": [[-1], [1]]}, ["grid", "cartesian_grid", "list"]),
         ({"init_sims": 0}, ["init_sims", "got 0"]),
         ({"init_sims": 100, "max_sims": 300}, ["max_sims", "power of two", "init_sims=100", "max_sims=300"]),
         ({"init_sims": 100, "max_sims": 50}, ["max_sims", "power of two"]),
@@ -74,9 +80,7 @@ def test_all_problems_at_once(tmp_path):
     assert len(error.value.problems) == 4
     for word in ("threshold", "delta", "n_steps", "parameters"):
         assert word in str(error.value)
-    store = DuckDBStore(path)
-    assert not store.exists
-    store.close()
+    assert not path.exists()
 
 
 def test_not_a_model():
@@ -118,7 +122,7 @@ class Exponential(ada.Model):
 @pytest.mark.parametrize("upper", [0.0, 0.5])
 def test_outside_the_domain(upper):
     grid = ada.cartesian_grid([-1], [upper], n=4)
-    with pytest.raises(DomainError, match=r"Bounded\(\) \(negative rate.*around theta=\[-0"):
+    with pytest.raises(DomainError, match=r"Bounded\(\) \(negative rate.*around theta="):
         ada.ada_validate(Exponential(), threshold=0.1, grid=grid)
 
 
@@ -131,12 +135,22 @@ class Faulty(ada.Model):
         self.how = how
 
     def draw(self, key):
+        if self.how == "same draws":
+            return np.random.default_rng(0).normal(size=3)
         return {} if self.how == "no draw" else jax.random.normal(key)
 
     def statistic(self, draw, theta, null_truth):
         match self.how:
             case "vector":
                 return jnp.stack([draw, draw])
+            case "decision":
+                return draw > 1.96
+            case "if":
+                return draw if draw > 0 else 0.0
+            case "beyond theta":
+                return draw + theta[1]
+            case "beyond nulls":
+                return jnp.where(null_truth[1], draw, jnp.inf)
             case "complex":
                 return draw + 1j
             case "raises":
@@ -152,6 +166,11 @@ class Faulty(ada.Model):
     ("how", "words"),
     [
         ("vector", ["Faulty.statistic", "scalar", r"\(2,\)"]),
+        ("decision", ["Faulty.statistic", "not the decision", "jnp.where"]),
+        ("if", ["Faulty.statistic", "TracerBool"]),
+        ("same draws", ["Faulty.draw", "same for every key", "numpy.random"]),
+        ("beyond theta", ["Faulty.statistic", "beyond", "theta has 1"]),
+        ("beyond nulls", ["Faulty.statistic", "beyond", "null_truth 1"]),
         ("complex", ["Faulty.statistic", "real number", "complex64"]),
         ("raises", ["Faulty.statistic", "RuntimeError: broken design"]),
         ("no draw", ["Faulty.draw", "arrays"]),
@@ -159,11 +178,10 @@ class Faulty(ada.Model):
 )
 def test_faulty_design_is_refused_before_anything_is_written(how, words, tmp_path):
     path = tmp_path / "job.duckdb"
-    with pytest.raises(ModelError, match=".*".join(words)):
+    with pytest.raises(ModelError, match=".*".join(words)) as error:
         ada.ada_validate(Faulty(how), threshold=1.0, grid=GRID, db=path)
-    store = DuckDBStore(path)
-    assert not store.exists
-    store.close()
+    assert ("In a design use jnp.where" in str(error.value)) == (how == "if")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("kind", ["validate", "calibrate"])
@@ -186,6 +204,56 @@ def test_nan_names_tile_and_simulation_and_loses_nothing(kind, tmp_path):
         assert "late nan" in str(run.config()["record"][0]["model"])
         assert run.logs()["message"].str.contains("stopped by").any()
         run.verify()
+
+
+class Misstated(ada.Model):
+    """A design whose declarations are wrong in every way."""
+
+    family = ada.Normal
+    reject_when = "Large"
+    precision = "float64"
+
+    def draw(self, key):
+        return jax.random.normal(key)
+
+    def statistic(self, draw, theta, null_truth):
+        return draw
+
+
+def test_misstated_designs(tmp_path):
+    with pytest.raises(InvalidInputError) as error:
+        ada.ada_validate(Misstated(), threshold=1.0, grid=GRID, db=tmp_path / "job.duckdb")
+    assert len(error.value.problems) == 3
+    with pytest.raises(TypeError, match=r"Misstated\(\) takes no arguments"):
+        Misstated(3)
+    assert not (tmp_path / "job.duckdb").exists()
+
+
+def test_a_refused_call_leaves_no_file(tmp_path):
+    with pytest.raises(InvalidInputError, match="holds no job"):
+        ada.ada_validate(ada.ZTest(), db=tmp_path / "typo.duckdb")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_file_twice_in_one_process(tmp_path):
+    path = tmp_path / "job.duckdb"
+    run = validate(db=path, n_steps=1)
+    with pytest.raises(StoreBusyError, match=r"run\.close\(\)"):
+        ada.open_job(path)
+    run.close()
+    with ada.open_job(path) as again:
+        assert again.bound < 1
+
+
+def test_an_unfinished_job_decides_nothing(tmp_path):
+    with pytest.raises(ModelError):
+        ada.ada_validate(Faulty("nan"), threshold=1.0, grid=GRID, db=tmp_path / "job.duckdb")
+    with ada.open_job(tmp_path / "job.duckdb") as run:
+        assert run.bound == 1.0
+        assert run.status is ada.Status.NEW_STEP
+        assert "NEW_STEP" in run.summary()
+        with pytest.raises(StoreError, match="initial grid"):
+            run.worst_tile()
 
 
 def test_a_grid_without_null_tiles():
@@ -279,7 +347,7 @@ class TestContinuing:
             ({"model_seed": 7}, ["model_seed", "depend on it"]),
             ({"init_sims": 1024, "max_sims": 1024}, ["init_sims", "max_sims"]),
             ({"step_size": 7}, ["step_size"]),
-            ({"delta": 0.5}, ["delta"]),
+            ({"delta": 0.4}, ["delta"]),
             ({"n_steps": 0}, ["n_steps", "got 0"]),
             ({"n_steps": 5, "stepsize": 3}, ["stepsize", "no setting"]),
         ],
@@ -310,8 +378,29 @@ class TestContinuing:
             ada.ada_validate(ada.ZTest(n=2), db=path)
         with pytest.raises(ResumeError, match="source code"):
             ada.ada_validate(Faulty("not"), db=path)
-        run = ada.ada_validate(ada.ZTest(n=2), db=path, accept_changed_model=True, overrides={"n_steps": 4})
-        assert run.config()["record"][1]["model"]["arguments"] == {"n": 2, "sd": 1.0}
+        with pytest.raises(ResumeError, match="family"):  # never acceptable: it would misread the results
+            ada.ada_validate(ada.ZTest(n=2), db=path, accept_changed_model=True)
+        with pytest.raises(ResumeError, match="direction"):
+            ada.ada_validate(Faulty("not"), db=path, accept_changed_model=True)
+
+    def test_an_accepted_model(self, tmp_path):
+        path = tmp_path / "job.duckdb"
+        ada.ada_validate(Faulty("first"), threshold=-2.0, grid=GRID, db=path, n_steps=2).close()
+        with pytest.raises(ResumeError, match="arguments"):
+            ada.ada_validate(Faulty("second"), db=path)
+        run = ada.ada_validate(Faulty("second"), db=path, accept_changed_model=True, overrides={"n_steps": 3})
+        assert run.config()["record"][1]["model"]["arguments"] == {"how": "second"}
+
+    def test_defaults_are_settings_too(self, tmp_path):
+        """A call with a grid states a whole job: what equals a default is no less asked for."""
+        path = tmp_path / "job.duckdb"
+        grid = ada.cartesian_grid([-1], [0], n=2)
+        ada.ada_calibrate(ada.ZTest(), alpha=0.2, grid=grid, db=path, n_steps=1).close()
+        with pytest.raises(ResumeError, match=r"alpha=0\.2, not 0\.025"):
+            ada.ada_calibrate(ada.ZTest(), grid=grid, db=path, n_steps=1)
+        assert ada.ada_calibrate(ada.ZTest(), db=path).settings["alpha"] == 0.2
+        with pytest.raises(ResumeError, match="job_id"):
+            ada.ada_calibrate(ada.ZTest(), db=path, job_id="other")
 
     def test_another_backend(self, path):
         with pytest.raises(ResumeError, match="n_zones=1, but the backend has 2"):

@@ -122,11 +122,11 @@ def test_targets_changed_in_mid_step(expected):
         with pytest.raises(Stop):
             run_case(case, db=store, packet_size=5)
         restore()
-        run = run_case(case, db=store, overrides={"max_target": 0.5, "global_target": 0.5})
+        run = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.5, "global_target": 0.5})
         run.verify()
         assert run.status is ada.Status.CONVERGED
         after = run.steps()
-        continued = run_case(case, db=store, overrides={"max_target": 0.004, "global_target": 0.008})
+        continued = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.004, "global_target": 0.008})
         continued.verify()
         assert len(after) < len(continued.steps())
         assert_same(continued, expected[case])

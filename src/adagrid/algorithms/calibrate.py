@@ -119,7 +119,7 @@ class AdaCalibrate(Algorithm):
         star = frontier["lambda_star"]
         threshold = float(star.min(initial=np.inf))
         impossible = int(frontier["impossible"].sum())
-        figures = {"threshold": threshold, "impossible tiles": float(impossible)}
+        figures = {"threshold": threshold, "impossible": float(impossible)}
         if not len(frontier) or impossible or not settings.n_bootstrap:
             return Convergence(False, figures)
         worst = int(first(star, frontier.id, 1)[0])

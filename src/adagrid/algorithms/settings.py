@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adagrid.errors import InvalidInputError
@@ -56,7 +57,7 @@ class Settings(BaseModel):
             InvalidInputError: naming every field that breaks its rule.
         """
         try:
-            return cls(**values)
+            return cls(**{name: v.item() if isinstance(v, np.generic) else v for name, v in values.items()})
         except ValidationError as error:
             problems = error.errors()
         sentences = [_sentence(cls, problem) for problem in problems]
@@ -79,8 +80,8 @@ class ValidateSettings(Settings):
 
     overridable: ClassVar[frozenset[str]] = Settings.overridable | {"max_target", "global_target"}
 
-    threshold: float = Field(description="a finite number")
-    delta: float = Field(0.01, gt=0, lt=1, description="one minus the confidence, between 0 and 1")
+    threshold: float = Field(strict=True, description="a finite number")
+    delta: float = Field(0.01, gt=0, lt=0.5, description="one minus the confidence, between 0 and 0.5")
     max_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
     global_target: float = Field(0.005, ge=0, description="a slack in the Type I Error, from 0")
 

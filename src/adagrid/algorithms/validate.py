@@ -95,9 +95,9 @@ class AdaValidate(Algorithm):
             converged=not (over_global | over_max).any(),
             figures={
                 "bound": float(frontier["tie_bound"].max(initial=0.0)),
-                "largest estimate": _largest_estimate(frontier),
-                "largest slack": float(frontier["total_cost"].max(initial=0.0)),
-                "tiles over targets": int((over_global | over_max).sum()),
+                "estimate": _largest_estimate(frontier),
+                "slack": float(frontier["total_cost"].max(initial=0.0)),
+                "over target": int((over_global | over_max).sum()),
             },
         )
 

@@ -116,6 +116,7 @@ class Simulator:
             self._draw = jax.jit(self._draw_chunk)
             self._draw_shape = self._traced("draw", jax.eval_shape, self._draw, self._key, np.uint32(0))
             self._check_draw()
+            self._check_indices()
             self.dtype = self._checked_dtype()
             self._count = jax.jit(self._count_block)
             self._statistics, block = self._planned(shape.block if shape else None)
@@ -266,11 +267,14 @@ class Simulator:
             value = jnp.asarray(self.model.statistic(draw, point, truth))
             if jnp.issubdtype(value.dtype, jnp.complexfloating):
                 raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
-            turned = -value if self.model.reject_when == "large" and value.dtype != bool else value
+            if value.dtype == bool:
+                raise TypeError(
+                    "a statistic must be a number, but its type is bool. Return the statistic, not the decision; or "
+                    "return jnp.where(reject, 0.0, 1.0) with reject_when='small' and threshold=0.5."
+                )
+            turned = -value if self.model.reject_when == "large" else value
             if jnp.issubdtype(value.dtype, jnp.floating):
                 return turned
-            if value.dtype == bool:
-                return turned.astype(self._real) * self.model.direction
             # whole numbers too large to be exact are rounded down: towards rejection, the safe side
             real = turned.astype(self._real)
             return jnp.where(real.astype(turned.dtype) > turned, jnp.nextafter(real, -jnp.inf), real)
@@ -300,8 +304,29 @@ class Simulator:
         return self._draw_shape, theta, _struct((block, self._n_nulls), np.dtype(np.bool_))
 
     def _check_draw(self) -> None:
+        name = type(self.model).__name__
         if not jax.tree.leaves(self._draw_shape):
-            raise ModelError(f"{type(self.model).__name__}.draw must return arrays, but returned none.")
+            raise ModelError(f"{name}.draw must return arrays, but returned none.")
+        draws = [np.asarray(leaf) for leaf in jax.tree.leaves(self._draws(0))]
+        if all((leaf == leaf[:1]).all() for leaf in draws):
+            raise ModelError(
+                f"{name}.draw must be random, but returned the same for every key. Draw with jax.random from the key "
+                "that is given: numpy.random would run once, when the design is compiled."
+            )
+
+    def _check_indices(self) -> None:
+        """Refuse indices beyond the parameters or hypotheses, which JAX would silently move into range."""
+        theta, truth = np.zeros(self.model.family.dim, self._real), np.ones(self._n_nulls, bool)
+        one = jax.tree.map(lambda leaf: _struct(leaf.shape[1:], leaf.dtype), self._draw_shape)
+        try:
+            jax.eval_shape(lambda draw: self.model.statistic(draw, theta, truth), one)  # type: ignore[arg-type]
+        except IndexError as error:
+            raise ModelError(
+                f"{type(self.model).__name__}.statistic reads beyond its arguments ({error}): theta has "
+                f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid."
+            ) from error
+        except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; the compiled stage tells of others
+            pass
 
     def _checked_dtype(self) -> np.dtype:
         name = type(self.model).__name__
@@ -316,7 +341,11 @@ class Simulator:
         try:
             return function(*args)
         except Exception as error:
-            raise ModelError(f"{type(self.model).__name__}.{method} raised {type(error).__name__}: {error}") from error
+            traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
+            hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
+            raise ModelError(
+                f"{type(self.model).__name__}.{method} raised {type(error).__name__}: {error}{hint}"
+            ) from error
 
     def _raise_nan(self, call: _Call, theta: FloatArray) -> None:
         """Find the first NaN of a call and raise."""
@@ -333,7 +362,7 @@ class Simulator:
         return jax.enable_x64(self.model.precision == "double")
 
 
-def _struct(shape: tuple[int, int], dtype: np.dtype[Any]) -> jax.ShapeDtypeStruct:
+def _struct(shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 

@@ -90,9 +90,11 @@ class HalfSpace(NullHypothesis):
 
     @override
     def describe(self) -> str:
+        turned = max(self.normal) <= 0  # "theta0 >= 1" reads better than "- theta0 <= -1"
+        sign, relation = (-1.0, ">=") if turned else (1.0, "<=")
+        weights = [(i, sign * weight) for i, weight in enumerate(self.normal) if weight]
         terms = [
-            f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g}*'}theta{i}"
-            for i, weight in sorted(enumerate(self.normal), key=lambda term: term[1] < 0)
-            if weight
+            f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):.10g}*'}theta{i}"
+            for i, weight in sorted(weights, key=lambda term: term[1] < 0)
         ]
-        return f"{' '.join(terms).removeprefix('+ ')} <= {self.offset:g}"
+        return f"{' '.join(terms).removeprefix('+ ')} {relation} {sign * self.offset + 0.0:.10g}"

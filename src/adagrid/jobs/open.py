@@ -70,6 +70,8 @@ def start_job(
         settings=checked.model_dump(),
         model=ModelRecord.of(model),
         grid_fingerprint=grid_fingerprint(grid),
+        theta_min=np.min(grid.tiles.theta - grid.tiles.radius, axis=0).tolist(),
+        theta_max=np.max(grid.tiles.theta + grid.tiles.radius, axis=0).tolist(),
         n_zones=backend.n_zones,
         coordinate_every=backend.coordinate_every,
         chunk=simulator.shape.chunk,

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from adagrid.estimation import below_rounding
 from adagrid.jobs.outcome import Status
 from adagrid.stores import Place
 
@@ -42,6 +43,9 @@ class StepReport:
     seconds: float
     figures: Mapping[str, float]
 
+
+# Figures that are errors or parts of them.
+_SHARES = ("bound", "estimate", "slack", "bias", "std", "grid cost")
 
 Callback: TypeAlias = Callable[[StepReport], object]
 
@@ -93,15 +97,16 @@ class ProgressDisplay:
             return
         place = report.place
         zone = f" zone {place.zone_id}" if place.zone_id else ""
-        figures = "  ".join(f"{name} {self._shown(name, value)}" for name, value in report.figures.items())
+        figures = ", ".join(f"{name} {self._shown(name, value)}" for name, value in report.figures.items())
         self._progress.console.print(
-            f"step {place.step_id:>3}{zone}  +{report.n_tiles} tiles, {report.n_active} active"
-            + (f"  |  before: {figures}" if figures else ""),
+            f"step {place.step_id:>3}{zone}  {report.n_active:>6,} tiles (+{report.n_tiles:,})  "
+            + (figures and f"was: {figures}"),
             highlight=False,
-            soft_wrap=True,
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
     def _shown(self, name: str, value: float) -> str:
         if name == "threshold":
-            return f"{self._direction * value:.7g}"
-        return f"{value:.5f}" if not float(value).is_integer() else f"{value:.0f}"
+            return f"{self._direction * float(below_rounding(value)):.7g}"
+        return f"{value:.3%}" if name in _SHARES else f"{value:,.0f}"

@@ -69,6 +69,8 @@ class JobRecord(BaseModel):
     settings: dict[str, Any]
     model: ModelRecord
     grid_fingerprint: str
+    theta_min: list[float]
+    theta_max: list[float]
     n_zones: int
     coordinate_every: int
     chunk: int

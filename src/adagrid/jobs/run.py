@@ -156,28 +156,39 @@ class Run:
         side = "<" if record.model.reject_when == "small" else ">"
         counts = self._store.summary()
         hypotheses = self.null_hypos()["description"].tolist()
+        error = "family-wise Type I Error" if len(hypotheses) > 1 else "Type I Error"
         lines = [
             f"Design      {record.model.name.partition(':')[2]}({arguments}), parameters: {record.model.coordinates}",
             f"Null        {'; '.join(hypotheses) if hypotheses else 'everywhere in the region'}",
+            f"Region      {self._place(record.theta_min)} to {self._place(record.theta_max)}",
         ]
         if record.kind == "validate":
             lines += [
                 f"Rejects     when the statistic {side} {settings['threshold']!r}",
-                f"Bound       Type I Error <= {percent_up(self.bound)} (confidence {1 - settings['delta']:.12g} "
-                "at each parameter value)",
+                f"Bound       {error} <= {percent_up(self.bound)} (confidence {1 - settings['delta']:.12g} at each "
+                "parameter value)",
             ]
         else:
             lines += [
-                f"Level       alpha = {settings['alpha']!r}",
+                f"Level       alpha = {settings['alpha']!r}: the expected {error} is at most this",
                 f"Threshold   reject when the statistic {side} {self.threshold!r}",
+                *self._spread(),
             ]
         if self._covered:
             lines.append(f"Decided at  {self._decided_at()}")
+        fixed = settings["n_steps"] == 1 and settings["max_sims"] == settings["init_sims"]
+        meaning = "The grid was simulated as asked; nothing was adapted." if fixed else self.status.sentence
+        guarantee = (
+            "fixed grid: what was simulated did not choose where"
+            if fixed
+            else "search: the simulations that chose the tiles also gave their figures"
+        )
         lines += [
             f"Work        {counts['tiles']:,} tiles created, {counts['active']:,} active, {counts['steps']:,} steps, "
             f"{counts['simulations']:,} simulations behind the results",
-            f"Status      {self.status.name}: {self.status.sentence}",
-            "Guarantee   search: the simulations that chose the tiles also gave their figures",
+            f"Status      {self.status.name}: {meaning}",
+            f"Guarantee   {guarantee}",
+            f"Job         {record.job_id}, model seed {settings['model_seed']}",
         ]
         return "\n".join(lines)
 
@@ -187,14 +198,29 @@ class Run:
 
     def _decided_at(self) -> str:
         worst = self.worst_tile()
-        theta = [float(worst[f"theta{i}"]) for i in range(self._store.schema.dim)]
-        place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
-        if "logit" in self.record.model.coordinates:
-            place += " = response probabilities ("
-            place += ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
+        place = self._place([float(worst[f"theta{i}"]) for i in range(self._store.schema.dim)])
         if self.record.kind == "validate":
             return f"{place}, where {worst['tie_estimate']:.4%} of {int(worst['n_sims']):,} simulations rejected"
         return f"{place}, with {int(worst['n_sims']):,} simulations"
+
+    def _place(self, theta: list[float]) -> str:
+        """Return parameters as text; logits also as response probabilities."""
+        place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
+        if "logit" not in self.record.model.coordinates:
+            return place
+        return f"{place} = response rates (" + ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
+
+    def _spread(self) -> list[str]:
+        """Return a line on how far thresholds from other simulations would be, from the last report that tells."""
+        reports = self._store.table("reports")
+        figures = [json.loads(text).get("figures", {}) for text in reports["content"][reports["kind"] == "step"]]
+        told = [figure for figure in figures if "std" in figure]
+        if not told:
+            return []
+        std, bias, grid = (float(told[-1][name]) for name in ("std", "bias", "grid cost"))
+        return [
+            f"Spread      of the error: standard deviation {std:.2%}, bias {bias:.2%}; lost to tile size {grid:.2%}"
+        ]
 
     @property
     def _covered(self) -> bool:

@@ -68,15 +68,27 @@ def step_row(place: Place, n_tiles: int, n_done: int) -> pd.DataFrame:
     return pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done, "worker_id": 1, "time": 0.0}])
 
 
+def results_of(tiles: pd.DataFrame, scores: list[float]) -> pd.DataFrame:
+    """Return the rows of `results` for rows of `tiles`."""
+    return tiles.assign(score=scores, small=0.1, count=2**40)
+
+
 def sound_job(store: Store) -> None:
     """Fill a store with a small job: roots 1 and 2 and pruned 3; 1 was refined into 11 and 12; 2 was kept."""
     later = Place(0, 0, 1)
-    store.append({"tiles": tile_rows([1, 2, 3]), "results": result_rows([1, 2], [0.5, 0.25])})
+    roots = tile_rows([1, 2, 3])
+    store.append({"tiles": roots, "results": results_of(roots[:2], [0.5, 0.25])})
     store.append({"done": done_rows([3]), "steps": step_row(_HERE, 3, 1)})
     store.append({"tiles": tile_rows([11, 12], later, parent=1, volume=0.5)})
     store.append({"results": result_rows([11, 12], [0.75, 0.125], later, parent=1, volume=0.5)})
     store.append({"done": pd.concat([done_rows([1], later, refine=2), done_rows([2], later, active=1)])})
     store.append({"steps": step_row(later, 2, 2)})
+
+
+def _result_unlike_its_tile() -> dict[Table, pd.DataFrame]:
+    """Return a tile, and a result of it with another number of simulations."""
+    tile = tile_rows([14], Place(0, 0, 2))
+    return {"tiles": tile, "results": results_of(tile, [0.5]).assign(n_sims=128)}
 
 
 class StoreContract:
@@ -237,6 +249,7 @@ class StoreContract:
             ("an active tile has no children", 11, {"tiles": tile_rows([9], Place(0, 0, 1), parent=11)}),
             ("as many children as done says", 12, {"done": done_rows([12], refine=2)}),
             ("children cover their parent", 1, {"tiles": tile_rows([13], parent=1, volume=0.1)}),
+            ("results repeat the columns of their tiles", 14, _result_unlike_its_tile()),
             ("steps counts", 1, {"steps": step_row(Place(0, 0, 1), 2, 2)}),
             ("steps counts", 0, {"done": done_rows([12], active=1)}),
             ("steps counts", 2, {"steps": step_row(Place(0, 0, 2), 1, 0)}),
