@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-_VALIDATED = ("rejected", "upper limit", "bound")
+_VALIDATED = ("rejected", "limit", "bound")
 _CALIBRATED = ("level", "threshold")
 
 Database = Annotated[Path, typer.Argument(help="The DuckDB file of a job.")]
@@ -72,7 +72,7 @@ def _show(db: Path, tiles: int) -> None:
         )
         dim = len(run.record.theta_min)
         table = Table(title=f"Worst {min(tiles, len(results))} of {len(results)} active tiles", title_justify="left")
-        for name in ("theta", "half-width", "simulations", *(_VALIDATED if validate else _CALIBRATED)):
+        for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
             table.add_column(name, justify="right", no_wrap=True)
         for row in results.head(tiles).to_dict("records"):
             found = (

@@ -11,6 +11,7 @@ from jobcases import run_case, tables
 
 import adagrid as ada
 from adagrid.errors import (
+    CorruptStoreError,
     DomainError,
     InvalidInputError,
     ModelError,
@@ -296,6 +297,23 @@ class TestDatabases:
         DuckDBStore(tmp_path / "empty.duckdb").close()
         with pytest.raises(NotAJobError, match="holds no job"):
             ada.open_job(tmp_path / "empty.duckdb")
+
+    def test_altered_figures(self, tmp_path):
+        path = tmp_path / "job.duckdb"
+        for kind, change in (
+            ("validate", "update results set tie_point_bound = 0.001, tie_bound = 0.001 where tie_bound > 0.01"),
+            ("calibrate", "update results set rank = rank + 5"),
+        ):
+            path = tmp_path / f"{kind}.duckdb"
+            job = ada.validate if kind == "validate" else ada.calibrate
+            more = {"threshold": 1.96} if kind == "validate" else {}
+            run = job(ada.ZTest(), grid=GRID, db=path, **more)
+            run.verify()
+            run.close()
+            with duckdb.connect(str(path)) as connection:
+                connection.execute(change)
+            with ada.open_job(path) as run, pytest.raises(CorruptStoreError, match="do not follow"):
+                run.verify()
 
     def test_two_processes(self, tmp_path):
         import subprocess

@@ -10,12 +10,13 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
-from adagrid.errors import NotAJobError, StoreError
-from adagrid.estimation import below_rounding
+from adagrid._typing import IdArray
+from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
+from adagrid.estimation import below_rounding, calibration_rank, clopper_pearson_upper
 from adagrid.grid import HalfSpace
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import JobRecord
-from adagrid.stores import Store, open_store
+from adagrid.stores import Store, ZoneView, open_store
 from adagrid.stores.duckdb import DuckDBStore
 
 
@@ -96,6 +97,17 @@ class Run:
     def results(self, *, active: bool = True) -> pd.DataFrame:
         """Return one row per simulated tile.
 
+        `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on
+        it, `n_sims` its simulations. Validations add `rejections`, `tie_estimate` (their share; tie is short for
+        Type I Error), `tie_point_bound` (its upper confidence limit), `tie_bound` (the bound over the tile), and
+        how much of its slack is due to the tile's size (`grid_cost`), to the number of simulations (`sim_cost`),
+        and together (`total_cost`). Calibrations add `alpha0` (the level at the centre that keeps alpha on the
+        tile), `rank` and `lambda_star` (the order statistic that keeps it, turned so that small ones reject),
+        `grid_cost`, `impossible` (the rank is too low to be worth using), and thresholds under resamples.
+        `coordination_id`, `zone_id`, `step_id` and `position` tell where in the job it was made, `parent_id` from
+        which tile, `volume` how much of the region it stands for, `worker_id` and `time` by whom and when
+        (seconds since 1970).
+
         Calibrations have the column `threshold`: lambda_star in the model's own direction, lowered like
         `Run.threshold`.
 
@@ -142,12 +154,18 @@ class Run:
         return self._store.table("null_hypos")
 
     def verify(self) -> None:
-        """Check the relations between the tables.
+        """Check the relations between the tables, and that the figures of active tiles follow from their counts.
 
         Raises:
-            CorruptStoreError: naming every relation that does not hold.
+            CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
         self._store.verify()
+        wrong = self._wrong_figures()
+        if len(wrong):
+            raise CorruptStoreError(
+                f"{self.db}: the figures of the tiles {wrong[:10].tolist()} do not follow from their simulations; do "
+                "not use its certificate."
+            )
 
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
@@ -195,6 +213,24 @@ class Run:
     def close(self) -> None:
         """Close the database; idempotent."""
         self._store.close()
+
+    def _wrong_figures(self) -> IdArray:
+        """Return the ids of active tiles whose figures contradict each other."""
+        settings = self.record.settings
+        everything = ZoneView(0, 0, 1, 2**31)
+        if self.record.kind == "validate":
+            names = ["n_sims", "rejections", "tie_estimate", "tie_point_bound", "tie_bound"]
+            frame = self._store.frontier(everything, names)
+            limit = clopper_pearson_upper(frame["rejections"], frame["n_sims"], settings["delta"])
+            right = frame["tie_estimate"] == frame["rejections"] / frame["n_sims"]
+            right &= np.isclose(frame["tie_point_bound"], limit, rtol=1e-9, atol=0)
+            right &= (frame["tie_bound"] >= frame["tie_point_bound"]) & (frame["tie_bound"] <= 1)
+        else:
+            frame = self._store.frontier(everything, ["n_sims", "alpha0", "rank", "lambda_star"])
+            right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= settings["alpha"])
+            right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
+            right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)
+        return frame["id"].to_numpy(np.uint64)[~right.to_numpy(bool)]
 
     def _decided_at(self) -> str:
         worst = self.worst_tile()
