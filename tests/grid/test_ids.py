@@ -56,7 +56,7 @@ def test_ids_are_splitmix64_of_the_descent_on_any_machine(descent):
     parents = generator.integers(0, 2**64, 200, dtype=np.uint64)
     children = np.concatenate([np.arange(100), generator.integers(0, 2**40, 100)])
     expected = [
-        splitmix64((splitmix64(parent) + splitmix64(4 * child + descent)) & MASK)
+        splitmix64((splitmix64(parent) + splitmix64((16 * child + descent) & MASK)) & MASK)
         for parent, child in zip(parents.tolist(), children.tolist(), strict=True)
     ]
     assert tile_ids(parents, children, descent).tolist() == expected

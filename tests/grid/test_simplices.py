@@ -38,7 +38,7 @@ def random_points(grid, count):
 def assert_exact_cover(simplices, grid):
     np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-9)
     per_root = dict.fromkeys(grid.tiles.id.tolist(), 0.0)
-    for root, volume in zip(simplices.root_id.tolist(), simplices.volume, strict=True):
+    for root, volume in zip(simplices.part_of.tolist(), simplices.volume, strict=True):
         per_root[root] += volume
     np.testing.assert_allclose(list(per_root.values()), grid.tiles.volume, rtol=1e-6, atol=1e-10)
     points = random_points(grid, 300)
@@ -55,7 +55,7 @@ def assert_exact_cover(simplices, grid):
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_triangulation(grid):
-    simplices = triangulate(grid)
+    simplices = triangulate(grid.tiles, grid.hypotheses)
     assert_exact_cover(simplices, grid)
     for plane in grid.hypotheses:  # no boundary passes through
         distance = plane.dist(simplices.vertices)
@@ -65,7 +65,7 @@ def test_triangulation(grid):
 @pytest.mark.parametrize("grid", GRIDS)
 def test_bisecting(grid):
     rng = np.random.default_rng(1)
-    simplices = triangulate(grid)
+    simplices = triangulate(grid.tiles, grid.hypotheses)
     for _ in range(3):
         some = rng.random(len(simplices)) < 0.6
         edge = rng.integers(len(simplices.edges), size=int(some.sum()))
@@ -78,10 +78,10 @@ def test_bisecting(grid):
 
 def test_neighbours_share_vertices_to_the_last_bit():
     grid = cartesian_grid([-0.7, -0.3], [0.9, 1.1], n=(3, 7))
-    vertices = triangulate(grid).vertices.reshape(-1, 2)
+    vertices = triangulate(grid.tiles, grid.hypotheses).vertices.reshape(-1, 2)
     assert len(np.unique(vertices, axis=0)) == 4 * 8
     crossed = cartesian_grid([-0.7, -0.3], [0.9, 1.1], n=(3, 7), null_hypos=["y <= 1.3*x"])
-    vertices = triangulate(crossed).vertices.reshape(-1, 2)
+    vertices = triangulate(crossed.tiles, crossed.hypotheses).vertices.reshape(-1, 2)
     distinct = np.unique(vertices, axis=0)
     gaps = np.abs(distinct[:, None] - distinct[None]).max(axis=2) + np.eye(len(distinct))
     assert gaps.min() > 1e-9

@@ -1,16 +1,17 @@
-"""Deterministic 64-bit identifiers of tiles.
+"""Deterministic 64-bit identifiers of tiles, cells and points.
 
-An id is a hash of where the tile comes from, so any stage can be run again and gives the same rows.
-0 is no tile: it is the parent of the roots. Collisions are detected where tiles are created.
+An id is a hash of where the tile or cell comes from, or of all that a point is, so any stage can be run again and
+gives the same rows. 0 is no tile: it is the parent of the roots. Collisions are detected where rows are created.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
 
-from adagrid._typing import ArrayLike, IdArray
+from adagrid._typing import Array, ArrayLike, IdArray
 
 NO_PARENT = np.uint64(0)
 
@@ -22,6 +23,7 @@ class Descent(IntEnum):
     SPLIT = 1
     REFINE = 2
     DEEPEN = 3
+    CELL = 4
 
 
 def tile_ids(parents: ArrayLike, children: ArrayLike, descent: Descent) -> IdArray:
@@ -35,7 +37,16 @@ def tile_ids(parents: ArrayLike, children: ArrayLike, descent: Descent) -> IdArr
     parent = np.asarray(parents, np.uint64)
     child = np.asarray(children, np.uint64)
     with np.errstate(over="ignore"):
-        return _mix(_mix(parent) + _mix(child * np.uint64(4) + np.uint64(descent)))
+        return _mix(_mix(parent) + _mix(child * np.uint64(16) + np.uint64(descent)))
+
+
+def hash_words(words: Sequence[Array]) -> IdArray:
+    """Return ids that depend on every bit and on the order of several columns of words, each of shape (rows,)."""
+    ids = np.zeros(len(words[0]), np.uint64)
+    with np.errstate(over="ignore"):
+        for word in words:
+            ids = _mix(ids + _mix(word.astype(np.uint64)))
+    return ids
 
 
 def _mix(x: IdArray) -> IdArray:

@@ -9,17 +9,21 @@ from math import factorial
 from typing import final
 
 import numpy as np
-from scipy.spatial import Delaunay
+from scipy.spatial import Delaunay, QhullError
 
 from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import crossings, piece_vertices
-from adagrid.grid.grid import Grid
+from adagrid.grid.hypotheses import HalfSpace
 from adagrid.grid.tiles import Tiles
 
-# Coordinates closer than this, relative to the region, are made equal, so that neighbours share vertices exactly.
-_SAME = 1e-11
-# Simplices thinner than this, relative to their length, are products of rounding.
-_FLAT = 1e-12
+# Coordinates closer than this, relative to the region and to the coordinates themselves, are made equal, so that
+# neighbours share vertices exactly.
+_SAME, _SAME_DIGITS = 1e-11, 1e-14
+# Simplices thinner than this, in units of the piece that they are part of, are products of rounding.
+_FLAT = 1e-11
+# By how much, relative to a tile's volume, the volumes of its simplices may differ from it.
+_VOLUME = 1e-6
 
 
 @final
@@ -30,12 +34,12 @@ class Simplices:
     Args:
         vertices: shape (simplices, dim + 1, dim).
         null_truth: which null hypotheses are true inside, shape (simplices, hypotheses).
-        root_id: id of the tile of the grid that the simplex is part of, shape (simplices,).
+        part_of: id of the tile or cell that the simplex is part of, shape (simplices,).
     """
 
     vertices: FloatArray
     null_truth: BoolArray
-    root_id: IdArray
+    part_of: IdArray
 
     def __len__(self) -> int:
         return len(self.vertices)
@@ -58,7 +62,7 @@ class Simplices:
 
     def take(self, index: Array | slice) -> Simplices:
         """Return the rows that an index array, mask or slice selects."""
-        return Simplices(self.vertices[index], self.null_truth[index], self.root_id[index])
+        return Simplices(self.vertices[index], self.null_truth[index], self.part_of[index])
 
     def midpoints(self) -> FloatArray:
         """Return the midpoints of the edges, shape (simplices, edges, dim)."""
@@ -79,7 +83,7 @@ class Simplices:
         halves = np.repeat(self.vertices, 2, axis=0)
         halves[2 * rows, ends[:, 1]] = middle
         halves[2 * rows + 1, ends[:, 0]] = middle
-        return Simplices(halves, np.repeat(self.null_truth, 2, axis=0), np.repeat(self.root_id, 2))
+        return Simplices(halves, np.repeat(self.null_truth, 2, axis=0), np.repeat(self.part_of, 2))
 
     @staticmethod
     def concatenate(parts: Sequence[Simplices]) -> Simplices:
@@ -87,33 +91,46 @@ class Simplices:
         return Simplices(
             np.concatenate([part.vertices for part in parts]),
             np.concatenate([part.null_truth for part in parts]),
-            np.concatenate([part.root_id for part in parts]),
+            np.concatenate([part.part_of for part in parts]),
         )
 
 
-def triangulate(grid: Grid) -> Simplices:
-    """Cut the tiles of a grid into simplices.
+def triangulate(tiles: Tiles, hypotheses: Sequence[HalfSpace]) -> Simplices:
+    """Cut the tiles of a grid into simplices, given the grid's null hypotheses.
 
     Whole boxes are cut the way Kuhn did, into dim! simplices along the paths from the lowest to the highest corner;
     pieces that null boundaries cut off are convex hulls of their vertices, triangulated after Delaunay.
     """
-    tiles = grid.tiles
+    planes = list(hypotheses)
     lower, upper = tiles.theta - tiles.radius, tiles.theta + tiles.radius
-    true, false = crossings(lower, upper, list(grid.hypotheses))
+    true, false = crossings(lower, upper, planes)
     crossed: BoolArray = np.any(true & false, axis=1)
     parts = [_kuhn(lower[~crossed], upper[~crossed], tiles.take(~crossed))]
-    parts += [_delaunay(grid, tiles.take(np.array([row]))) for row in np.flatnonzero(crossed)]
+    parts += [_delaunay(planes, tiles.take(np.array([row]))) for row in np.flatnonzero(crossed)]
     every = Simplices.concatenate(parts)
-    shared = np.stack([_merged(every.vertices[..., axis]) for axis in range(grid.dim)], axis=-1)
-    every = Simplices(shared, every.null_truth, every.root_id)
-    longest = np.ptp(every.vertices, axis=1).max(axis=1)
-    return every.take(every.volume > _FLAT * longest**grid.dim)
+    shared = np.stack([_merged(every.vertices[..., axis]) for axis in range(tiles.dim)], axis=-1)
+    simplices = Simplices(shared, every.null_truth, every.part_of)
+    _check_covered(tiles, simplices)
+    return simplices
+
+
+def _check_covered(tiles: Tiles, simplices: Simplices) -> None:
+    """Refuse tiles that simplices do not cover: too thin to be told from rounding."""
+    order = np.argsort(tiles.id)
+    owner = order[np.searchsorted(tiles.id, simplices.part_of, sorter=order)]
+    covered = np.bincount(owner, simplices.volume, len(tiles))
+    lost = np.flatnonzero(np.abs(covered - tiles.volume) > _VOLUME * tiles.volume)
+    if len(lost):
+        raise InvalidInputError(
+            "The null boundaries cut a tile into a piece too thin to be covered by simplices, near "
+            f"theta={tiles.theta[lost[0]].tolist()}. Move the region's edge or a boundary a little, or use another n."
+        )
 
 
 def _merged(values: FloatArray) -> FloatArray:
     """Replace numbers that differ by rounding only by the smallest of them."""
     distinct, place = np.unique(values, return_inverse=True)
-    gap = _SAME * (np.abs(distinct).max(initial=0.0) + np.ptp(distinct))
+    gap = _SAME_DIGITS * np.abs(distinct).max(initial=0.0) + _SAME * np.ptp(distinct)
     first = np.concatenate([[True], np.diff(distinct) > gap])
     return distinct[first][np.cumsum(first) - 1][place].reshape(values.shape)
 
@@ -128,12 +145,18 @@ def _kuhn(lower: FloatArray, upper: FloatArray, tiles: Tiles) -> Simplices:
     return Simplices(vertices.reshape(-1, dim + 1, dim), np.repeat(tiles.null_truth, n, axis=0), np.repeat(tiles.id, n))
 
 
-def _delaunay(grid: Grid, tile: Tiles) -> Simplices:
+def _delaunay(planes: list[HalfSpace], tile: Tiles) -> Simplices:
     """Triangulate the piece of one tile's box on the tile's sides of the null boundaries."""
     lower, width = (tile.theta - tile.radius)[0], 2 * tile.radius[0]
-    corners = piece_vertices(lower[None], (lower + width)[None], list(grid.hypotheses), tile.null_truth)
+    corners = piece_vertices(lower[None], (lower + width)[None], planes, tile.null_truth)
+    extent = np.maximum(np.ptp(corners, axis=0), np.finfo(float).tiny)
+    scaled = (corners - corners.min(axis=0)) / extent  # so that flatness means the same for every piece
     line = tile.dim == 1
-    cells = np.array([[corners.argmin(), corners.argmax()]]) if line else Delaunay(corners).simplices
-    vertices = (lower + corners * width)[cells]
-    n = len(vertices)
-    return Simplices(vertices, np.repeat(tile.null_truth, n, axis=0), np.repeat(tile.id, n))
+    try:
+        cells = np.array([[scaled.argmin(), scaled.argmax()]]) if line else Delaunay(scaled).simplices
+    except QhullError:
+        cells = np.empty((0, tile.dim + 1), int)
+    edges = scaled[cells[:, 1:]] - scaled[cells[:, :1]]
+    cells = cells[np.linalg.svd(edges, compute_uv=False)[:, -1] > _FLAT]
+    n = len(cells)
+    return Simplices((lower + corners * width)[cells], np.repeat(tile.null_truth, n, axis=0), np.repeat(tile.id, n))

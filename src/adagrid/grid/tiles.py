@@ -86,9 +86,8 @@ class Tiles:
     def to_frame(self) -> pd.DataFrame:
         """Return the tiles as a data frame with columns theta0.., radius0.., null_truth0..."""
         columns: dict[str, Array] = {"id": self.id, "parent_id": self.parent_id, "n_sims": self.n_sims}
-        columns |= {f"theta{i}": self.theta[:, i] for i in range(self.dim)}
-        columns |= {f"radius{i}": self.radius[:, i] for i in range(self.dim)}
-        columns |= {f"null_truth{i}": self.null_truth[:, i].astype(np.uint8) for i in range(self.n_nulls)}
+        columns |= matrix_columns("theta", self.theta) | matrix_columns("radius", self.radius)
+        columns |= matrix_columns("null_truth", self.null_truth.astype(np.uint8))
         return pd.DataFrame(columns | {"volume": self.volume})
 
     @staticmethod
@@ -97,9 +96,9 @@ class Tiles:
         return Tiles(
             id=frame["id"].to_numpy(np.uint64),
             parent_id=frame["parent_id"].to_numpy(np.uint64),
-            theta=_matrix(frame, "theta").astype(float),
-            radius=_matrix(frame, "radius").astype(float),
-            null_truth=_matrix(frame, "null_truth").astype(bool),
+            theta=matrix(frame, "theta").astype(float),
+            radius=matrix(frame, "radius").astype(float),
+            null_truth=matrix(frame, "null_truth").astype(bool),
             n_sims=frame["n_sims"].to_numpy(np.int64),
             volume=frame["volume"].to_numpy(float),
         )
@@ -125,7 +124,13 @@ def tile_columns(dim: int, n_nulls: int) -> Mapping[str, type]:
     }
 
 
-def _matrix(frame: pd.DataFrame, prefix: str) -> Array:
+def matrix_columns(prefix: str, values: Array) -> dict[str, Array]:
+    """Return the columns of a matrix by name: the prefix and the column's number."""
+    return {f"{prefix}{i}": values[:, i] for i in range(values.shape[1])}
+
+
+def matrix(frame: pd.DataFrame, prefix: str) -> Array:
+    """Return the matrix whose columns a data frame holds by the names of `matrix_columns`."""
     width = sum(1 for name in frame.columns if name.startswith(prefix) and name[len(prefix) :].isdigit())
     if not len(frame):
         return np.empty((0, width))

@@ -1,0 +1,123 @@
+"""Points as columns: parameters to simulate under a null configuration, with a range of a seed stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import final
+
+import numpy as np
+import pandas as pd
+
+from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid.grid.ids import hash_words
+from adagrid.grid.tiles import matrix, matrix_columns
+
+
+@final
+@dataclass(frozen=True)
+class Points:
+    """A set of points, one row each.
+
+    Args:
+        id: identifiers, shape (points,).
+        theta: parameters, shape (points, dim).
+        null_truth: which null hypotheses count as true, shape (points, hypotheses). A point on a null boundary
+            is simulated once for every configuration of the cells around it.
+        stream: number of the seed stream whose simulations are used, shape (points,).
+        begin: first simulation, shape (points,).
+        n_sims: number of simulations, shape (points,).
+        level: what the simulations are for. Validations: one minus the confidence of the limit at the point;
+            calibrations: the level at which the threshold is taken; 1 for a pilot. Shape (points,).
+    """
+
+    id: IdArray
+    theta: FloatArray
+    null_truth: BoolArray
+    stream: IntArray
+    begin: IntArray
+    n_sims: IntArray
+    level: FloatArray
+
+    @staticmethod
+    def asked(
+        theta: FloatArray,
+        null_truth: BoolArray,
+        *,
+        stream: int,
+        n_sims: IntArray,
+        level: FloatArray | float,
+        begin: IntArray | int = 0,
+    ) -> Points:
+        """Return points with the ids that follow from what is asked; scalars hold for all points."""
+        n = len(theta)
+        streams, begins = np.full(n, stream), np.broadcast_to(np.asarray(begin, np.int64), (n,))
+        levels = np.broadcast_to(np.asarray(level, float), (n,)) + 0.0
+        words = [streams, begins, n_sims, *null_truth.T, *(real.view(np.uint64) for real in (*(theta + 0.0).T, levels))]
+        return Points(hash_words(words), theta, null_truth, streams, begins, n_sims, levels)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return int(self.theta.shape[1])
+
+    def take(self, index: Array | slice) -> Points:
+        """Return the rows that an index array, mask or slice selects."""
+        return Points(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    @staticmethod
+    def concatenate(parts: Sequence[Points]) -> Points:
+        """Return the rows of several sets of points, in order."""
+        return Points(
+            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Points)}
+        )
+
+    @staticmethod
+    def none(dim: int, n_nulls: int) -> Points:
+        """Return no points, of given shape."""
+        return Points.asked(
+            np.empty((0, dim)), np.empty((0, n_nulls), bool), stream=0, n_sims=np.empty(0, int), level=1
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the points as a data frame with the columns of `point_columns`."""
+        return pd.DataFrame(
+            {
+                "id": self.id,
+                **matrix_columns("theta", self.theta),
+                **matrix_columns("null_truth", self.null_truth.astype(np.uint8)),
+                "stream": self.stream,
+                "begin_sim": self.begin,
+                "n_sims": self.n_sims,
+                "level": self.level,
+            }
+        )
+
+    @staticmethod
+    def from_frame(frame: pd.DataFrame) -> Points:
+        """Return the points of a data frame; other columns are ignored."""
+        return Points(
+            id=frame["id"].to_numpy(np.uint64),
+            theta=matrix(frame, "theta").astype(float),
+            null_truth=matrix(frame, "null_truth").astype(bool),
+            stream=frame["stream"].to_numpy(np.int64),
+            begin=frame["begin_sim"].to_numpy(np.int64),
+            n_sims=frame["n_sims"].to_numpy(np.int64),
+            level=frame["level"].to_numpy(float),
+        )
+
+
+def point_columns(dim: int, n_nulls: int) -> Mapping[str, type]:
+    """Return names and types of the columns of `Points.to_frame`."""
+    return {
+        "id": np.uint64,
+        **{f"theta{i}": np.float64 for i in range(dim)},
+        **{f"null_truth{i}": np.uint8 for i in range(n_nulls)},
+        "stream": np.uint32,
+        "begin_sim": np.int64,
+        "n_sims": np.int64,
+        "level": np.float64,
+    }
