@@ -7,9 +7,10 @@ import pytest
 import adagrid.stores
 from adagrid._registry import implementations
 from adagrid.stores import Store
+from adagrid.stores._sql_relations import relations
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
-from adagrid.testing.stores import StoreContract
+from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill
 
 
 class TestPandas(StoreContract):
@@ -37,3 +38,23 @@ class TestDuckDBFile(StoreContract):
 def test_every_store_is_tested():
     tested = {TestPandas: PandasStore, TestDuckDBMemory: DuckDBStore}
     assert set(implementations(adagrid.stores, Store).values()) == set(tested.values())
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_relation_is_tested(job):
+    broken = [relation for damaged, relation, _, _ in DAMAGES if JOBS[damaged][0] == JOBS[job][0]]
+    assert [name for name in relations(JOBS[job][0]) if not any(relation in name for relation in broken)] == []
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_file_can_be_opened_again(tmp_path, job):
+    path = tmp_path / "job.duckdb"
+    written = DuckDBStore(path)
+    fill(written, job)
+    counts = written.summary()
+    written.close()
+    read = DuckDBStore(path, read_only=True)
+    assert read.schema == JOBS[job][0]
+    assert read.summary() == counts
+    read.verify()
+    read.close()

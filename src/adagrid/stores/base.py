@@ -12,9 +12,9 @@ import pandas as pd
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores.schema import INCIDENTAL, Columns, Schema, Table
+from adagrid.stores.schema import INCIDENTAL, Columns, Method, Schema, Table
 
-__all__ = ["INCIDENTAL", "Columns", "Place", "Schema", "Store", "Table", "ZoneView"]
+__all__ = ["INCIDENTAL", "Columns", "Method", "Place", "Schema", "Store", "Table", "ZoneView"]
 
 # Relative difference of volumes that rounding may explain.
 VOLUME_TOLERANCE = 1e-6
@@ -105,12 +105,12 @@ class Store(ABC):
         """Return a whole table in the order of its keys, every row once."""
 
     @abstractmethod
-    def results(self, *, active: bool) -> pd.DataFrame:
-        """Return results, all of them or those of active tiles, in the order of their keys."""
+    def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
+        """Return results or the certificate, all of it or that of active tiles or cells, in the order of the keys."""
 
     @abstractmethod
     def rows(self, name: Table, ids: IdArray) -> pd.DataFrame:
-        """Return the rows of tiles, results or done with given ids, in the order of the ids.
+        """Return the rows of a table that has ids with given ids, in the order of the ids.
 
         Raises:
             CorruptStoreError: if an id has no row.
@@ -118,11 +118,11 @@ class Store(ABC):
 
     @abstractmethod
     def known(self, name: Table, ids: IdArray) -> IdArray:
-        """Return those of the ids that have a row in tiles, results or done."""
+        """Return those of the ids that have a row in a table that has ids."""
 
     @abstractmethod
     def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
-        """Return the rows of tiles, results or done that a step wrote, in the order of their keys."""
+        """Return the rows of a table with ids that a step wrote, in the order of their keys."""
 
     @abstractmethod
     def last_step(self, coordination_id: int, zone_id: int) -> int | None:
@@ -134,17 +134,29 @@ class Store(ABC):
 
     @abstractmethod
     def frontier(self, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
-        """Return ids, the given columns of results and `eligible` of the active tiles that a zone sees."""
+        """Return ids, the given columns of results and `eligible` of the active tiles that a zone sees.
+
+        Only for classic jobs: the stages of interpolated ones see everything.
+        """
 
     @abstractmethod
-    def extreme(self, column: str, *, largest: bool) -> pd.DataFrame:
-        """Return the row of the active tile with the extreme value of a results column; ties go to the lower id."""
+    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
+        """Return the row with the extreme value of a column of results or of the certificate.
+
+        Only active tiles or cells count; ties go to the lower id.
+
+        Raises:
+            StoreError: if there is no such column.
+        """
 
     @abstractmethod
     def summary(self) -> Mapping[str, int]:
-        """Return counts: tiles, results, active, eligible, steps, simulations, pending.
+        """Return counts: tiles, results, active, eligible, steps, simulations, pending, points.
 
-        `simulations` sums the simulations behind all results; `pending` counts tiles that await simulation.
+        Classic jobs: `simulations` sums the simulations behind all results, `pending` counts tiles that await
+        simulation, and every result has its own point. Interpolated jobs: `tiles` counts cells planned, `results`
+        cells certified, `active` those in force, all of them eligible; `simulations` sums those of pilot and
+        vertices, `points` counts points planned, and `pending` those that await simulation.
         """
 
     @abstractmethod
@@ -160,7 +172,8 @@ class Store(ABC):
         """Insert rows into one or more tables.
 
         Args:
-            frames: rows with (at least) the columns of the schema.
+            frames: rows with (at least) the columns of the schema. Engines without transactions insert them in
+                the order of the tables given.
 
         Raises:
             StoreError: if a column is missing or a number is NaN: some engines turn NaN into 0.
@@ -211,5 +224,5 @@ class Store(ABC):
             lines = [f"- {name}: {', '.join(str(i) for i in ids.tolist())}" for name, ids in broken.items()]
             raise CorruptStoreError(
                 f"{self.location} contradicts itself; do not use its certificate. Broken relations with the first "
-                "offending tile ids (or step numbers):\n" + "\n".join(lines)
+                "offending ids of tiles, cells or points (or step numbers):\n" + "\n".join(lines)
             )

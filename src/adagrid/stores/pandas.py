@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,9 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView, zone_of
-from adagrid.stores.schema import INCIDENTAL, KEYS
-
-_STEP = ["coordination_id", "zone_id", "step_id"]
+from adagrid.stores._model_relations import inactive, retired, violations
+from adagrid.stores.base import NAMED, Place, Schema, Store, Table, ZoneView, zone_of
+from adagrid.stores.schema import KEYS
 
 
 @final
@@ -22,7 +21,7 @@ class PandasStore(Store):
     """A job in memory, in one data frame per table. Not for real runs: appending copies the table."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, pd.DataFrame] = {}
+        self._tables: dict[Table, pd.DataFrame] = {}
 
     @property
     @override
@@ -55,9 +54,9 @@ class PandasStore(Store):
         return self._tables[name].sort_values(list(KEYS[name]), kind="stable", ignore_index=True)
 
     @override
-    def results(self, *, active: bool) -> pd.DataFrame:
-        results = self.table("results")
-        return results[~results["id"].isin(self._inactive())].reset_index(drop=True) if active else results
+    def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
+        results, replaced = self.table(name), inactive(self._tables["done"])
+        return results[~results["id"].isin(replaced)].reset_index(drop=True) if active else results
 
     @override
     def rows(self, name: Table, ids: IdArray) -> pd.DataFrame:
@@ -98,108 +97,57 @@ class PandasStore(Store):
             older = results["coordination_id"] < view.coordination_id
             dealt = zone_of(results["id"].to_numpy(np.uint64), view.coordination_id, view.n_zones)
             mine &= (current & (results["zone_id"] == view.zone_id)) | (older & (dealt == view.zone_id))
-        mine &= ~results["id"].isin(done["id"][done["active"] == 0])
+        mine &= ~results["id"].isin(inactive(done))
         frame = results.loc[mine, ["id", *columns]].reset_index(drop=True)
         frame["eligible"] = ~frame["id"].isin(done["id"])
         return frame
 
     @override
-    def extreme(self, column: str, *, largest: bool) -> pd.DataFrame:
-        if column not in self.schema.tables["results"]:
-            raise StoreError(f"results has no column {column!r}.")
+    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
+        if column not in self.schema.tables[name]:
+            raise StoreError(f"{name} has no column {column!r}.")
         return (
-            self.results(active=True)
+            self.results(name, active=True)
             .sort_values([column, "id"], ascending=[not largest, True], kind="stable", ignore_index=True)
             .head(1)
         )
 
     @override
     def summary(self) -> Mapping[str, int]:
-        tiles, results, done = (self._tables[name] for name in ("tiles", "results", "done"))
-        return {
-            "tiles": len(tiles),
-            "results": len(results),
-            "active": int((~results["id"].isin(self._inactive())).sum()),
-            "eligible": int((~results["id"].isin(done["id"])).sum()),
-            "steps": len(self._tables["steps"]),
-            "simulations": int(results["n_sims"].sum()),
-            "pending": int((~tiles["id"].isin(results["id"]) & ~tiles["id"].isin(self._retired())).sum()),
-        }
+        return self._classic_summary() if self.schema.method == "classic" else self._interpolated_summary()
 
     @override
     def violations(self) -> Mapping[str, IdArray]:
-        tiles, results, done, steps = (self._tables[name] for name in ("tiles", "results", "done", "steps"))
-        finished_steps = pd.MultiIndex.from_frame(steps[_STEP])
-        finished = pd.MultiIndex.from_frame(tiles[_STEP]).isin(finished_steps)
-        inactive, retired = self._inactive(), self._retired()
-        child = tiles["parent_id"] != 0
-        children = tiles[child].groupby("parent_id")["volume"].agg(["size", "sum"])
-        promised = done.set_index("id")[["refine", "deepen", "split"]].sum(axis=1)
-        promised = promised.groupby(level=0).sum()
-        born = children["size"].reindex(promised.index, fill_value=0)
-        whole = tiles.drop_duplicates("id").set_index("id")["volume"].reindex(children.index)
-        gap = (children["sum"] - whole).abs() > VOLUME_TOLERANCE * whole
-        relations: dict[str, Any] = {
-            "tiles has each id once": tiles["id"][tiles["id"].duplicated()],
-            "results has each id once": results["id"][results["id"].duplicated()],
-            "done has each id once": done["id"][done["id"].duplicated()],
-            "every tile of a finished step has a result, unless it was split or pruned": tiles["id"][
-                finished & ~tiles["id"].isin(results["id"]) & ~tiles["id"].isin(retired)
-            ],
-            "a tile that was split or pruned has no result": results["id"][results["id"].isin(retired)],
-            "every result has its tile": results["id"][~results["id"].isin(tiles["id"])],
-            "every row of done has its tile": done["id"][~done["id"].isin(tiles["id"])],
-            "every parent is a tile": tiles["id"][child & ~tiles["parent_id"].isin(tiles["id"])],
-            "a parent is in done, replaced": tiles["id"][finished & child & ~tiles["parent_id"].isin(inactive)],
-            "an active tile has no children": results["id"][
-                ~results["id"].isin(inactive) & results["id"].isin(tiles["parent_id"][finished])
-            ],
-            "a tile has as many children as done says": promised.index[born != promised],
-            "children cover their parent": children.index[gap & children.index.isin(inactive)],
-            "results repeat the columns of their tiles": self._mismatches(tiles, results),
-        }
-        broken = {name: np.unique(np.asarray(ids, np.uint64))[:NAMED] for name, ids in relations.items() if len(ids)}
-        wrong = self._wrong_steps(tiles, done, steps)
-        if len(wrong):
-            broken["steps counts the tiles and done rows of its step"] = wrong
-        if not broken and finished.all():
-            region = tiles["volume"][~child].sum()
-            active = tiles["id"].isin(results["id"]) & ~tiles["id"].isin(inactive)
-            pruned = tiles["id"].isin(done["id"][(done["active"] == 0) & (promised.loc[done["id"]].to_numpy() == 0)])
-            if abs(region - tiles["volume"][active | pruned].sum()) > VOLUME_TOLERANCE * region:
-                broken["active and pruned tiles cover the region exactly"] = np.zeros(1, np.uint64)
-        return broken
+        return violations(self._tables, self.schema)
 
     @override
     def close(self) -> None:
         pass
 
-    def _mismatches(self, tiles: pd.DataFrame, results: pd.DataFrame) -> pd.Series:
-        columns = [name for name in self.schema.tables["tiles"] if name not in INCIDENTAL]
-        spread = pd.concat([tiles[columns], results[columns]]).groupby("id").nunique()
-        return spread.index[(spread > 1).any(axis=1)].to_series()
+    def _classic_summary(self) -> Mapping[str, int]:
+        tiles, results, done = (self._tables[name] for name in ("tiles", "results", "done"))
+        return {
+            "tiles": len(tiles),
+            "results": len(results),
+            "active": int((~results["id"].isin(inactive(done))).sum()),
+            "eligible": int((~results["id"].isin(done["id"])).sum()),
+            "steps": len(self._tables["steps"]),
+            "simulations": int(results["n_sims"].sum()),
+            "pending": int((~tiles["id"].isin(results["id"]) & ~tiles["id"].isin(retired(done))).sum()),
+            "points": len(results),
+        }
 
-    def _wrong_steps(self, tiles: pd.DataFrame, done: pd.DataFrame, steps: pd.DataFrame) -> IdArray:
-        counts = pd.DataFrame(
-            {
-                "said": steps.groupby(_STEP).size(),
-                "tiles_said": steps.groupby(_STEP)["n_tiles"].sum(),
-                "done_said": steps.groupby(_STEP)["n_done"].sum(),
-                "tiles_found": tiles.groupby(_STEP).size(),
-                "done_found": done.groupby(_STEP).size(),
-            }
-        ).fillna(0)
-        zones = pd.MultiIndex.from_arrays([counts.index.get_level_values(level) for level in _STEP[:2]])
-        last = steps.groupby(_STEP[:2])["step_id"].max().reindex(zones, fill_value=0)
-        differ = (counts["tiles_said"] != counts["tiles_found"]) | (counts["done_said"] != counts["done_found"])
-        skipped = counts.index.get_level_values(2) < last.to_numpy()
-        wrong = np.where(counts["said"] > 0, differ | (counts["said"] > 1), skipped)
-        return np.sort(counts.index.get_level_values(2).to_numpy(np.uint64)[wrong.astype(bool)])[:NAMED]
-
-    def _inactive(self) -> pd.Series:
-        done = self._tables["done"]
-        return done["id"][done["active"] == 0]
-
-    def _retired(self) -> pd.Series:
-        done = self._tables["done"]
-        return done["id"][(done["active"] == 0) & (done["refine"] + done["deepen"] == 0)]
+    def _interpolated_summary(self) -> Mapping[str, int]:
+        points, certificate = self._tables["points"], self._tables["certificate"]
+        simulated = pd.concat([self._tables[name][["id", "n_sims"]] for name in ("pilot", "vertices")])
+        in_force = int((~certificate["id"].isin(inactive(self._tables["done"]))).sum())
+        return {
+            "tiles": len(self._tables["cells"]),
+            "results": len(certificate),
+            "active": in_force,
+            "eligible": in_force,
+            "steps": len(self._tables["steps"]),
+            "simulations": int(simulated["n_sims"].sum()),
+            "pending": int((~points["id"].isin(simulated["id"])).sum()),
+            "points": len(points),
+        }

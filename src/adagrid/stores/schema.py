@@ -1,36 +1,67 @@
 """Tables and columns, the same in every store.
 
-`tiles`          every tile ever created
-`results`        the columns of `tiles` and what simulation gave: after a run it alone tells the story
-`done`           what became of a tile: refine, deepen, split give its number of children; active 0 when replaced
-`steps`          one row per finished step of a zone, written last
-`coordinations`  one row per coordination, written when all zones have stopped
+All jobs:
+`tiles`          every tile ever created; interpolated jobs: the grid
+`done`           what became of a tile or cell: refine, deepen, split give its number of children; active 0 when
+                 replaced
+`certificate`    what a fresh pass, whose simulations chose nothing, gave: the columns of `results` for active tiles
+                 (classic), the columns of `cells` and what is certified of them (interpolated)
+`steps`          one row per finished step of a zone, written last; n_tiles counts its tiles or points
+`coordinations`  one row per coordination, written when all zones have stopped; kind says what it begins: "search" or
+                 "certify" (classic), "pilot" or "pass" (interpolated)
 `config`         one row per start of a worker: the job's record and the worker's environment
 `null_hypos`     the null hypotheses as data
 `reports`        one row per thing that a worker did; never read by the run
 `logs`           log messages
 `schema`         version and columns of this database
 
-Rows are inserted, never updated or deleted. `eligible` means: not in `done`; `active`: not in `done` with
-active 0. Step numbers of a zone rise through all coordinations.
+Classic jobs, which simulate tiles at their centres:
+`results`        the columns of `tiles` and what simulation gave: after a search it alone tells the story
+
+Interpolated jobs, which simulate points and certify cells between them, one stage per coordination:
+`points`         every point that a stage asks for
+`pilot`          the columns of `points` and what simulation gave for those of pilots, which inform plans only
+`vertices`       the same for those of passes, which cells are certified from
+`cells`          every cell that a pass plans: a part of a tile or of a cell that it replaces
+
+Rows are inserted, never updated or deleted. `eligible` means: not in `done`; `active`, or in force: not in `done` with
+active 0. Step numbers of a zone rise through all coordinations. An interpolated stage is begun by its row in
+`coordinations`, written after its points and cells; what a begun stage has not finished yet is not wrong.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, final
 
 import numpy as np
 
 from adagrid.errors import NotAJobError
+from adagrid.grid.cells import cell_columns
+from adagrid.grid.points import point_columns
 from adagrid.grid.tiles import tile_columns
 
-VERSION = 1
+VERSION = 2
 
+Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
-    "tiles", "results", "done", "steps", "coordinations", "config", "null_hypos", "reports", "logs", "schema"
+    "tiles",
+    "results",
+    "points",
+    "pilot",
+    "vertices",
+    "cells",
+    "certificate",
+    "done",
+    "steps",
+    "coordinations",
+    "config",
+    "null_hypos",
+    "reports",
+    "logs",
+    "schema",
 ]
 Columns: TypeAlias = Mapping[str, type]
 
@@ -54,7 +85,7 @@ _FIXED: Mapping[Table, Columns] = {
         **_AUTHOR,
     },
     "steps": {**_PLACE, "n_tiles": np.uint64, "n_done": np.uint64, **_AUTHOR},
-    "coordinations": {"coordination_id": np.uint32, "n_zones": np.uint32, **_AUTHOR},
+    "coordinations": {"coordination_id": np.uint32, "kind": str, "n_zones": np.uint32, **_AUTHOR},
     "config": {"start": np.uint32, **_AUTHOR, "record": str, "environment": str},
     "null_hypos": {"position": np.uint32, "description": str, "definition": str},
     "reports": {**_AUTHOR, "kind": str, **_PLACE, "packet_id": np.uint32, "content": str},
@@ -62,11 +93,12 @@ _FIXED: Mapping[Table, Columns] = {
     "schema": {"version": np.uint32, "definition": str},
 }
 
+# Tables whose rows have a place, a position there and an id.
+_PLACED: tuple[Table, ...] = ("tiles", "results", "points", "pilot", "vertices", "cells", "certificate")
 
 # Columns by which every table is ordered.
 KEYS: Mapping[Table, tuple[str, ...]] = {
-    "tiles": (*_PLACE, "position", "id"),
-    "results": (*_PLACE, "position", "id"),
+    **dict.fromkeys(_PLACED, (*_PLACE, "position", "id")),
     "done": (*_PLACE, "id"),
     "steps": tuple(_PLACE),
     "coordinations": ("coordination_id",),
@@ -86,23 +118,46 @@ class Schema:
     Args:
         dim: parameters.
         n_nulls: null hypotheses.
-        results: columns that simulation adds to a tile, with their types.
+        results: columns that simulation adds to a tile (classic) or certification to a cell (interpolated), with
+            their types.
+        method: "classic" keeps tiles and results, "interpolated" points and cells.
+        pilot: columns that simulation adds to a point of a pilot; interpolated only.
+        vertices: columns that simulation adds to a point of a pass; interpolated only.
     """
 
     dim: int
     n_nulls: int
     results: Columns
+    method: Method = field(default="classic", kw_only=True)
+    pilot: Columns = field(default_factory=dict, kw_only=True)
+    vertices: Columns = field(default_factory=dict, kw_only=True)
 
     @property
     def tables(self) -> Mapping[Table, Columns]:
         """Every table with its columns."""
-        tiles = {**_PLACE, "position": np.uint32, **tile_columns(self.dim, self.n_nulls), **_AUTHOR}
-        return {"tiles": tiles, "results": {**tiles, **self.results}, **_FIXED}
+        tiles = _placed(tile_columns(self.dim, self.n_nulls))
+        if self.method == "classic":
+            results = {**tiles, **self.results}
+            return {"tiles": tiles, "results": results, "certificate": results, **_FIXED}
+        points = _placed(point_columns(self.dim, self.n_nulls))
+        cells = _placed(cell_columns(self.dim, self.n_nulls))
+        return {
+            "tiles": tiles,
+            "points": points,
+            "pilot": {**points, **self.pilot},
+            "vertices": {**points, **self.vertices},
+            "cells": cells,
+            "certificate": {**cells, **self.results},
+            **_FIXED,
+        }
 
     def dumps(self) -> str:
         """Return the schema as JSON."""
-        results = {name: np.dtype(kind).name for name, kind in self.results.items()}
-        return json.dumps({"dim": self.dim, "n_nulls": self.n_nulls, "results": results})
+        added = {
+            group: {name: np.dtype(kind).name for name, kind in columns.items()}
+            for group, columns in (("results", self.results), ("pilot", self.pilot), ("vertices", self.vertices))
+        }
+        return json.dumps({"dim": self.dim, "n_nulls": self.n_nulls, "method": self.method, **added})
 
     @staticmethod
     def loads(version: int, text: str, where: str) -> Schema:
@@ -117,5 +172,15 @@ class Schema:
                 f"{VERSION}. Use the adagrid that wrote it, or start the job again in a new database."
             )
         fields = json.loads(text)
-        results = {str(name): np.dtype(kind).type for name, kind in fields["results"].items()}
-        return Schema(int(fields["dim"]), int(fields["n_nulls"]), results)
+        results, pilot, vertices = (
+            {str(name): np.dtype(kind).type for name, kind in fields[group].items()}
+            for group in ("results", "pilot", "vertices")
+        )
+        return Schema(
+            fields["dim"], fields["n_nulls"], results, method=fields["method"], pilot=pilot, vertices=vertices
+        )
+
+
+def _placed(columns: Columns) -> Columns:
+    """Return the columns of a table whose rows have a place, a position there and an author."""
+    return {**_PLACE, "position": np.uint32, **columns, **_AUTHOR}

@@ -17,75 +17,34 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
+from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, relations
 from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView
-from adagrid.stores.schema import INCIDENTAL, KEYS
+from adagrid.stores.schema import KEYS, Method
 
-_INACTIVE = "(select id from done where active = 0)"
-# Steps that are finished: later rows may be incomplete without anything being wrong.
-_FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zone_id, step_id from steps)"
-
-# Each query returns the ids that break a relation.
-_TILE_RELATIONS: Mapping[str, str] = {
-    "tiles has each id once": "select id from tiles group by id having count(*) > 1",
-    "results has each id once": "select id from results group by id having count(*) > 1",
-    "done has each id once": "select id from done group by id having count(*) > 1",
-    "every tile of a finished step has a result, unless it was split or pruned": f"""
-        select id from tiles where {_FINISHED} and id not in (select id from results)
-        and id not in (select id from done where active = 0 and refine + deepen = 0)""",
-    "a tile that was split or pruned has no result": """
-        select id from results
-        where id in (select id from done where active = 0 and refine + deepen = 0)""",
-    "every result has its tile": "select id from results where id not in (select id from tiles)",
-    "every row of done has its tile": "select id from done where id not in (select id from tiles)",
-    "every parent is a tile": """
-        select id from tiles where parent_id <> 0 and parent_id not in (select id from tiles)""",
-    "a parent is in done, replaced": f"""
-        select id from tiles where {_FINISHED} and parent_id <> 0 and parent_id not in {_INACTIVE}""",
-    "an active tile has no children": f"""
-        select id from results where id not in {_INACTIVE}
-        and id in (select parent_id from tiles where {_FINISHED})""",
-    "a tile has as many children as done says": """
-        select id from (
-            select parent_id as id, count(*) as n, 0 as expected from tiles group by parent_id
-            union all select id, 0 as n, refine + deepen + split as expected from done
-        ) as families where id <> 0 and id in (select id from done)
-        group by id having sum(n) <> sum(expected)""",
-    "children cover their parent": """
-        select id from (
-            select parent_id as id, volume as inside, 0.0 as whole, 1 as child from tiles where parent_id <> 0
-            union all select id, 0.0 as inside, volume as whole, 0 as child from tiles
-            where id in (select parent_id from tiles)
-        ) as families where id in (select id from done where active = 0)
-        group by id having max(child) = 1 and abs(sum(inside) - sum(whole)) > :tolerance * sum(whole)""",
-}
-_COVERED = f"""
-    select sum(whole) as whole, sum(covered) as covered from (
-        select volume as whole, 0.0 as covered from tiles where parent_id = 0
-        union all select 0.0 as whole, volume as covered from tiles
-        where id in (select id from results) and id not in {_INACTIVE}
-        union all select 0.0 as whole, volume as covered from tiles
-        where id in (select id from done where active = 0 and refine + deepen + split = 0)
-    ) as volumes"""
-_STEPS = """
-    select counts.step_id as id from (
-        select coordination_id, zone_id, step_id, sum(said) as said,
-            sum(tiles_said) as tiles_said, sum(tiles_found) as tiles_found,
-            sum(done_said) as done_said, sum(done_found) as done_found from (
-            select coordination_id, zone_id, step_id, 1 as said, n_tiles as tiles_said, 0 as tiles_found,
-                n_done as done_said, 0 as done_found from steps
-            union all select coordination_id, zone_id, step_id, 0 as said, 0 as tiles_said, 1 as tiles_found,
-                0 as done_said, 0 as done_found from tiles
-            union all select coordination_id, zone_id, step_id, 0 as said, 0 as tiles_said, 0 as tiles_found,
-                0 as done_said, 1 as done_found from done
-        ) as rows group by coordination_id, zone_id, step_id
-    ) as counts left join (
-        select coordination_id, zone_id, max(step_id) as last from steps group by coordination_id, zone_id
-    ) as zones on counts.coordination_id = zones.coordination_id and counts.zone_id = zones.zone_id
-    where said > 1 or (said = 1 and (tiles_said <> tiles_found or done_said <> done_found))
-        or (said = 0 and counts.step_id < zones.last)"""
-_RELATIONS: dict[str, str] = {
-    **_TILE_RELATIONS,
-    "steps counts the tiles and done rows of its step": _STEPS,
+_COUNTS: Mapping[Method, Mapping[str, str]] = {
+    "classic": {
+        "tiles": "count(distinct id) as n from tiles",
+        "results": "count(distinct id) as n from results",
+        "active": f"count(distinct id) as n from results where id not in {INACTIVE}",
+        "eligible": "count(distinct id) as n from results where id not in (select id from done)",
+        "steps": "count(*) as n from steps",
+        "simulations": "coalesce(sum(n_sims), 0) as n from results",
+        "pending": f"""count(distinct id) as n from tiles
+            where id not in (select id from results) and id not in {RETIRED}""",
+        "points": "count(distinct id) as n from results",
+    },
+    "interpolated": {
+        "tiles": "count(distinct id) as n from cells",
+        "results": "count(distinct id) as n from certificate",
+        "active": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
+        "eligible": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
+        "steps": "count(*) as n from steps",
+        "simulations": """coalesce(sum(n_sims), 0) as n from (
+            select n_sims from pilot union all select n_sims from vertices) as simulated""",
+        "pending": """count(distinct id) as n from points
+            where id not in (select id from pilot) and id not in (select id from vertices)""",
+        "points": "count(distinct id) as n from points",
+    },
 }
 
 
@@ -111,9 +70,9 @@ class SqlStore(Store):
 
     @final
     @override
-    def results(self, *, active: bool) -> pd.DataFrame:
-        condition = f"where id not in {_INACTIVE}" if active else ""
-        return self._query(f"select {self._columns('results')} from results {condition} order by {_order('results')}")
+    def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
+        condition = f"where id not in {INACTIVE}" if active else ""
+        return self._query(f"select {self._columns(name)} from {name} {condition} order by {_order(name)}")
 
     @final
     @override
@@ -182,53 +141,33 @@ class SqlStore(Store):
 
     @final
     @override
-    def extreme(self, column: str, *, largest: bool) -> pd.DataFrame:
-        if column not in self.schema.tables["results"]:
-            raise StoreError(f"results has no column {column!r}.")
+    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
+        if column not in self.schema.tables[name]:
+            raise StoreError(f"{name} has no column {column!r}.")
         return self._query(
-            f"select {self._columns('results')} from results where id not in {_INACTIVE} "
+            f"select {self._columns(name)} from {name} where id not in {INACTIVE} "
             f"order by {column} {'desc' if largest else 'asc'}, id limit 1"
         )
 
     @final
     @override
     def summary(self) -> Mapping[str, int]:
-        number = self._number
-        return {
-            "tiles": number("count(distinct id) as n from tiles"),
-            "results": number("count(distinct id) as n from results"),
-            "active": number(f"count(distinct id) as n from results where id not in {_INACTIVE}"),
-            "eligible": number("count(distinct id) as n from results where id not in (select id from done)"),
-            "steps": number("count(*) as n from steps"),
-            "simulations": number("coalesce(sum(n_sims), 0) as n from results"),
-            "pending": number(
-                "count(distinct id) as n from tiles where id not in (select id from results) "
-                "and id not in (select id from done where active = 0 and refine + deepen = 0)"
-            ),
-        }
+        return {name: self._number(sql) for name, sql in _COUNTS[self.schema.method].items()}
 
     @final
     @override
     def violations(self) -> Mapping[str, IdArray]:
+        return self._broken(relations(self.schema)) or self._broken(coverage(self.schema))
+
+    def _broken(self, queries: Queries) -> dict[str, IdArray]:
+        """Return the relations whose queries find ids."""
         broken: dict[str, IdArray] = {}
-        for name, sql in (_RELATIONS | {"results repeat the columns of their tiles": self._mismatches()}).items():
+        for name, sql in queries.items():
             values = {"tolerance": VOLUME_TOLERANCE} if ":tolerance" in sql else {}
-            found = self._query(f"select id from ({sql}) as broken order by id limit {NAMED}", values)
+            found = self._query(f"select distinct id from ({sql}) as broken order by id limit {NAMED}", values)
             if len(found):
                 broken[name] = found["id"].to_numpy(np.uint64)
-        if not broken and not self._number(f"count(*) as n from tiles where not ({_FINISHED})"):
-            volumes = self._query(_COVERED).fillna(0.0).iloc[0]
-            if abs(volumes["whole"] - volumes["covered"]) > VOLUME_TOLERANCE * volumes["whole"]:
-                broken["active and pruned tiles cover the region exactly"] = np.zeros(1, np.uint64)
         return broken
-
-    def _mismatches(self) -> str:
-        """Return the query for results that differ from their tiles in a column of both."""
-        columns = [name for name in self.schema.tables["tiles"] if name not in ("id", *INCIDENTAL)]
-        listed = ", ".join(["id", *columns])
-        differ = " or ".join(f"min({name}) <> max({name})" for name in columns)
-        both = f"select {listed} from tiles union all select {listed} from results"
-        return f"select id from ({both}) as rows group by id having {differ}"
 
     def _number(self, sql: str) -> int:
         return int(self._query(f"select {sql}")["n"].iloc[0])

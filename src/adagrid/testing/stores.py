@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from adagrid._typing import Array
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores import Place, Schema, Store, ZoneView
 from adagrid.stores.base import Table, zone_of
+from adagrid.stores.pandas import PandasStore
 
 _SCHEMA = Schema(dim=2, n_nulls=1, results={"score": np.float64, "small": np.float32, "count": np.int64})
-_HERE = Place(0, 0, 0)
+_STAGED = Schema(
+    dim=1,
+    n_nulls=1,
+    results={"score": np.float64},
+    method="interpolated",
+    pilot={"count": np.int64},
+    vertices={"small": np.float32, "count": np.int64},
+)
+_HERE, _LATER = Place(0, 0, 0), Place(0, 0, 1)
+
+Rows: TypeAlias = dict[Table, pd.DataFrame]
+Damage: TypeAlias = tuple[str, int, Rows]
+"""The relation that rows break, an offending id, and the rows."""
 
 
 def tile_rows(ids: list[int], place: Place = _HERE, parent: int = 0, volume: float = 1.0) -> pd.DataFrame:
@@ -68,27 +83,226 @@ def step_row(place: Place, n_tiles: int, n_done: int) -> pd.DataFrame:
     return pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done, "worker_id": 1, "time": 0.0}])
 
 
-def results_of(tiles: pd.DataFrame, scores: list[float]) -> pd.DataFrame:
-    """Return the rows of `results` for rows of `tiles`."""
-    return tiles.assign(score=scores, small=0.1, count=2**40)
+def coordination_row(number: int, kind: str, n_zones: int = 2) -> pd.DataFrame:
+    """Return one row for `coordinations`."""
+    return pd.DataFrame([{"coordination_id": number, "kind": kind, "n_zones": n_zones, "worker_id": 1, "time": 0.0}])
 
 
-def sound_job(store: Store) -> None:
-    """Fill a store with a small job: roots 1 and 2 and pruned 3; 1 was refined into 11 and 12; 2 was kept."""
-    later = Place(0, 0, 1)
-    roots = tile_rows([1, 2, 3])
-    store.append({"tiles": roots, "results": results_of(roots[:2], [0.5, 0.25])})
-    store.append({"done": done_rows([3]), "steps": step_row(_HERE, 3, 1)})
-    store.append({"tiles": tile_rows([11, 12], later, parent=1, volume=0.5)})
-    store.append({"results": result_rows([11, 12], [0.75, 0.125], later, parent=1, volume=0.5)})
-    store.append({"done": pd.concat([done_rows([1], later, refine=2), done_rows([2], later, active=1)])})
-    store.append({"steps": step_row(later, 2, 2)})
+def results_of(tiles: pd.DataFrame, scores: list[float], place: Place | None = None) -> pd.DataFrame:
+    """Return the rows of `results` for rows of `tiles`; with a place, the rows of `certificate` there."""
+    moved = {} if place is None else vars(place)
+    return tiles.assign(score=scores, small=0.1, count=2**40, **moved)
 
 
-def _result_unlike_its_tile() -> dict[Table, pd.DataFrame]:
-    """Return a tile, and a result of it with another number of simulations."""
+def classic_job() -> list[Rows]:
+    """Return what a small job appends, in order.
+
+    Roots 1 and 2 and pruned 3; 1 was refined into 11 and 12; 2 was kept.
+    """
+    roots, born = tile_rows([1, 2, 3]), tile_rows([11, 12], _LATER, parent=1, volume=0.5)
+    return [
+        {"coordinations": coordination_row(0, "search", n_zones=1)},
+        {"tiles": roots},
+        {"results": results_of(roots[:2], [0.5, 0.25])},
+        {"done": done_rows([3])},
+        {"steps": step_row(_HERE, 3, 1)},
+        {"tiles": born},
+        {"results": results_of(born[:1], [0.75])},
+        {"results": results_of(born[1:], [0.125])},
+        {"done": pd.concat([done_rows([1], _LATER, refine=2), done_rows([2], _LATER, active=1)])},
+        {"steps": step_row(_LATER, 2, 2)},
+    ]
+
+
+def certification() -> list[Rows]:
+    """Return what is appended, in order, when a fresh pass in two zones certifies that job."""
+    zones = Place(1, 0, 2), Place(1, 1, 2)
+    kept, born = tile_rows([1, 2, 3])[1:2], tile_rows([11, 12], _LATER, parent=1, volume=0.5)
+    return [
+        {"coordinations": coordination_row(1, "certify")},
+        {"certificate": results_of(kept, [0.5], zones[0])},
+        {"steps": step_row(zones[0], 0, 0)},
+        {"certificate": results_of(born[:1], [0.25], zones[1])},
+        {"certificate": results_of(born[1:], [0.75], zones[1])},
+        {"steps": step_row(zones[1], 0, 0)},
+    ]
+
+
+def staged_rows(name: Table, ids: Sequence[int], place: Place = _HERE, **columns: Sequence[float]) -> pd.DataFrame:
+    """Return rows for a table of an interpolated job that has ids and positions; columns not given are 0."""
+    n = len(ids)
+    zeros: dict[str, Array] = {column: np.zeros(n, kind) for column, kind in _STAGED.tables[name].items()}
+    here = {column: np.full(n, value) for column, value in vars(place).items()}
+    own = {"position": np.arange(n), "id": np.array(ids, np.uint64), "n_sims": np.full(n, 64)}
+    return pd.DataFrame({**zeros, **here, **own, **columns})
+
+
+Cells: TypeAlias = Mapping[int, tuple[int, float, int, int]]
+"""Parent, volume and the points at both ends of cells, by id."""
+
+
+def cell_rows(name: Table, cells: Cells, place: Place, n_sims: int = 64) -> pd.DataFrame:
+    """Return rows for `cells` or `certificate`."""
+    parent_id, volume, point0, point1 = zip(*cells.values(), strict=True)
+    columns = {"parent_id": parent_id, "volume": volume, "point0": point0, "point1": point1}
+    return staged_rows(name, list(cells), place, n_sims=[n_sims] * len(cells), **columns)
+
+
+def interpolated_job() -> list[Rows]:
+    """Return what a small job in stages and two zones appends, in order.
+
+    Roots 1 and 2; 1 was split into 3 and pruned 4. Points 101 and 102 of a pilot; the first pass certified the cells
+    31 and 21, which share the vertex 202; the second replaced 21 by 211 and 212, which share the new vertex 301. A
+    third pass is planned, but not begun. Plans are written table by table, as engines without transactions may do.
+    """
+    zones = [(Place(stage, 0, stage), Place(stage, 1, stage)) for stage in range(4)]
+    first: Cells = {31: (3, 0.5, 201, 202), 21: (2, 1.0, 202, 203)}
+    second: Cells = {211: (21, 0.5, 202, 301), 212: (21, 0.5, 301, 203)}
+    third: Cells = {2111: (211, 0.5, 202, 401)}
+    return [
+        {"tiles": staged_rows("tiles", [1, 2, 3, 4], parent_id=[0, 0, 1, 1], volume=[1.0, 1.0, 0.5, 0.5])},
+        {"done": pd.concat([done_rows([1], split=2), done_rows([4])])},
+        {"points": pd.concat([staged_rows("points", [101], zones[0][0]), staged_rows("points", [102], zones[0][1])])},
+        {"coordinations": coordination_row(0, "pilot")},
+        {"pilot": staged_rows("pilot", [101], zones[0][0])},
+        {"steps": step_row(zones[0][0], 1, 0)},
+        {"pilot": staged_rows("pilot", [102], zones[0][1])},
+        {"steps": step_row(zones[0][1], 1, 0)},
+        {"points": staged_rows("points", [201, 202], zones[1][0])},
+        {"points": staged_rows("points", [203], zones[1][1])},
+        {"cells": cell_rows("cells", first, zones[1][0])},
+        {"coordinations": coordination_row(1, "pass")},
+        {"vertices": staged_rows("vertices", [201, 202], zones[1][0])[:1]},
+        {"vertices": staged_rows("vertices", [203], zones[1][1])},
+        {"steps": step_row(zones[1][1], 1, 0)},
+        {"vertices": staged_rows("vertices", [201, 202], zones[1][0])[1:]},
+        {"steps": step_row(zones[1][0], 2, 0)},
+        {
+            "certificate": cell_rows("certificate", first, zones[1][0]).assign(score=[0.5, 0.75]),
+            "done": done_rows([3, 2], zones[1][0], refine=1),
+        },
+        {"points": staged_rows("points", [301], zones[2][0])},
+        {"cells": cell_rows("cells", second, zones[2][0])},
+        {"coordinations": coordination_row(2, "pass")},
+        {"vertices": staged_rows("vertices", [301], zones[2][0])},
+        {"steps": step_row(zones[2][0], 1, 0)},
+        {"steps": step_row(zones[2][1], 0, 0)},
+        {
+            "certificate": cell_rows("certificate", second, zones[2][0]).assign(score=[0.25, 0.5]),
+            "done": done_rows([21], zones[2][0], refine=2),
+        },
+        {"points": staged_rows("points", [401], zones[3][0])},
+        {"cells": cell_rows("cells", third, zones[3][0])},
+    ]
+
+
+JOBS: Mapping[str, tuple[Schema, list[Rows]]] = {
+    "classic": (_SCHEMA, classic_job()),
+    "certified": (_SCHEMA, [*classic_job(), *certification()]),
+    "interpolated": (_STAGED, interpolated_job()),
+}
+"""Sound jobs: their schemas and what they append."""
+
+
+def _classic_damages() -> Iterator[Damage]:
+    """Yield what may not be appended to the classic job."""
     tile = tile_rows([14], Place(0, 0, 2))
-    return {"tiles": tile, "results": results_of(tile, [0.5]).assign(n_sims=128)}
+    yield "tiles has each id once", 2, {"tiles": tile_rows([2])}
+    yield "results has each id once", 12, {"results": result_rows([12], [0.1])}
+    yield "done has each id once", 2, {"done": done_rows([2], active=1)}
+    yield "every tile of a finished step has a result", 4, {"tiles": tile_rows([4])}
+    yield "split or pruned has no result", 3, {"results": result_rows([3], [0.1])}
+    yield "every result has its tile", 5, {"results": result_rows([5], [0.1])}
+    yield "every row of done has its tile", 6, {"done": done_rows([6])}
+    yield "every parent is a tile", 7, {"tiles": tile_rows([7], parent=99)}
+    yield "a parent is in done, replaced", 8, {"tiles": tile_rows([8], parent=2)}
+    yield "an active tile has no children", 11, {"tiles": tile_rows([9], _LATER, parent=11)}
+    yield "as many children as done says", 12, {"done": done_rows([12], refine=2)}
+    yield "children cover their parent", 1, {"tiles": tile_rows([13], parent=1, volume=0.1)}
+    unlike = results_of(tile, [0.5]).assign(n_sims=128)
+    yield "results repeats the columns of tiles", 14, {"tiles": tile, "results": unlike}
+    yield "steps counts the rows of tiles", 1, {"steps": step_row(_LATER, 2, 2)}
+    yield "steps counts the rows of done", 0, {"done": done_rows([12], active=1)}
+    yield "steps counts the rows of tiles", 2, {"steps": step_row(Place(0, 0, 2), 1, 0)}
+    later = step_row(Place(0, 0, 3), 0, 0)
+    yield "steps counts the rows of tiles", 2, {"tiles": tile, "results": results_of(tile, [0.5]), "steps": later}
+
+
+def _certified_damages() -> Iterator[Damage]:
+    """Yield what may not be appended to the job that was certified."""
+    tile, place = tile_rows([14], Place(0, 0, 2)), Place(1, 0, 2)
+    unlike = results_of(tile, [0.5], place).assign(n_sims=128)
+    yield "certificate has each id once", 12, {"certificate": result_rows([12], [0.1], place)}
+    yield "every certified tile is active", 1, {"certificate": result_rows([1], [0.1], place)}
+    yield "every certified tile is active", 5, {"certificate": result_rows([5], [0.1], place)}
+    yield "certificate repeats the columns of tiles", 14, {"tiles": tile, "certificate": unlike}
+    yield "every active tile is certified", 14, {"tiles": tile, "results": results_of(tile, [0.5])}
+    yield "steps counts the rows of tiles", 2, {"steps": step_row(place, 0, 0)}
+
+
+def _interpolated_damages() -> Iterator[Damage]:
+    """Yield what may not be appended to the interpolated job."""
+    first, second, unplanned = Place(1, 0, 1), Place(2, 0, 2), Place(4, 0, 4)
+
+    def cell(name: Table, number: int, parent: int, ends: tuple[int, int], place: Place = second) -> Rows:
+        return {name: cell_rows(name, {number: (parent, 0.5, *ends)}, place)}
+
+    once: dict[Table, int] = {"tiles": 2, "points": 101, "pilot": 101, "vertices": 201, "cells": 31, "certificate": 31}
+    for name, culprit in once.items():
+        yield f"{name} has each id once", culprit, {name: staged_rows(name, [culprit])}
+    yield "done has each id once", 4, {"done": done_rows([4])}
+    yield "every point of a finished step was simulated", 109, {"points": staged_rows("points", [109])}
+    yield "every row of pilot has its point", 109, {"pilot": staged_rows("pilot", [109])}
+    yield "every row of vertices has its point", 209, {"vertices": staged_rows("vertices", [209])}
+    yield "no point is in pilot and in vertices", 101, {"vertices": staged_rows("vertices", [101])}
+    point = staged_rows("points", [109], unplanned)
+    for copy in ("pilot", "vertices"):
+        unlike = staged_rows(copy, [109], unplanned, n_sims=[128])
+        yield f"{copy} repeats the columns of points", 109, {"points": point, copy: unlike}
+    yield "every point of a pass is a vertex of a cell", 209, {"points": staged_rows("points", [209], second)}
+    yield "every vertex of a cell is a point of a pass", 219, cell("cells", 219, 211, (202, 99))
+    yield "every vertex of a cell is a point of a pass", 219, cell("cells", 219, 211, (101, 202))
+    yield "every vertex of a certified cell was simulated", 219, cell("certificate", 219, 211, (202, 401))
+    yield "every certified cell was planned", 219, cell("certificate", 219, 211, (202, 301))
+    yield "every cell of a coordination before the last is certified", 39, cell("cells", 39, 31, (201, 202), first)
+    yield "what replaces a tile or cell is certified", 219, cell("cells", 219, 21, (202, 301))
+    other = cell_rows("certificate", {219: (211, 0.5, 202, 301)}, second, n_sims=128)
+    yield "certificate repeats the columns of cells", 219, {**cell("cells", 219, 211, (202, 301)), "certificate": other}
+    yield "every row of done has its tile or cell", 6, {"done": done_rows([6])}
+    yield "every parent is a tile or a cell", 7, {"tiles": staged_rows("tiles", [7], parent_id=[99])}
+    for parent in (0, 99):
+        yield "every parent is a tile or a cell", 219, cell("cells", 219, parent, (202, 301))
+    yield "a parent is in done, replaced", 8, {"tiles": staged_rows("tiles", [8], parent_id=[31])}
+    yield "a parent is in done, replaced", 219, cell("certificate", 219, 211, (202, 301))
+    yield "a certified cell in force has no certified children", 211, cell("certificate", 219, 211, (202, 301))
+    yield "as many children as done says", 212, {"done": done_rows([212], refine=2)}
+    yield "as many children as done says", 2, cell("cells", 219, 2, (202, 301))
+    yield "as many children as done says", 2, {"tiles": staged_rows("tiles", [8], parent_id=[2])}
+    yield "children cover their parent", 21, cell("cells", 219, 21, (202, 301))
+    yield "steps counts the rows of points", 2, {"steps": step_row(second, 1, 0)}
+    yield "steps counts the rows of points", 3, {"steps": step_row(Place(3, 0, 3), 2, 0)}
+    left = staged_rows("points", [109], Place(0, 2, 1))
+    yield "steps counts the rows of points", 1, {"points": left, "steps": step_row(Place(1, 2, 2), 0, 0)}
+
+
+DAMAGES = [
+    (job, *damage)
+    for job, damages in (
+        ("classic", _classic_damages()),
+        ("certified", _certified_damages()),
+        ("interpolated", _interpolated_damages()),
+    )
+    for damage in damages
+]
+"""What breaks a relation of which of the sound jobs: the job, the relation, an offending id, and the rows."""
+
+
+def fill(store: Store, job: str) -> None:
+    """Create one of the sound jobs in a store, as it is in the end."""
+    schema, appended = JOBS[job]
+    written = {name: [rows[name] for rows in appended if name in rows] for name in schema.tables}
+    store.create(schema)
+    store.append({name: pd.concat(frames) for name, frames in written.items() if frames})
 
 
 class StoreContract:
@@ -105,13 +319,14 @@ class StoreContract:
         empty.create(_SCHEMA)
         return empty
 
-    def test_create(self, empty: Store) -> None:
+    @pytest.mark.parametrize("schema", [_SCHEMA, _STAGED], ids=["classic", "interpolated"])
+    def test_create(self, empty: Store, schema: Schema) -> None:
         """A store exists once its tables do."""
         before = empty.exists
-        empty.create(_SCHEMA)
+        empty.create(schema)
         assert (before, empty.exists) == (False, True)
-        assert empty.schema == _SCHEMA
-        assert all(len(empty.table(name)) == 0 for name in _SCHEMA.tables if name != "schema")
+        assert empty.schema == schema
+        assert all(len(empty.table(name)) == 0 for name in schema.tables if name != "schema")
 
     def test_what_is_appended_can_be_read(self, store: Store) -> None:
         """Exactly, with types, in the order of the keys; 64-bit ids and infinities included."""
@@ -159,51 +374,83 @@ class StoreContract:
         with pytest.raises(CorruptStoreError, match="9"):
             store.rows("tiles", np.array([1, 9], np.uint64))
 
-    def test_step_rows(self, store: Store) -> None:
+    def test_step_rows(self, empty: Store) -> None:
         """Only those of the place."""
-        sound_job(store)
-        assert store.step_rows("tiles", Place(0, 0, 1))["id"].tolist() == [11, 12]
-        assert store.step_rows("done", Place(0, 0, 1))["id"].tolist() == [1, 2]
-        assert not len(store.step_rows("tiles", Place(0, 1, 1)))
+        fill(empty, "classic")
+        assert empty.step_rows("tiles", _LATER)["id"].tolist() == [11, 12]
+        assert empty.step_rows("done", _LATER)["id"].tolist() == [1, 2]
+        assert not len(empty.step_rows("tiles", Place(0, 1, 1)))
 
-    def test_last_step_and_coordination(self, store: Store) -> None:
+    @pytest.mark.parametrize(
+        ("name", "ids"),
+        [("points", [201, 202]), ("vertices", [201, 202]), ("cells", [31, 21]), ("certificate", [31, 21])],
+    )
+    def test_tables_of_stages(self, empty: Store, name: Table, ids: list[int]) -> None:
+        """They are read by id and by step as tiles are."""
+        fill(empty, "interpolated")
+        wanted = np.array(ids, np.uint64)
+        rows = empty.step_rows(name, Place(1, 0, 1))
+        assert rows["id"].tolist() == ids
+        pd.testing.assert_frame_equal(empty.rows(name, wanted), rows)
+        assert sorted(empty.known(name, np.append(wanted, np.uint64(9)))) == sorted(ids)
+        assert empty.append_missing({name: rows}, key=name) == 0
+
+    def test_last_step_and_coordination(self, empty: Store) -> None:
         """None before the first."""
-        assert store.last_step(0, 0) is None
-        assert store.last_coordination() is None
-        sound_job(store)
-        for number in (0, 1):
-            row = {"coordination_id": number, "n_zones": 1, "worker_id": 1, "time": 0.0}
-            store.append({"coordinations": pd.DataFrame([row])})
-        assert store.last_step(0, 0) == 1
-        assert store.last_step(0, 1) is None
-        assert store.last_coordination() == 1
+        empty.create(_SCHEMA)
+        assert empty.last_step(0, 0) is None
+        assert empty.last_coordination() is None
+        for rows in JOBS["certified"][1]:
+            empty.append(rows)
+        assert (empty.last_step(0, 0), empty.last_step(0, 1), empty.last_step(1, 1)) == (1, None, 2)
+        assert empty.last_coordination() == 1
+        assert empty.table("coordinations")["kind"].tolist() == ["search", "certify"]
 
-    def test_active_results(self, store: Store) -> None:
+    def test_active_results(self, empty: Store) -> None:
         """Replaced tiles are not active; kept ones are, but are not eligible."""
-        sound_job(store)
-        assert store.results(active=True)["id"].tolist() == [2, 11, 12]
-        assert store.results(active=False)["id"].tolist() == [1, 2, 11, 12]
-        expected = {"tiles": 5, "results": 4, "active": 3, "eligible": 2, "steps": 2, "pending": 0}
-        assert {name: store.summary()[name] for name in expected} == expected
-        assert store.summary()["simulations"] == 4 * 64
+        fill(empty, "classic")
+        assert empty.results(active=True)["id"].tolist() == [2, 11, 12]
+        assert empty.results(active=False)["id"].tolist() == [1, 2, 11, 12]
+        expected = {"tiles": 5, "results": 4, "active": 3, "eligible": 2, "steps": 2, "pending": 0, "points": 4}
+        assert {name: empty.summary()[name] for name in expected} == expected
+        assert empty.summary()["simulations"] == 4 * 64
 
-    def test_extreme(self, store: Store) -> None:
+    def test_cells_in_force(self, empty: Store) -> None:
+        """Replaced cells are not in force; planned ones are not yet; points that are not simulated are pending."""
+        fill(empty, "interpolated")
+        assert empty.results("certificate", active=True)["id"].tolist() == [31, 211, 212]
+        assert empty.results("certificate", active=False)["id"].tolist() == [31, 21, 211, 212]
+        expected = {"tiles": 5, "results": 4, "active": 3, "eligible": 3, "steps": 6, "pending": 1, "points": 7}
+        assert {name: empty.summary()[name] for name in expected} == expected
+        assert empty.summary()["simulations"] == 6 * 64
+
+    def test_extreme(self, empty: Store) -> None:
         """Of active tiles; ties go to the lower id; only known columns."""
-        sound_job(store)
-        assert store.extreme("score", largest=True)["id"].tolist() == [11]
-        assert store.extreme("score", largest=False)["id"].tolist() == [12]
-        assert store.extreme("count", largest=True)["id"].tolist() == [2]
+        fill(empty, "classic")
+        assert empty.extreme("score", largest=True)["id"].tolist() == [11]
+        assert empty.extreme("score", largest=False)["id"].tolist() == [12]
+        assert empty.extreme("count", largest=True)["id"].tolist() == [2]
+        assert not len(empty.extreme("score", largest=True, name="certificate"))
         with pytest.raises(StoreError, match="no column"):
-            store.extreme("score; drop table tiles", largest=True)
+            empty.extreme("score; drop table tiles", largest=True)
 
-    def test_frontier_is_as_of_a_step(self, store: Store) -> None:
+    @pytest.mark.parametrize(("job", "largest", "smallest"), [("certified", 12, 11), ("interpolated", 31, 211)])
+    def test_extreme_of_the_certificate(self, empty: Store, job: str, largest: int, smallest: int) -> None:
+        """Of active tiles or cells in force."""
+        fill(empty, job)
+        assert empty.extreme("score", largest=True, name="certificate")["id"].tolist() == [largest]
+        assert empty.extreme("score", largest=False, name="certificate")["id"].tolist() == [smallest]
+        with pytest.raises(StoreError, match="certificate has no column"):
+            empty.extreme("id from tiles --", largest=True, name="certificate")
+
+    def test_frontier_is_as_of_a_step(self, empty: Store) -> None:
         """Rows of this and later steps are ignored, whatever was written since."""
-        sound_job(store)
-        now = store.frontier(ZoneView(0, 0, 1, 2), ["score"]).sort_values("id")
+        fill(empty, "classic")
+        now = empty.frontier(ZoneView(0, 0, 1, 2), ["score"]).sort_values("id")
         assert now["id"].tolist() == [2, 11, 12]
         assert now["eligible"].tolist() == [False, True, True]
         assert now["score"].tolist() == [0.25, 0.75, 0.125]
-        before = store.frontier(ZoneView(0, 0, 1, 1), ["score"]).sort_values("id")
+        before = empty.frontier(ZoneView(0, 0, 1, 1), ["score"]).sort_values("id")
         assert before["id"].tolist() == [1, 2]
         assert before["eligible"].all()
 
@@ -224,46 +471,39 @@ class StoreContract:
             dealt = old[zone_of(old, coordination, n_zones) == zone]
             assert set(dealt.tolist()) == ids - set(new.tolist())
 
-    def test_sound_job_verifies(self, store: Store) -> None:
-        """Nothing is wrong with an empty, a finished or an interrupted job."""
-        store.verify()
-        sound_job(store)
-        store.verify()
-        store.append({"tiles": tile_rows([111], Place(0, 0, 2), parent=11, volume=0.5)})
-        store.verify()
-        store.append({"results": result_rows([111], [0.1], Place(0, 0, 2), parent=11, volume=0.5)})
-        store.verify()
+    @pytest.mark.parametrize("job", JOBS)
+    def test_sound_jobs_verify(self, empty: Store, job: str) -> None:
+        """Nothing is wrong with an empty job, a finished one, or one that was cut anywhere between."""
+        schema, appended = JOBS[job]
+        empty.create(schema)
+        empty.verify()
+        for rows in appended:
+            empty.append(rows)
+            empty.verify()
 
-    @pytest.mark.parametrize(
-        ("relation", "culprit", "damage"),
-        [
-            ("tiles has each id once", 2, {"tiles": tile_rows([2])}),
-            ("results has each id once", 12, {"results": result_rows([12], [0.1])}),
-            ("done has each id once", 2, {"done": done_rows([2], active=1)}),
-            ("every tile of a finished step has a result", 4, {"tiles": tile_rows([4])}),
-            ("split or pruned has no result", 3, {"results": result_rows([3], [0.1])}),
-            ("every result has its tile", 5, {"results": result_rows([5], [0.1])}),
-            ("every row of done has its tile", 6, {"done": done_rows([6])}),
-            ("every parent is a tile", 7, {"tiles": tile_rows([7], parent=99)}),
-            ("a parent is in done, replaced", 8, {"tiles": tile_rows([8], parent=2)}),
-            ("an active tile has no children", 11, {"tiles": tile_rows([9], Place(0, 0, 1), parent=11)}),
-            ("as many children as done says", 12, {"done": done_rows([12], refine=2)}),
-            ("children cover their parent", 1, {"tiles": tile_rows([13], parent=1, volume=0.1)}),
-            ("results repeat the columns of their tiles", 14, _result_unlike_its_tile()),
-            ("steps counts", 1, {"steps": step_row(Place(0, 0, 1), 2, 2)}),
-            ("steps counts", 0, {"done": done_rows([12], active=1)}),
-            ("steps counts", 2, {"steps": step_row(Place(0, 0, 2), 1, 0)}),
-        ],
-    )
-    def test_verify_notices(self, store: Store, relation: str, culprit: int, damage: dict[Table, pd.DataFrame]) -> None:
-        """Every relation that is broken, and who broke it."""
-        sound_job(store)
-        store.append(damage)
-        broken = {name: ids for name, ids in store.violations().items() if relation in name}
-        assert broken, store.violations()
-        assert culprit in next(iter(broken.values()))
+    def test_begun_steps_verify(self, empty: Store) -> None:
+        """Nor with a step that has begun."""
+        fill(empty, "classic")
+        tile = tile_rows([111], Place(0, 0, 2), parent=11, volume=0.5)
+        empty.append({"tiles": tile})
+        empty.verify()
+        empty.append({"results": results_of(tile, [0.1])})
+        empty.verify()
+
+    @pytest.mark.parametrize(("job", "relation", "culprit", "damage"), DAMAGES)
+    def test_verify_notices(self, empty: Store, job: str, relation: str, culprit: int, damage: Rows) -> None:
+        """Every relation that is broken, and who broke it, as the model of stores does."""
+        found = []
+        for store in (empty, PandasStore()):
+            fill(store, job)
+            store.append(damage)
+            found.append({name: ids.tolist() for name, ids in store.violations().items()})
+        assert found[0] == found[1]
+        broken = [ids for name, ids in found[0].items() if relation in name]
+        assert len(broken) == 1, found[0]
+        assert culprit in broken[0]
         with pytest.raises(CorruptStoreError, match=relation):
-            store.verify()
+            empty.verify()
 
     def test_verify_notices_a_gap(self, store: Store) -> None:
         """The active tiles must cover the region."""
@@ -271,6 +511,18 @@ class StoreContract:
         store.append({"done": done_rows([2], refine=0), "steps": step_row(_HERE, 2, 1)})
         with pytest.raises(CorruptStoreError):
             store.verify()
+
+    def test_verify_notices_a_gap_between_cells(self, empty: Store) -> None:
+        """The cells in force must cover the region once a pass is certified."""
+        empty.create(_STAGED)
+        place, cells = Place(0, 0, 0), {21: (2, 1.0, 201, 202)}
+        empty.append({"tiles": staged_rows("tiles", [1, 2], volume=[1.0, 1.0])})
+        empty.append({"points": staged_rows("points", [201, 202]), "vertices": staged_rows("vertices", [201, 202])})
+        empty.append({"cells": cell_rows("cells", cells, place), "coordinations": coordination_row(0, "pass")})
+        empty.verify()
+        empty.append({"certificate": cell_rows("certificate", cells, place), "done": done_rows([2], refine=1)})
+        with pytest.raises(CorruptStoreError, match="cover the region exactly"):
+            empty.verify()
 
     def test_close_twice(self, store: Store) -> None:
         """Closing is idempotent."""

@@ -1,0 +1,194 @@
+"""The relations between a job's tables, as queries for the ids that break them.
+
+Their texts keep to what every engine understands, as those of `adagrid.stores.sql` do. `_model_relations` has the
+same relations for plain data frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from adagrid.stores.schema import INCIDENTAL, KEYS, Schema, Table
+
+Queries: TypeAlias = Mapping[str, str]
+"""A query for every relation, by the relation in words."""
+
+INACTIVE = "(select id from done where active = 0)"
+# Split or pruned: never to be simulated.
+RETIRED = "(select id from done where active = 0 and refine + deepen = 0)"
+_PRUNED = "(select id from done where active = 0 and refine + deepen + split = 0)"
+# Rows of steps that are finished: later rows may be incomplete without anything being wrong.
+_FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zone_id, step_id from steps)"
+# Rows of coordinations that are begun: a plan that is being written may be incomplete too.
+_BEGUN = "coordination_id in (select coordination_id from coordinations)"
+_LAST = "(select max(coordination_id) from coordinations)"
+# What tells zones apart: each coordination deals them anew.
+_ZONE = ("coordination_id", "zone_id")
+# Certifying coordinations in which every zone has finished.
+_CERTIFIED = """
+    select coordination_id from (
+        select coordination_id, n_zones as asked, 0 as finished from coordinations where kind = 'certify'
+        union all select coordination_id, 0 as asked, count(distinct zone_id) as finished
+        from steps group by coordination_id
+    ) as zones group by coordination_id having max(asked) = max(finished)"""
+
+
+def relations(schema: Schema) -> Queries:
+    """Return the relations that hold whenever a job is looked at."""
+    return _classic(schema) if schema.method == "classic" else _interpolated(schema)
+
+
+def coverage(schema: Schema) -> Queries:
+    """Return the relation between volumes; it is worth asking when all others hold. It has no culprit but 0."""
+    if schema.method == "classic":
+        unfinished = f"(select count(*) from tiles where not ({_FINISHED})) = 0"
+        active = f"tiles where id in (select id from results) and id not in {INACTIVE}"
+        return {"active and pruned tiles cover the region exactly": _covered(active, unfinished)}
+    uncertified = f"select count(*) from cells where {_BEGUN} and id not in (select id from certificate)"
+    finished = f"({uncertified}) = 0 and (select count(*) from certificate) > 0"
+    active = f"certificate where id not in {INACTIVE}"
+    return {"certified cells in force and pruned tiles cover the region exactly": _covered(active, finished)}
+
+
+def _classic(schema: Schema) -> Queries:
+    return {
+        **_once("tiles", "results", "certificate", "done"),
+        "every tile of a finished step has a result, unless it was split or pruned": _lacking(
+            "tiles", "results", where=f"{_FINISHED} and id not in {RETIRED}"
+        ),
+        "a tile that was split or pruned has no result": f"select id from results where id in {RETIRED}",
+        "every result has its tile": _lacking("results", "tiles"),
+        "every row of done has its tile": _lacking("done", "tiles"),
+        "every parent is a tile": _lacking("tiles", "tiles", column="parent_id", where="parent_id <> 0"),
+        "a parent is in done, replaced": f"""
+            select id from tiles where {_FINISHED} and parent_id <> 0 and parent_id not in {INACTIVE}""",
+        "an active tile has no children": f"""
+            select id from results where id not in {INACTIVE}
+            and id in (select parent_id from tiles where {_FINISHED})""",
+        **_families("tiles"),
+        **_repeats(schema, "results", "tiles"),
+        # a certificate is of a later step than its tile
+        **_repeats(schema, "certificate", "tiles", except_for=KEYS["tiles"]),
+        "every certified tile is active": f"""
+            select id from certificate where id in {INACTIVE} or id not in (select id from results)""",
+        "every active tile is certified at the end of certification": _lacking(
+            "results", "certificate", where=f"id not in {INACTIVE} and {_LAST} in ({_CERTIFIED})"
+        ),
+        **_steps("n_tiles", "tiles"),
+        **_steps("n_done", "done"),
+    }
+
+
+def _interpolated(schema: Schema) -> Queries:
+    vertices = [f"point{i}" for i in range(schema.dim + 1)]
+    used = " union all ".join(f"select {vertex} as id from cells" for vertex in vertices)
+    passes = "coordination_id in (select coordination_id from coordinations where kind = 'pass')"
+    return {
+        **_once("tiles", "points", "pilot", "vertices", "cells", "certificate", "done"),
+        "every point of a finished step was simulated": _lacking("points", "pilot", "vertices", where=_FINISHED),
+        "every row of pilot has its point": _lacking("pilot", "points"),
+        "every row of vertices has its point": _lacking("vertices", "points"),
+        "no point is in pilot and in vertices": "select id from pilot where id in (select id from vertices)",
+        **_repeats(schema, "pilot", "points"),
+        **_repeats(schema, "vertices", "points"),
+        "every point of a pass is a vertex of a cell": f"""
+            select id from points where {passes} and id not in (select id from ({used}) as used)""",
+        "every vertex of a cell is a point of a pass": f"""
+            select id from cells where {_BEGUN} and ({_outside(vertices, f"points where {passes}")})""",
+        "every vertex of a certified cell was simulated": f"""
+            select id from certificate where {_outside(vertices, "vertices")}""",
+        "every certified cell was planned": _lacking("certificate", "cells"),
+        "every cell of a coordination before the last is certified": _lacking(
+            "cells", "certificate", where=f"coordination_id < {_LAST}"
+        ),
+        "what replaces a tile or cell is certified": _lacking("cells", "certificate", where=f"parent_id in {INACTIVE}"),
+        **_repeats(schema, "certificate", "cells"),
+        "every row of done has its tile or cell": _lacking("done", "tiles", "cells"),
+        "every parent is a tile or a cell": f"""
+            {_lacking("tiles", "tiles", "cells", column="parent_id", where="parent_id <> 0")}
+            union all {_lacking("cells", "tiles", "cells", column="parent_id")}""",
+        "a parent is in done, replaced": f"""
+            select id from tiles where {_BEGUN} and parent_id <> 0 and parent_id not in {INACTIVE}
+            union all select id from certificate where parent_id not in {INACTIVE}""",
+        "a certified cell in force has no certified children": f"""
+            select id from certificate where id not in {INACTIVE} and id in (select parent_id from certificate)""",
+        **_families("tiles", "cells"),
+        **_steps("n_tiles", "points", zone=("zone_id",)),  # one step a coordination, all finished before the next
+    }
+
+
+def _once(*names: Table) -> Queries:
+    return {f"{name} has each id once": f"select id from {name} group by id having count(*) > 1" for name in names}
+
+
+def _lacking(name: Table, *others: Table, column: str = "id", where: str = "1 = 1") -> str:
+    """Return the query for rows of a table whose column holds no id of other tables."""
+    absent = " and ".join(f"{column} not in (select id from {other})" for other in others)
+    return f"select id from {name} where {where} and {absent}"
+
+
+def _outside(columns: Sequence[str], rows: str) -> str:
+    """Return the condition that some column holds no id of other rows."""
+    return " or ".join(f"{column} not in (select id from {rows})" for column in columns)
+
+
+def _repeats(schema: Schema, copy: Table, original: Table, *, except_for: Sequence[str] = ("id",)) -> Queries:
+    """Rows of one table have the same values as those of another with the same id."""
+    columns = [name for name in schema.tables[original] if name not in (*except_for, *INCIDENTAL)]
+    listed = ", ".join(["id", *columns])
+    differ = " or ".join(f"min({name}) <> max({name})" for name in columns)
+    both = f"select {listed} from {original} union all select {listed} from {copy}"
+    return {f"{copy} repeats the columns of {original}": f"select id from ({both}) as rows group by id having {differ}"}
+
+
+def _families(*names: Table) -> Queries:
+    """What is in done has its children in some tables, as many as promised; together they are as large as it."""
+    born = " union all ".join(
+        f"select parent_id as id, count(*) as n, 0 as promised from {name} group by parent_id" for name in names
+    )
+    volumes = " union all ".join(
+        f"""select parent_id as id, volume as inside, 0.0 as whole, 1 as child from {name} where parent_id <> 0
+            union all select id, 0.0 as inside, volume as whole, 0 as child from {name}"""
+        for name in names
+    )
+    return {
+        "there are as many children as done says": f"""
+            select id from (
+                {born} union all select id, 0 as n, refine + deepen + split as promised from done
+            ) as families where id <> 0 and id in (select id from done)
+            group by id having sum(n) <> sum(promised)""",
+        "children cover their parent": f"""
+            select id from ({volumes}) as families where id in {INACTIVE}
+            group by id having max(child) = 1 and abs(sum(inside) - sum(whole)) > :tolerance * sum(whole)""",
+    }
+
+
+def _steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
+    """A finished step wrote as many rows as it says; only rows of a zone's newest step may not be finished."""
+    place, own = "coordination_id, zone_id, step_id", ", ".join(zone)
+    same = " and ".join(f"places.{part} = zones.{part}" for part in zone)
+    return {
+        f"steps counts the rows of {name}": f"""
+            select places.step_id as id from (
+                select {place}, sum(finished) as finished, sum(said) as said, sum(found) as found from (
+                    select {place}, 1 as finished, {column} as said, 0 as found from steps
+                    union all select {place}, 0 as finished, 0 as said, 1 as found from {name}
+                ) as rows group by {place}
+            ) as places left join (
+                select {own}, max(step_id) as last from steps group by {own}
+            ) as zones on {same}
+            where finished > 1 or (finished = 1 and said <> found) or (finished = 0 and places.step_id < zones.last)"""
+    }
+
+
+def _covered(active: str, when: str) -> str:
+    """Return the query that finds 0 if a condition holds and volumes do not sum to those of the roots."""
+    return f"""
+        select 0 as id from (
+            select sum(whole) as whole, sum(covered) as covered from (
+                select volume as whole, 0.0 as covered from tiles where parent_id = 0
+                union all select 0.0 as whole, volume as covered from {active}
+                union all select 0.0 as whole, volume as covered from tiles where id in {_PRUNED}
+            ) as volumes
+        ) as sums where abs(whole - covered) > :tolerance * whole and {when}"""
