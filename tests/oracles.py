@@ -22,10 +22,10 @@ def pooled_z_table(n: int) -> np.ndarray:
 
 def binomial_error(reject: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Rejection probability of a decision table (control, treatment) at logits of shape (..., 2)."""
-    n = len(reject) - 1
+    n_control, n_treatment = reject.shape[0] - 1, reject.shape[1] - 1
     p = 1 / (1 + np.exp(-np.asarray(logits, float)))
-    control = binom.pmf(np.arange(n + 1), n, p[..., 0:1])
-    treatment = binom.pmf(np.arange(n + 1), n, p[..., 1:2])
+    control = binom.pmf(np.arange(n_control + 1), n_control, p[..., 0:1])
+    treatment = binom.pmf(np.arange(n_treatment + 1), n_treatment, p[..., 1:2])
     return np.einsum("...i,ij,...j->...", control, reject.astype(float), treatment)
 
 

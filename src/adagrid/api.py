@@ -7,15 +7,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from adagrid.algorithms import Settings
 from adagrid.backends import Backend
 from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.grid import Grid
 from adagrid.jobs import Run, continue_job, start_job
 from adagrid.jobs.progress import Callback
-from adagrid.jobs.record import Kind
+from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Model
-from adagrid.stores import Store, open_store
+from adagrid.stores import Method, Store, open_store
 
 Database = str | PathLike[str] | Store | None
 
@@ -25,6 +26,7 @@ def ada_validate(
     *,
     threshold: float | None = None,
     grid: Grid | None = None,
+    method: Method | None = None,
     db: Database = None,
     model_seed: int = 0,
     model_kwargs: Mapping[str, Any] | None = None,
@@ -53,6 +55,10 @@ def ada_validate(
         model: a design, or its class.
         threshold: rejection threshold in the model's own direction; needed for a new job.
         grid: the region; needed for a new job.
+        method: "classic" (the default of a new job) refines tiles and adds simulations where the bound is worst;
+            certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
+            simulated points, with far fewer simulations; a coarse grid is best. It has no init_sims, max_sims and
+            step_size.
         db: a path of a DuckDB file, None for a database in memory, or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
@@ -98,7 +104,7 @@ def ada_validate(
         "timeout": timeout,
     }
     return _start_or_continue(
-        "validate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model,
+        "validate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
         job_id=job_id, backend=backend, callback=callback, progress=progress,
     )  # fmt: skip
 
@@ -108,6 +114,7 @@ def ada_calibrate(
     *,
     alpha: float = 0.025,
     grid: Grid | None = None,
+    method: Method | None = None,
     db: Database = None,
     model_seed: int = 0,
     model_kwargs: Mapping[str, Any] | None = None,
@@ -139,6 +146,10 @@ def ada_calibrate(
         model: a design, or its class.
         alpha: the level.
         grid: the region; needed for a new job.
+        method: "classic" (the default of a new job) refines tiles and adds simulations where the bound is worst;
+            certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
+            simulated points, with far fewer simulations; a coarse grid is best. It has no init_sims, max_sims and
+            step_size.
         db: a path of a DuckDB file, None for a database in memory, or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
@@ -190,7 +201,7 @@ def ada_calibrate(
         "timeout": timeout,
     }
     return _start_or_continue(
-        "calibrate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model,
+        "calibrate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
         job_id=job_id, backend=backend, callback=callback, progress=progress,
     )  # fmt: skip
 
@@ -349,6 +360,7 @@ def _start_or_continue(
     accept_changed_model: bool,
     *,
     job_id: str | None,
+    method: Method | None = None,
     **how: Any,
 ) -> Run:
     design = checked_design(model, model_kwargs)
@@ -362,7 +374,7 @@ def _start_or_continue(
     try:
         if store.exists and len(store.table("config")):
             return continue_job(
-                kind, design, store, grid=grid, requested=given, overrides=overrides, job_id=job_id,
+                kind, design, store, grid=grid, requested=given, overrides=overrides, job_id=job_id, method=method,
                 accept_changed_model=accept_changed_model, **how,
             )  # fmt: skip
         problems = []
@@ -372,9 +384,14 @@ def _start_or_continue(
             problems.append("A new validation needs threshold=, in the design's own direction.")
         if overrides:
             problems.append("overrides= change a job that is continued; give a new job its settings directly.")
+        chosen = method or "classic"
+        if (chosen, kind) not in SETTINGS:
+            raise InvalidInputError([*problems, f"method must be 'classic' or 'interpolated'; got {method!r}."])
+        given, foreign = _settings_of(SETTINGS[chosen, kind], SETTINGS["classic", kind], given)
+        problems += [f"{name}= belongs to method='classic': numbers are planned otherwise here." for name in foreign]
         if problems or grid is None:
             raise InvalidInputError(problems)
-        return start_job(kind, design, grid, store, given, job_id=job_id, **how)
+        return start_job(kind, design, grid, store, given, method=chosen, job_id=job_id, **how)
     except BaseException:
         is_empty = is_new_file and not store.exists
         if store is not db:
@@ -382,6 +399,15 @@ def _start_or_continue(
         if is_empty:  # nothing was written: leave no file behind
             Path(store.location).unlink(missing_ok=True)
         raise
+
+
+def _settings_of(
+    own: type[Settings], every: type[Settings], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that a method has, and the names of those that it lacks but that were asked for."""
+    fields = every.model_fields
+    kept = {name: value for name, value in given.items() if name in own.model_fields}
+    return kept, [name for name, value in given.items() if name not in kept and value != fields[name].default]
 
 
 def checked_design(model: Model | type[Model], arguments: Mapping[str, Any] | None = None) -> Model:

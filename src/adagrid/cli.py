@@ -60,8 +60,8 @@ def version() -> None:
 
 
 def _show(db: Path, tiles: int) -> None:
+    from adagrid.estimation import percent_up
     from adagrid.jobs import open_job
-    from adagrid.jobs.run import percent_up
 
     console = Console()
     with open_job(db) as run:

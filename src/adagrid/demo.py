@@ -14,10 +14,9 @@ from rich.table import Table
 from scipy.stats import binom
 
 from adagrid.api import ada_calibrate, ada_validate
-from adagrid.estimation import clopper_pearson_lower
+from adagrid.estimation import clopper_pearson_lower, percent_up
 from adagrid.grid import Grid, cartesian_grid
 from adagrid.jobs import Run
-from adagrid.jobs.run import percent_up
 from adagrid.models import FisherExact, PooledZ
 
 _PATIENTS, _Z, _ALPHA = 12, 1.96, 0.025

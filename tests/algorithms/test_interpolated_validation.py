@@ -1,10 +1,11 @@
-"""Validation by interpolation, stage by stage in memory, against exact truths."""
+"""Validation by interpolation against exact truths."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
@@ -12,8 +13,6 @@ import adagrid as ada
 from adagrid.algorithms.interpolated import validate as module
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
 from adagrid.algorithms.interpolated.planning import sims_for_limit
-from adagrid.algorithms.interpolated.validate import REPAIRS, Certificate, InterpolatedValidation
-from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
 from oracles import binomial_error, fisher_table, z_error
 
@@ -33,45 +32,30 @@ class Nuisance(ada.Model):
         return draw + theta[0]
 
 
-def policy(model, grid, seed=0, **targets):
-    wanted = {"max_target": 0.002, "global_target": 0.005} | targets
-    return InterpolatedValidation(model.family, grid, delta=0.01, seed=seed, **wanted)
-
-
 def run(model, grid, threshold, seed=0, **targets):
-    """Run all stages; returns the policy, the certificate, bounds, what is missed, and the pilot."""
-    simulator = Simulator(model, 0, grid.tiles.n_nulls)
-    ask = policy(model, grid, seed, **targets)
-
-    def simulate(points):
-        found = np.empty(len(points), np.int64)
-        for stream in np.unique(points.stream):
-            own = np.flatnonzero(points.stream == stream)
-            some, fresh = points.take(own), simulator.reseeded(1000 * (seed + 1) + int(stream))
-            limit = model.direction * threshold
-            found[own] = fresh.count(some.theta, some.null_truth, limit, some.begin, some.end)
-        return replace(points, rejections=found)
-
-    pilot = simulate(ask.pilot())
-    for number in (1, 2):
-        pilot = pilot.join(simulate(ask.more_pilot(pilot, number)))
-    cells, vertex, points = ask.first_pass(pilot)
-    certificate = Certificate(cells, vertex, simulate(points))
-    for number in range(1, REPAIRS + 2):
-        bounds = ask.bounds(certificate, simulator.represented(certificate.points.theta))
-        missed = ask.missed(certificate, bounds, pilot)
-        if not missed.any() or number > REPAIRS:
-            break
-        repaired, old = ask.repair(certificate, bounds, missed, pilot, number)
-        fresh = simulate(repaired.points.take(np.arange(old, len(repaired.points))))
-        points = repaired.points.take(np.arange(old)).join(fresh)
-        certificate = Certificate(repaired.cells, repaired.vertex, points)
-    return ask, certificate, bounds, missed, pilot
+    """Run the job; returns it and its cells' vertices, shape (cells, dim + 1, dim)."""
+    job = ada.ada_validate(
+        model, threshold=threshold, grid=grid, method="interpolated", db="pandas", model_seed=seed, **targets
+    )
+    job.verify()
+    return job, corners(job)
 
 
-def inside(cells, count=20):
-    weights = np.random.default_rng(1).dirichlet(np.full(cells.dim + 1, 0.5), (count, len(cells)))
-    return np.einsum("kcv,cvd->kcd", weights, cells.vertices)
+def corners(job):
+    cells, points = job.results(), job.vertices().set_index("id")
+    ids = cells[[name for name in cells if name.startswith("point")]]
+    dim = ids.shape[1] - 1
+    return points.loc[ids.to_numpy().ravel(), [f"theta{i}" for i in range(dim)]].to_numpy().reshape(-1, dim + 1, dim)
+
+
+def inside(vertices, count=20):
+    n, n_vertices, _ = vertices.shape
+    weights = np.random.default_rng(1).dirichlet(np.full(n_vertices, 0.5), (count, n))
+    return np.einsum("kcv,cvd->kcd", weights, vertices)
+
+
+def bounds(job):
+    return job.results()["tie_bound"].to_numpy()
 
 
 NULL2 = ["theta1 <= theta0"]
@@ -108,50 +92,63 @@ def case(request):
 
 
 def test_certified_bounds_are_above_the_truth(case):
-    _, certificate, bounds, missed, _, truth, size, _ = case
-    assert not missed.any()
-    assert (bounds >= truth(inside(certificate.cells)).max(axis=0)).all()
+    job, vertices, truth, size, _ = case
+    assert job.converged
+    assert job.guarantee == "certified"
+    assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
     if size is not None:
-        assert size <= bounds.max() <= size + 0.002 + 0.0015
+        assert size <= job.bound <= size + 0.002 + 0.0015
 
 
 def test_cells_cover_the_region(case):
-    _, certificate, _, _, _, _, _, grid = case
-    assert certificate.cells.volume.sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
-    theta = certificate.points.theta[certificate.vertex]
-    np.testing.assert_array_equal(theta, certificate.cells.vertices)
-    truth = certificate.points.null_truth[certificate.vertex]
-    assert (truth == certificate.cells.null_truth[:, None]).all()
+    job, vertices, _, _, grid = case
+    cells = job.results()
+    assert cells["volume"].sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
+    volume = np.abs(np.linalg.det(vertices[:, 1:] - vertices[:, :1])) / math.factorial(grid.dim)
+    np.testing.assert_allclose(cells["volume"], volume, rtol=1e-9)
+    points = job.vertices().set_index("id")
+    for name in (name for name in cells if name.startswith("null_truth")):
+        for vertex in (name for name in cells if name.startswith("point")):
+            assert (points.loc[cells[vertex], name].to_numpy() == cells[name]).all()
 
 
 def test_delta_is_shared(case):
     """At every vertex of a cell all passes together use at most the vertex's share."""
-    _, certificate, _, _, _, _, _, grid = case
-    points = certificate.points
-    site = np.unique(np.concatenate([points.theta, points.null_truth], axis=1), axis=0, return_inverse=True)[1]
-    spent = np.zeros(site.max() + 1)
-    np.add.at(spent, site.ravel(), points.delta)
-    assert spent.max() <= 0.01 / (grid.dim + 1) * (1 + 1e-12)
-    slices = 0.1 * np.array([0.5, 0.25, 0.125, 0.125])
-    assert 0.9 + slices.sum() <= 1 + 1e-12
+    job, _, _, _, grid = case
+    points = job.vertices()
+    site = [name for name in points if name.startswith(("theta", "null_truth"))]
+    assert points.groupby(site)["level"].sum().max() <= 0.01 / (grid.dim + 1) * (1 + 1e-12)
+    assert sum(module._SLICES) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_passes_use_simulations_that_chose_nothing(case):
+    """Pilots and passes have streams of their own; pilot points have disjoint simulations."""
+    job, *_ = case
+    pilot, vertices = job.pilot(), job.vertices()
+    assert set(pilot["stream"]) == {0}
+    assert (vertices["stream"] == vertices["coordination_id"] - 2).all()
+    ordered = pilot.sort_values("begin_sim")
+    ends = (ordered["begin_sim"] + ordered["n_sims"]).to_numpy()
+    assert (ordered["begin_sim"].to_numpy()[1:] >= ends[:-1]).all()
+    assert (vertices["begin_sim"] == 0).all()
+    assert (vertices["n_sims"] % 64 == 0).all()
 
 
 def test_far_fewer_simulations_than_tiles():
     """The same bound from the classic loop costs at least ten times as many."""
-    _, certificate, bounds, _, pilot = run(*CASES["fisher"][:3])
-    spent = int(pilot.n_sims.sum() + certificate.points.n_sims.sum())
+    job, _ = run(*CASES["fisher"][:3])
+    spent = int(job.pilot()["n_sims"].sum() + job.vertices()["n_sims"].sum())
     grid = ada.cartesian_grid([-1, -1], [1, 1], null_hypos=NULL2)
     classic = ada.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid)
     assert classic.converged
-    assert bounds.max() <= classic.bound + 0.001
+    assert job.bound <= classic.bound + 0.001
     assert classic.results(active=False)["n_sims"].sum() > 10 * spent
 
 
 def test_deterministic_in_its_seeds():
-    one, other, third = (run(*CASES["fisher"][:3], seed=seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(one[2], other[2])
-    np.testing.assert_array_equal(one[1].points.rejections, other[1].points.rejections)
-    assert len(one[2]) != len(third[2]) or (one[2] != third[2]).any()
+    one, other, third = (run(*CASES["fisher"][:3], seed=seed)[0] for seed in (3, 3, 4))
+    pd.testing.assert_frame_equal(one.vertices().drop(columns="time"), other.vertices().drop(columns="time"))
+    assert set(one.vertices()["rejections"]) != set(third.vertices()["rejections"])
 
 
 @pytest.mark.parametrize("wrong", ["too low", "too high", "noise"])
@@ -166,9 +163,9 @@ def test_a_wrong_surrogate_costs_simulations_not_validity(wrong, monkeypatch):
 
     model, grid, threshold, truth, size = CASES["z"]
     monkeypatch.setattr(module.Surrogates, "rates", rates)
-    _, certificate, bounds, _, _ = run(model, grid, threshold)
-    assert (bounds >= truth(inside(certificate.cells)).max(axis=0)).all()
-    assert bounds.max() >= size
+    job, vertices = run(model, grid, threshold)
+    assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
+    assert job.bound >= size
 
 
 def test_repairs_mend_what_a_careless_plan_misses(monkeypatch):
@@ -183,11 +180,24 @@ def test_repairs_mend_what_a_careless_plan_misses(monkeypatch):
 
     monkeypatch.setattr(module, "plan_sims", careless)
     model, grid, threshold, truth, _ = CASES["fisher"]
-    _, certificate, bounds, missed, _ = run(model, grid, threshold)
-    assert certificate.points.stream.max() > 1
-    assert missed.mean() < 0.1
-    assert (bounds >= truth(inside(certificate.cells)).max(axis=0)).all()
-    assert certificate.cells.volume.sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
+    job, vertices = run(model, grid, threshold)
+    assert job.vertices()["stream"].max() > 1
+    assert (job.results()["total_cost"] > 0.005).mean() < 0.1
+    assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
+    assert job.results()["volume"].sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
+
+
+def test_repairs_end(monkeypatch):
+    """When all slices of delta are used up the job stops, unconverged, with a bound that holds."""
+    original = module.plan_sims
+    monkeypatch.setattr(module, "plan_sims", lambda *args: np.maximum(original(*args) // 640 * 64, 64))
+    model, grid, threshold, truth, _ = CASES["z"]
+    job, vertices = run(model, grid, threshold)
+    assert job.status is ada.Status.EMPTY_STEP
+    assert job.coordinations()["kind"].tolist().count("pass") == 1 + module.REPAIRS
+    assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
+    with pytest.raises(ada.errors.ResumeError, match="threshold"):
+        ada.ada_validate(model, threshold=1.9, db=job._store)
 
 
 class Dunnett(ada.Model):
@@ -212,13 +222,14 @@ class Dunnett(ada.Model):
 def test_several_null_hypotheses():
     """On theta1 = theta2 = theta0 the family-wise error is Dunnett's; with one true null it is the z-test's."""
     grid = ada.cartesian_grid([-0.5] * 3, [0.5] * 3, n=1, null_hypos=["y <= x", "z <= x"])
-    _, certificate, bounds, missed, _ = run(Dunnett(), grid, 2.2121, max_target=0.004, global_target=0.008)
-    assert not missed.any()
-    both = certificate.cells.null_truth.all(axis=1)
-    assert 0.025 <= bounds[both].max() <= 0.025 + 0.004 + 0.002
-    single = bounds[~both].max()
+    job, _ = run(Dunnett(), grid, 2.2121, max_target=0.004, global_target=0.008)
+    assert job.converged
+    cells = job.results()
+    both = (cells["null_truth0"] == 1) & (cells["null_truth1"] == 1)
+    assert 0.025 <= cells["tie_bound"][both].max() <= 0.025 + 0.004 + 0.002
+    single = cells["tie_bound"][~both].max()
     assert norm.sf(2.2121) <= single <= norm.sf(2.2121) + 0.006
-    assert len(np.unique(certificate.cells.null_truth, axis=0)) == 3
+    assert len(cells[["null_truth0", "null_truth1"]].drop_duplicates()) == 3
 
 
 @pytest.mark.parametrize("delta", [0.01, 1e-4])

@@ -253,7 +253,7 @@ def test_an_unfinished_job_decides_nothing(tmp_path):
         assert run.bound == 1.0
         assert run.status is ada.Status.NEW_STEP
         assert "NEW_STEP" in run.summary()
-        with pytest.raises(StoreError, match="initial grid"):
+        with pytest.raises(StoreError, match="before the region is simulated"):
             run.worst_tile()
 
 
@@ -287,7 +287,7 @@ class TestDatabases:
         with duckdb.connect(str(path)) as connection:
             connection.execute("update schema set version = 99")
         for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
-            with pytest.raises(NotAJobError, match=r"version 99.*version 1"):
+            with pytest.raises(NotAJobError, match=r"version 99.*version 2"):
                 action()
 
     def test_no_job_to_open(self, tmp_path):

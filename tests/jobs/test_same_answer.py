@@ -11,8 +11,9 @@ import textwrap
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from jobcases import CASES, assert_same, run_case, tables
+from jobcases import CASES, CLASSIC, STAGED, assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.stores.pandas import PandasStore
@@ -27,6 +28,9 @@ def expected():
 class TestSameAnswer:
     def test_the_job_does_something(self, case, expected):
         assert expected[case]["steps"]["n_tiles"].gt(0).sum() >= 4
+        if case in STAGED:
+            assert len(expected[case]["results"]) >= 2
+            return
         done = expected[case]["done"]
         assert done["refine"].gt(0).any()
         assert done["deepen"].gt(0).any()
@@ -54,6 +58,7 @@ class TestSameAnswer:
         run = run_case(case, db=store, n_steps=1, overrides={"n_steps": 8})
         assert_same(run, expected[case])
         assert len(run.config()) == 8
+        assert run.status is run_case(case).status
 
     def test_verified_at_every_moment(self, case):
         store = PandasStore()
@@ -67,6 +72,23 @@ class TestSameAnswer:
         assert run.coordinations()["n_zones"].unique().tolist() == [n_zones]
         again = run_case(case, backend=backend, db="pandas", packet_size=2)
         assert_same(again, tables(run))
+
+    def test_zones_do_not_matter_where_points_are_dealt(self, case, expected):
+        if case in CLASSIC:
+            pytest.skip("zones of a classic job choose their own tiles")
+        run = run_case(case, backend=ada.LocalBackend(n_zones=3))
+        for name, frame in tables(run).items():
+            other = expected[case][name]
+            drop = [column for column in ("zone_id", "n_zones") if column in frame]
+            if name in ("steps", "coordinations"):
+                continue
+            order = ["step_id", "id"]
+            if name == "tiles":  # the grid's tiles are numbered within their zones
+                drop.append("position")
+            pd.testing.assert_frame_equal(
+                frame.drop(columns=drop).sort_values(order, ignore_index=True),
+                other.drop(columns=drop).sort_values(order, ignore_index=True),
+            )
 
 
 class Stop(Exception):
@@ -90,7 +112,10 @@ def interrupting(store, operation: int):
     return lambda: setattr(store, "_append", original)
 
 
-@pytest.mark.parametrize("case", ["validate_z", pytest.param("calibrate_fisher", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "case",
+    ["validate_z", "staged_validate_z", "staged_calibrate_z", pytest.param("calibrate_fisher", marks=pytest.mark.slow)],
+)
 def test_stopped_before_and_after_every_write(case):
     """Exhaustive: whichever write is the last, running again gives the same tables."""
     settings = {"n_steps": 4, "packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
@@ -173,3 +198,63 @@ def test_sigkill_at_twenty_random_moments(tmp_path, expected):
         assert_same(run, expected[case])
         run.close()
     assert kills >= 10, "most kills came too late to test anything"
+
+
+@pytest.mark.parametrize("case", CLASSIC)
+class TestCertify:
+    def test_certified_the_same_however_it_is_done(self, case, tmp_path):
+        """Any packets, stores, zones and interruptions give the same certificate on the grid that was searched."""
+        answer = run_case(case, n_steps=3).certify()
+        answer.verify()
+        assert answer.guarantee == "certified"
+        expected = tables(answer)
+        assert_same(run_case(case, n_steps=3, packet_size=3, db="pandas").certify(), expected)
+        path = tmp_path / "job.duckdb"
+        with run_case(case, n_steps=3, db=path) as run:
+            assert run.guarantee == "search only"
+            assert_same(run.certify(), expected)
+        with ada.open_job(path) as run:
+            assert_same(run, expected)
+            assert run.certify() is run
+
+    def test_stopped_before_and_after_every_write(self, case):
+        expected = tables(run_case(case, n_steps=2).certify())
+        for operation in range(2, 1000):
+            store = PandasStore()
+            run = run_case(case, n_steps=2, db=store, packet_size=5)
+            restore = interrupting(store, operation)
+            try:
+                run.certify()
+            except Stop:
+                restore()
+            else:
+                break
+            store.verify()
+            again = run_case(case, n_steps=2, db=store, packet_size=5)
+            assert_same(again.certify(), expected)
+        assert operation >= 8
+
+    def test_no_search_after_it(self, case):
+        """The grid is frozen, and a certificate is accepted whatever it shows."""
+        store = PandasStore()
+        run = run_case(case, n_steps=2, db=store).certify()
+        bound, threshold = run.bound, run.threshold
+        with pytest.raises(ada.errors.ResumeError, match="n_steps"):
+            run_case(case, n_steps=2, db=store, overrides={"n_steps": 5})
+        again = run_case(case, n_steps=2, db=store)
+        assert (again.bound, again.threshold, again.guarantee) == (bound, threshold, "certified")
+        assert len(again.tiles()) == len(run.tiles())
+
+    def test_fresh_simulations_on_the_same_tiles(self, case):
+        run = run_case(case, n_steps=3)
+        searched = run.results()
+        certified = run.certify().results()
+        tile = [name for name in searched if name.startswith(("id", "theta", "radius", "null_truth", "n_sims"))]
+        by_id = lambda frame: frame[tile].sort_values("id", ignore_index=True)
+        pd.testing.assert_frame_equal(by_id(certified), by_id(searched))
+        found = "rejections" if case.startswith("validate") else "lambda_star"
+        assert (
+            not certified.sort_values("id")[found]
+            .reset_index(drop=True)
+            .equals(searched.sort_values("id")[found].reset_index(drop=True))
+        )

@@ -3,7 +3,16 @@
 from adagrid.algorithms.base import Algorithm, Choice, Convergence, Packet
 from adagrid.algorithms.calibrate import AdaCalibrate
 from adagrid.algorithms.frontier import Frontier
-from adagrid.algorithms.settings import CalibrateSettings, Settings, ValidateSettings
+from adagrid.algorithms.interpolated.base import StagedAlgorithm
+from adagrid.algorithms.interpolated.calibrate import InterpolatedCalibration
+from adagrid.algorithms.interpolated.validate import InterpolatedValidation
+from adagrid.algorithms.settings import (
+    CalibrateSettings,
+    InterpolatedCalibrateSettings,
+    InterpolatedValidateSettings,
+    Settings,
+    ValidateSettings,
+)
 from adagrid.algorithms.validate import AdaValidate
 
 __all__ = [
@@ -14,7 +23,12 @@ __all__ = [
     "Choice",
     "Convergence",
     "Frontier",
+    "InterpolatedCalibrateSettings",
+    "InterpolatedCalibration",
+    "InterpolatedValidateSettings",
+    "InterpolatedValidation",
     "Packet",
     "Settings",
+    "StagedAlgorithm",
     "ValidateSettings",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from adagrid.algorithms.frontier import Frontier
 from adagrid.algorithms.settings import Settings
 from adagrid.engine import Simulator
 from adagrid.grid import Tiles
+
+# Seed streams for what is simulated afresh, the first of each kind of job; the search uses the model seed itself.
+VALIDATION_STREAM, CALIBRATION_STREAM = 0, 1000
 
 
 @final
@@ -89,6 +92,8 @@ class Algorithm(ABC):
     """
 
     settings: Settings
+    first_stream: ClassVar[int]
+    """The stream after it is what `certify` simulates."""
 
     @abstractmethod
     def result_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:

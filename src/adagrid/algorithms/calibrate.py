@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, IntArray
 from adagrid.algorithms.base import (
+    CALIBRATION_STREAM,
     Algorithm,
     Choice,
     Convergence,
@@ -48,6 +49,7 @@ class AdaCalibrate(Algorithm):
     """
 
     settings: CalibrateSettings
+    first_stream = CALIBRATION_STREAM
 
     def __init__(self, settings: CalibrateSettings, policy: CalibrationPolicy | None = None) -> None:
         self.settings = settings

@@ -12,42 +12,34 @@ from adagrid.errors import InvalidInputError
 
 
 class Settings(BaseModel):
-    """Settings that both jobs share.
+    """Settings that all jobs share.
 
     Attributes:
         model_seed: seed of the simulations.
-        init_sims: simulations of a tile of the initial grid.
-        max_sims: the most simulations that a tile may get: init_sims times a power of two.
-        step_size: tiles that a zone works on in one step.
-        n_steps: steps of a zone, the simulation of the initial grid among them.
+        n_steps: steps of a zone, the simulation of the initial grid among them; stages of an interpolated job.
         timeout: seconds after which no new step begins.
-        packet_size: tiles that are simulated and written together.
-        tile_batch_size: tiles whose simulations are in memory together.
+        packet_size: tiles or points that are simulated and written together.
+        tile_batch_size: tiles or points whose simulations are in memory together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    # What may differ when a job is continued, because no result that exists depends on it.
-    overridable: ClassVar[frozenset[str]] = frozenset({"n_steps", "timeout", "packet_size", "tile_batch_size"})
+    # What changes no decision, and what only decides when a job has converged: both may differ when it is continued.
+    procedural: ClassVar[frozenset[str]] = frozenset({"n_steps", "timeout", "packet_size", "tile_batch_size"})
+    targets: ClassVar[frozenset[str]] = frozenset(
+        {"max_target", "global_target", "grid_target", "bias_target", "std_target"}
+    )
 
     model_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
-    init_sims: int = Field(8192, ge=1, lt=2**31, description="a positive whole number of simulations")
-    max_sims: int = Field(131072, ge=1, lt=2**31, description="init_sims times a power of two")
-    step_size: int = Field(1024, ge=1, description="a positive whole number of tiles")
     n_steps: int = Field(100, ge=1, description="a positive whole number of steps")
     timeout: float | None = Field(None, gt=0, description="a positive number of seconds, or None")
     packet_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
     tile_batch_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
 
-    @model_validator(mode="after")
-    def _sims_double(self) -> Self:
-        ratio, rest = divmod(self.max_sims, self.init_sims)
-        if rest or ratio < 1 or ratio & (ratio - 1):
-            raise ValueError(
-                "max_sims must be init_sims times a power of two (1, 2, 4, ...), because deepening doubles; got "
-                f"init_sims={self.init_sims}, max_sims={self.max_sims}. For example max_sims={16 * self.init_sims}."
-            )
-        return self
+    @classmethod
+    def overridable(cls) -> frozenset[str]:
+        """Return the settings that may differ when a job is continued: no result that exists depends on them."""
+        return cls.procedural | cls.targets.intersection(cls.model_fields)
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -68,8 +60,32 @@ class Settings(BaseModel):
         raise InvalidInputError(sentences)
 
 
-class ValidateSettings(Settings):
-    """Settings of a validation.
+class _Tiles(Settings):
+    """Settings of jobs that adapt tiles.
+
+    Attributes:
+        init_sims: simulations of a tile of the initial grid.
+        max_sims: the most simulations that a tile may get: init_sims times a power of two.
+        step_size: tiles that a zone works on in one step.
+    """
+
+    init_sims: int = Field(8192, ge=1, lt=2**31, description="a positive whole number of simulations")
+    max_sims: int = Field(131072, ge=1, lt=2**31, description="init_sims times a power of two")
+    step_size: int = Field(1024, ge=1, description="a positive whole number of tiles")
+
+    @model_validator(mode="after")
+    def _sims_double(self) -> Self:
+        ratio, rest = divmod(self.max_sims, self.init_sims)
+        if rest or ratio < 1 or ratio & (ratio - 1):
+            raise ValueError(
+                "max_sims must be init_sims times a power of two (1, 2, 4, ...), because deepening doubles; got "
+                f"init_sims={self.init_sims}, max_sims={self.max_sims}. For example max_sims={16 * self.init_sims}."
+            )
+        return self
+
+
+class _Validation(Settings):
+    """Settings of validations.
 
     Attributes:
         threshold: the rejection threshold, in the model's own direction.
@@ -78,16 +94,14 @@ class ValidateSettings(Settings):
         global_target: and every tile has at most this slack.
     """
 
-    overridable: ClassVar[frozenset[str]] = Settings.overridable | {"max_target", "global_target"}
-
     threshold: float = Field(strict=True, description="a finite number")
     delta: float = Field(0.01, gt=0, lt=0.5, description="one minus the confidence, between 0 and 0.5")
     max_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
     global_target: float = Field(0.005, ge=0, description="a slack in the Type I Error, from 0")
 
 
-class CalibrateSettings(Settings):
-    """Settings of a calibration.
+class _Calibration(Settings):
+    """Settings of calibrations.
 
     Attributes:
         alpha: the level at which the error is controlled.
@@ -99,12 +113,6 @@ class CalibrateSettings(Settings):
         min_rank: a tile is worked on first while its threshold is one of this many smallest statistics.
     """
 
-    overridable: ClassVar[frozenset[str]] = Settings.overridable | {
-        "grid_target",
-        "bias_target",
-        "std_target",
-    }
-
     alpha: float = Field(0.025, gt=0, lt=1, description="a level between 0 and 1")
     bootstrap_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
     n_bootstrap: int = Field(50, ge=0, description="a whole number from 0")
@@ -112,6 +120,48 @@ class CalibrateSettings(Settings):
     bias_target: float = Field(0.001, ge=0, description="a slack in the Type I Error, from 0")
     std_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
     min_rank: int = Field(40, ge=1, description="a positive whole number")
+
+
+class ValidateSettings(_Validation, _Tiles):
+    """Settings of a validation that adapts tiles."""
+
+
+class CalibrateSettings(_Calibration, _Tiles):
+    """Settings of a calibration that adapts tiles."""
+
+
+def _positive(name: str, targets: Mapping[str, float]) -> None:
+    """Refuse targets of zero, which no number of simulations reaches."""
+    zero = [target for target, value in targets.items() if value <= 0]
+    if zero:
+        raise ValueError(
+            f"{' and '.join(zero)} must be above 0 in {name} by interpolation, because numbers of simulations are "
+            "planned to meet them; got 0."
+        )
+
+
+class InterpolatedValidateSettings(_Validation):
+    """Settings of a validation by interpolation."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        _positive("a validation", {"max_target": self.max_target, "global_target": self.global_target})
+        return self
+
+
+class InterpolatedCalibrateSettings(_Calibration):
+    """Settings of a calibration by interpolation."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        targets = {name: getattr(self, name) for name in ("grid_target", "bias_target", "std_target")}
+        _positive("a calibration", targets)
+        if self.n_bootstrap < 2:
+            raise ValueError(
+                "n_bootstrap must be at least 2 in a calibration by interpolation, because bias_target and "
+                f"std_target are judged by resamples; got {self.n_bootstrap}."
+            )
+        return self
 
 
 def _sentence(cls: type[BaseModel], problem: Any) -> str:

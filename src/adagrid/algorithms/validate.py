@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, IntArray
 from adagrid.algorithms.base import (
+    VALIDATION_STREAM,
     Algorithm,
     Choice,
     Convergence,
@@ -43,6 +44,7 @@ class AdaValidate(Algorithm):
     """
 
     settings: ValidateSettings
+    first_stream = VALIDATION_STREAM
 
     def __init__(self, settings: ValidateSettings, policy: ValidationPolicy | None = None) -> None:
         self.settings = settings

@@ -1,5 +1,5 @@
 """Simulates points: parameters, null truth, number of simulations. Knows nothing of tiles."""
 
-from adagrid.engine.simulator import Shape, Simulator, StatisticError
+from adagrid.engine.simulator import MAX_SIMS, Shape, Simulator, StatisticError
 
-__all__ = ["Shape", "Simulator", "StatisticError"]
+__all__ = ["MAX_SIMS", "Shape", "Simulator", "StatisticError"]

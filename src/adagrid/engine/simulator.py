@@ -32,6 +32,8 @@ _CALL_BYTES = 16 << 20
 _DRAW_CACHE_BYTES = 256 << 20
 # Calls that may be under way at once: enough to overlap host and device, few enough to bound memory.
 _QUEUE = 2
+# Last word of the hash that seeds streams: SeedSequence does not tell apart sequences that end in different zeros.
+_STREAM = 0x57
 
 
 class StatisticError(ModelError):
@@ -111,6 +113,7 @@ class Simulator:
         self._real = np.dtype(np.float64 if model.precision == "double" else np.float32)
         self._n_nulls = n_nulls
         self._chunk = shape.chunk if shape else min(_CHUNK, max(16, 1 << (at_most - 1).bit_length()))
+        self._stream: tuple[int, Simulator] | None
         self._seed(seed)
         with self._precision():
             self._draw = jax.jit(self._draw_chunk)
@@ -127,6 +130,17 @@ class Simulator:
         other = copy(self)
         other._seed(seed)
         return other
+
+    def of_stream(self, stream: int) -> Simulator:
+        """Return a simulator of the same design with the simulations of a numbered seed stream.
+
+        Streams are independent of each other and of the model seed's own simulations: their seeds are hashes of it
+        (numpy.random.SeedSequence).
+        """
+        if self._stream is None or self._stream[0] != stream:  # one at a time, so that draws of one are kept
+            seed = int(np.random.SeedSequence([self._model_seed, stream, _STREAM]).generate_state(1, np.uint64)[0])
+            self._stream = stream, self.reseeded(seed)
+        return self._stream[1]
 
     def represented(self, theta: FloatArray) -> FloatArray:
         """Return the points that are simulated for parameters: theta in the design's own precision."""
@@ -164,14 +178,17 @@ class Simulator:
         self._run(self._calls(theta, null_truth, begin, end), start, finish)
         return total
 
-    def smallest(self, theta: FloatArray, null_truth: BoolArray, n_sims: ArrayLike, m: ArrayLike) -> Array:
-        """Return the m smallest statistics among simulations 0 to n_sims, in ascending order.
+    def smallest(
+        self, theta: FloatArray, null_truth: BoolArray, n_sims: ArrayLike, m: ArrayLike, begin: ArrayLike = 0
+    ) -> Array:
+        """Return the m smallest statistics among n_sims simulations, in ascending order.
 
         Args:
             theta: parameters, shape (points, dim).
             null_truth: shape (points, hypotheses).
             n_sims: simulations, a number or one per point.
             m: how many, from 1 to n_sims, a number or one per point.
+            begin: first simulation, a number or one per point.
 
         Returns:
             Shape (points, largest m), in the statistic's own type; +inf beyond a point's own m.
@@ -186,13 +203,14 @@ class Simulator:
             return self._statistics(self._draws(call.chunk), call.theta, call.null_truth)
 
         def finish(call: _Call, values: Array) -> None:
-            for row, last, statistics in zip(call.rows, call.last, values, strict=False):
-                if np.isnan(statistics[:last]).any():
+            for row, first, last, statistics in zip(call.rows, call.first, call.last, values, strict=False):
+                if np.isnan(statistics[first:last]).any():
                     self._raise_nan(call, theta)
-                if last:
-                    kept[row].push(statistics[:last])
+                if first < last:
+                    kept[row].push(statistics[first:last])
 
-        self._run(self._calls(theta, null_truth, 0, n_sims), start, finish)
+        ends = np.asarray(begin, np.int64) + np.asarray(n_sims, np.int64)
+        self._run(self._calls(theta, null_truth, begin, ends), start, finish)
         result = np.full((len(theta), int(np.max(m))), np.inf, self.dtype)
         for row, values in enumerate(kept):
             found = values.sorted()
@@ -217,6 +235,8 @@ class Simulator:
             finish(done, np.asarray(answer))
 
     def _seed(self, seed: int) -> None:
+        self._model_seed = seed
+        self._stream = None
         words = np.array([seed >> 32, seed % 2**32], np.uint32)
         self._key = jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
         self._cache: OrderedDict[int, Any] = OrderedDict()

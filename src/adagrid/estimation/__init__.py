@@ -3,6 +3,7 @@
 from adagrid.estimation.bootstrap import first_order_statistics
 from adagrid.estimation.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
 from adagrid.estimation.order_statistic import below_rounding, calibration_rank
+from adagrid.estimation.rounding import percent_up
 
 __all__ = [
     "below_rounding",
@@ -10,4 +11,5 @@ __all__ = [
     "clopper_pearson_lower",
     "clopper_pearson_upper",
     "first_order_statistics",
+    "percent_up",
 ]

@@ -6,35 +6,38 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, Generic, TypeAlias, TypeVar, final
 
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import FloatArray
-from adagrid.algorithms import Algorithm, Frontier
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.algorithms import Algorithm, StagedAlgorithm
 from adagrid.backends import Backend
 from adagrid.engine import Simulator
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import HalfSpace
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import JobRecord
-from adagrid.stores import Store, ZoneView
+from adagrid.stores import Store
 
 logger = logging.getLogger("adagrid")
 
 LEADER = 1
 
 
+A = TypeVar("A", Algorithm, StagedAlgorithm)
+
+
 @final
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[A]):
     """A job under way.
 
     Args:
         store: its tables.
         record: what was written down about it.
-        algorithm: validation or calibration, with settings.
+        algorithm: validation or calibration, with settings; what it is made of decides how the job is led.
         simulator: runs its design.
         hypotheses: its null hypotheses.
         backend: where work runs.
@@ -47,7 +50,7 @@ class Job:
 
     store: Store
     record: JobRecord
-    algorithm: Algorithm
+    algorithm: A
     simulator: Simulator
     hypotheses: Sequence[HalfSpace]
     backend: Backend
@@ -58,20 +61,31 @@ class Job:
     deadline: float = np.inf
     worker_id: int = LEADER
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
     def signed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return rows with the columns that say who wrote them and when."""
         return frame.assign(worker_id=self.worker_id, time=time.time())
 
-    def frontier(self, view: ZoneView) -> Frontier:
-        """Read the active tiles that a zone sees."""
-        frame = self.store.frontier(view, self.algorithm.frontier_columns)
-        return Frontier({str(name): frame[name].to_numpy() for name in frame.columns})
+    @staticmethod
+    def fraction_below(
+        simulator: Simulator,
+        theta: FloatArray,
+        null_truth: BoolArray,
+        begin: int,
+        n_sims: int,
+        rank: int,
+        values: FloatArray,
+    ) -> FloatArray:
+        """Return the fractions of one point's statistics that are strictly below some of its smallest.
 
-    def fraction_below(self, tile: np.uint64, values: FloatArray) -> FloatArray:
-        """Return the fractions of a tile's statistics that are strictly below some of its smallest."""
-        tiles = Tiles.from_frame(self.store.rows("tiles", np.array([tile], np.uint64)))
-        n_sims = int(tiles.n_sims[0])
-        rank = int(self.store.rows("results", np.array([tile], np.uint64))["rank"].iloc[0])
-        # values are at most the tile's own threshold, the rank-th smallest, unless resampling shifts it up
-        statistics = self.simulator.smallest(tiles.theta, tiles.null_truth, n_sims, min(n_sims, 2 * rank + 64))[0]
-        return np.searchsorted(statistics, values.astype(statistics.dtype), side="left") / n_sims
+        Values are at most the point's own threshold, the rank-th smallest, unless resampling shifts it up.
+        """
+        smallest = simulator.smallest(theta, null_truth, n_sims, min(n_sims, 2 * rank + 64), begin)[0]
+        return np.searchsorted(smallest, values.astype(smallest.dtype), side="left") / n_sims
+
+
+AnyJob: TypeAlias = Job[Any]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
 import pandas as pd
 
-from adagrid.algorithms import Convergence
+from adagrid.algorithms import Algorithm, Convergence
+from adagrid.jobs.frontier import read_frontier, tile_fraction_below
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.zone import run_zone
 from adagrid.stores import Place, ZoneView
 
 
-def lead(job: Job) -> Status:
+def lead(job: Job[Algorithm]) -> Status:
     """Coordinate and let every zone run, until the targets are met or nothing more can or may be done."""
     every, n_steps = job.record.coordinate_every, job.algorithm.settings.n_steps
     coordination = job.store.last_coordination()
     if coordination is None:
-        coordination = _coordinate(job, 0)
+        coordination = coordinate(job, 0)
+    elif job.store.table("coordinations")["kind"].iloc[-1] == "certify":  # what comes next may not look at it
+        return _status(job, [], out_of_steps=True)
     while True:
         last_step = min((coordination + 1) * every, n_steps)
         zones = job.backend.map_zones(
@@ -27,11 +34,12 @@ def lead(job: Job) -> Status:
         status = _status(job, zones, last_step >= n_steps)
         if status is not Status.NEW_STEP:
             return status
-        coordination = _coordinate(job, coordination + 1)
+        coordination = coordinate(job, coordination + 1)
 
 
-def finish_leftovers(job: Job) -> None:
-    """Finish the steps that a killed run had begun, with the settings they were begun with."""
+def finish_leftovers(job: Job[Algorithm]) -> None:
+    """Finish the steps that a killed run had begun, with the settings they were begun with, however late it is."""
+    job = replace(job, deadline=np.inf)
     coordination = job.store.last_coordination()
     if coordination is None:
         return
@@ -43,16 +51,16 @@ def finish_leftovers(job: Job) -> None:
             run_zone(job, coordination, zone, step + 1)
 
 
-def _coordinate(job: Job, coordination: int) -> int:
+def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> int:
     """Deal all eligible tiles to zones anew: one row, because the zone of a tile is a function of its id."""
-    row = pd.DataFrame([{"coordination_id": coordination, "n_zones": job.record.n_zones}])
+    row = pd.DataFrame([{"coordination_id": coordination, "n_zones": job.record.n_zones, "kind": kind}])
     place = Place(coordination, 0, coordination * job.record.coordinate_every)
     job.store.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
     logger.info("coordination %d", coordination)
     return coordination
 
 
-def _status(job: Job, zones: list[Status], out_of_steps: bool) -> Status:
+def _status(job: Job[Algorithm], zones: list[Status], out_of_steps: bool) -> Status:
     """Decide whether the run goes on after all zones have stopped.
 
     Zones that have converged while the whole has not go on: the next coordination deals their tiles anew.
@@ -66,6 +74,6 @@ def _status(job: Job, zones: list[Status], out_of_steps: bool) -> Status:
     return Status.REACHED_N_STEPS if out_of_steps else Status.NEW_STEP
 
 
-def _global_convergence(job: Job) -> Convergence:
+def _global_convergence(job: Job[Algorithm]) -> Convergence:
     everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=2**31)
-    return job.algorithm.convergence(job.frontier(everything), job.fraction_below)
+    return job.algorithm.convergence(read_frontier(job, everything), partial(tile_fraction_below, job))

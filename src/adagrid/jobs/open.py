@@ -13,21 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagrid.algorithms import Settings
+from adagrid.algorithms import Algorithm, CalibrateSettings, Settings, StagedAlgorithm, ValidateSettings
 from adagrid.backends import Backend, LocalBackend
 from adagrid.bounds import tilt_bound
-from adagrid.engine import Simulator
+from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
-from adagrid.grid import Grid, HalfSpace
+from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.jobs.environment import environment
-from adagrid.jobs.job import LEADER, Job, logger
+from adagrid.jobs.job import LEADER, AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
-from adagrid.jobs.run import Run, read_hypotheses, read_records
+from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses, read_records
+from adagrid.jobs.stages import lead_stages
 from adagrid.models import Model
-from adagrid.stores import Schema, Store
+from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
 
@@ -38,6 +39,7 @@ def start_job(
     store: Store,
     settings: Mapping[str, Any],
     *,
+    method: Method = "classic",
     job_id: str | None = None,
     backend: Backend | None = None,
     callback: Callback | None = None,
@@ -51,6 +53,7 @@ def start_job(
         grid: the region, covered by tiles.
         store: an open store without a job.
         settings: values for the settings of the kind of job.
+        method: "classic" adapts tiles, "interpolated" plans from a pilot and certifies cells between points.
         job_id: name of the job; made up if None.
         backend: where work runs; in this process if None.
         callback: called after every step.
@@ -61,12 +64,12 @@ def start_job(
         ModelError: if the design fails; the job can then be continued.
     """
     backend = backend or LocalBackend()
-    checked = _checked(kind, settings, grid, model)
-    at_most = max(checked.init_sims, checked.max_sims // 16)
-    simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=at_most)
+    checked = _checked(method, kind, settings, grid, model)
+    simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked))
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
         kind=kind,
+        method=method,
         settings=checked.model_dump(),
         model=ModelRecord.of(model),
         grid_fingerprint=grid_fingerprint(grid),
@@ -77,15 +80,45 @@ def start_job(
         chunk=simulator.shape.chunk,
         block=simulator.shape.block,
     )
-    schema = Schema(grid.dim, grid.tiles.n_nulls, record.algorithm().result_columns(simulator.dtype))
-    tiles, done = _initial_rows(grid, checked.init_sims, record.n_zones)
+    algorithm = _algorithm(record, model, grid.tiles, grid.hypotheses)
+    schema = _schema(grid, algorithm, simulator)
+    tiles, done = _initial_rows(grid, getattr(checked, "init_sims", 0), record.n_zones)
     if store.exists:
         _check_unfinished_start(store, schema, tiles, done)
     else:
         store.create(schema)
-    job = _job(store, record, simulator, grid.hypotheses, backend, callback, progress)
+    job = _job(store, record, algorithm, simulator, grid.hypotheses, backend, callback, progress)
     _write_job(job, grid.hypotheses, tiles, done)
     return _run(job)
+
+
+def _at_most(settings: Settings) -> int:
+    """Return about how many simulations tiles will have, for the size of compiled calls."""
+    if isinstance(settings, (ValidateSettings, CalibrateSettings)):
+        return max(settings.init_sims, settings.max_sims // 16)
+    return MAX_SIMS
+
+
+def _algorithm(
+    record: JobRecord, model: Model, tiles: Tiles, hypotheses: tuple[HalfSpace, ...]
+) -> Algorithm | StagedAlgorithm:
+    """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
+    if record.method == "classic":
+        return record.algorithm()
+    return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
+
+
+def _schema(grid: Grid, algorithm: Algorithm | StagedAlgorithm, simulator: Simulator) -> Schema:
+    if isinstance(algorithm, Algorithm):
+        return Schema(grid.dim, grid.tiles.n_nulls, algorithm.result_columns(simulator.dtype))
+    return Schema(
+        grid.dim,
+        grid.tiles.n_nulls,
+        algorithm.certificate_columns,
+        method="interpolated",
+        pilot=algorithm.pilot_columns(simulator.dtype),
+        vertices=algorithm.vertex_columns(simulator.dtype),
+    )
 
 
 def continue_job(
@@ -96,6 +129,7 @@ def continue_job(
     grid: Grid | None = None,
     requested: Mapping[str, Any] | None = None,
     job_id: str | None = None,
+    method: Method | None = None,
     overrides: Mapping[str, Any] | None = None,
     accept_changed_model: bool = False,
     backend: Backend | None = None,
@@ -112,6 +146,7 @@ def continue_job(
         requested: settings that the caller asked for. With a grid they are a whole job's and must be this one's;
             without, those that equal their defaults may be the job's whatever they are.
         job_id: if given, must be the job's.
+        method: if given, must be the job's.
         overrides: settings to change from here on, if no existing result depends on them.
         accept_changed_model: go on although the design's name, arguments or source are not the recorded ones.
         backend: where work runs; must have the job's zones and coordination interval.
@@ -123,7 +158,7 @@ def continue_job(
     """
     history = read_records(store)
     record = history[-1]
-    problems = _kind_problems(record, kind)
+    problems = _kind_problems(record, kind, method)
     if not problems:
         problems += _grid_problems(record, grid)
         problems += _request_problems(history, requested or {}, whole=grid is not None)
@@ -132,22 +167,31 @@ def continue_job(
                 f"Its job_id is {record.job_id!r}, not {job_id!r}. Leave out job_id=, or use another database."
             )
         problems += _override_problems(record, overrides or {})
+        problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
         problems += _model_problems(record, model, accept_changed_model)
     if problems:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
-    settings = SETTINGS[kind].checked({**record.settings, **(overrides or {})}).model_dump()
+    settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
-    # what changes no decision holds at once, the rest after the step that is under way
-    decisions = {name: record.settings[name] for name in settings if name not in Settings.overridable}
-    begun = record.model_copy(update={"settings": settings | decisions})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    job = _job(store, changed, simulator, read_hypotheses(store), backend, callback, progress)
-    return _run(job, replace(job, record=begun, algorithm=begun.algorithm()), len(history))
+    hypotheses = read_hypotheses(store)
+    algorithm = _algorithm(changed, model, read_grid_tiles(store), hypotheses)
+    job = _job(store, changed, algorithm, simulator, hypotheses, backend, callback, progress)
+    return _run(job, _as_begun(job, record), len(history))
 
 
-def _run(job: Job, begun: Job | None = None, start: int = 0) -> Run:
+def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
+    """Return a job as its unfinished step was begun: what changes no decision holds at once, the rest after it."""
+    if record.method == "interpolated":  # a stage is finished as it was planned
+        return job
+    decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
+    begun = record.model_copy(update={"settings": job.record.settings | decisions})
+    return replace(job, record=begun, algorithm=begun.algorithm())
+
+
+def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
     """Let the leader work, with messages going to the database, and return what can be read afterwards.
 
     Args:
@@ -162,10 +206,11 @@ def _run(job: Job, begun: Job | None = None, start: int = 0) -> Run:
     try:
         with job.display:
             if begun is not None:
-                finish_leftovers(begun)
                 _tell_changed_environment(job.store)
+                if job.record.method == "classic":
+                    finish_leftovers(begun)
                 job.store.append({"config": _config_row(job, start)})
-            status = lead(job)
+            status = lead_stages(job) if job.record.method == "interpolated" else lead(job)
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
     except BaseException as error:
@@ -175,7 +220,7 @@ def _run(job: Job, begun: Job | None = None, start: int = 0) -> Run:
         logger.removeHandler(job.journal)
         logger.setLevel(level)
         job.journal.flush()
-    return Run(job.store, status)
+    return Run(job.store, status, job)
 
 
 def _tell_changed_environment(store: Store) -> None:
@@ -189,22 +234,23 @@ def _tell_changed_environment(store: Store) -> None:
 def _job(
     store: Store,
     record: JobRecord,
+    algorithm: Algorithm | StagedAlgorithm,
     simulator: Simulator,
     hypotheses: tuple[HalfSpace, ...],
     backend: Backend,
     callback: Callback | None,
     progress: bool | None,
-) -> Job:
+) -> AnyJob:
     timeout = record.checked_settings().timeout
     return Job(
         store=store,
         record=record,
-        algorithm=record.algorithm(),
+        algorithm=algorithm,
         simulator=simulator,
         hypotheses=hypotheses,
         backend=backend,
         journal=Journal(store, LEADER),
-        display=ProgressDisplay(progress, record.model.direction),
+        display=ProgressDisplay(progress, record.model.direction, staged=record.method == "interpolated"),
         callback=callback,
         deadline=np.inf if timeout is None else time.monotonic() + timeout,
     )
@@ -223,7 +269,7 @@ def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFram
     return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
 
 
-def _write_job(job: Job, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
+def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
     """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
     store = job.store
     store.append_missing({"tiles": job.signed(tiles)}, key="tiles")
@@ -240,7 +286,7 @@ def _write_job(job: Job, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, d
     store.append({"null_hypos": null_hypos, "config": _config_row(job, start=0)})
 
 
-def _config_row(job: Job, start: int) -> pd.DataFrame:
+def _config_row(job: AnyJob, start: int) -> pd.DataFrame:
     row = {
         "start": start,
         "record": job.record.model_dump_json(),
@@ -249,7 +295,7 @@ def _config_row(job: Job, start: int) -> pd.DataFrame:
     return job.signed(pd.DataFrame([row]))
 
 
-def _checked(kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) -> Settings:
+def _checked(method: Method, kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) -> Settings:
     """Return the settings, or raise everything that is wrong with them and the grid."""
     errors: list[InvalidInputError] = []
     try:
@@ -257,7 +303,7 @@ def _checked(kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) 
     except InvalidInputError as error:
         errors.append(error)
     try:
-        checked = SETTINGS[kind].checked(settings)
+        checked = SETTINGS[method, kind].checked(settings)
     except InvalidInputError as error:
         errors.append(error)
     if len(errors) == 1:
@@ -297,10 +343,33 @@ def _check_unfinished_start(store: Store, schema: Schema, tiles: pd.DataFrame, d
         )
 
 
-def _kind_problems(record: JobRecord, kind: Kind) -> list[str]:
-    if record.kind == kind:
+def _kind_problems(record: JobRecord, kind: Kind, method: Method | None) -> list[str]:
+    problems = []
+    if record.kind != kind:
+        problems.append(
+            f"It is a job of the kind {record.kind!r}, not {kind!r}: use ada_{record.kind}, or another database."
+        )
+    if method not in (None, record.method):
+        problems.append(f"Its method is {record.method!r}, not {method!r}. Leave out method=, or use another database.")
+    return problems
+
+
+def _certified_problems(store: Store, record: JobRecord, overrides: Mapping[str, Any]) -> list[str]:
+    """Refuse to change a job after its accepted pass: what came next would be chosen by what it showed."""
+    kinds = store.table("coordinations")["kind"].tolist()
+    if "certify" in kinds:
+        harmless = Settings.procedural - {"n_steps"}
+    elif record.kind == "calibrate" and "pass" in kinds:
+        harmless = Settings.procedural
+    else:
         return []
-    return [f"It is a job of the kind {record.kind!r}, not {kind!r}: use ada_{record.kind}, or another database."]
+    changed = {name for name, value in overrides.items() if value != record.settings.get(name)} - harmless
+    if not changed:
+        return []
+    return [
+        f"It has been certified with simulations that are accepted whatever they show; overrides may not change "
+        f"{', '.join(sorted(changed))} after that. Start a new job with another model_seed."
+    ]
 
 
 def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
@@ -312,32 +381,34 @@ def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
 def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *, whole: bool) -> list[str]:
     """Refuse settings that the job does not have and never had; those it was started with may be repeated."""
     record = history[-1]
-    fields = SETTINGS[record.kind].model_fields
+    fields = record.settings_class.model_fields
     return [
         f"It was started with {name}={record.settings[name]!r}, not {value!r}. To continue it give the database "
         + ("without a grid and other settings" if whole else f"without {name}=")
         + (f", or change it with overrides={{{name!r}: {value!r}}}." if _overridable(record, name) else ".")
         for name, value in requested.items()
-        if (whole or value != fields[name].default) and all(value != past.settings[name] for past in history)
+        if name in record.settings
+        and (whole or value != fields[name].default)
+        and all(value != past.settings[name] for past in history)
     ]
 
 
 def _override_problems(record: JobRecord, overrides: Mapping[str, Any]) -> list[str]:
-    allowed = ", ".join(sorted(SETTINGS[record.kind].overridable))
+    allowed = ", ".join(sorted(record.settings_class.overridable()))
     problems = [
         f"overrides may not change {name!r}: results that exist depend on it. They may change {allowed}."
         for name in overrides
         if not _overridable(record, name) and overrides[name] != record.settings.get(name)
     ]
     try:
-        SETTINGS[record.kind].checked({**record.settings, **overrides})
+        record.settings_class.checked({**record.settings, **overrides})
     except InvalidInputError as error:
         problems += error.problems
     return problems
 
 
 def _overridable(record: JobRecord, name: str) -> bool:
-    return name in SETTINGS[record.kind].overridable
+    return name in record.settings_class.overridable()
 
 
 def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:

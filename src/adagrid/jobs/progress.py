@@ -30,10 +30,10 @@ class StepReport:
     Args:
         place: coordination, zone and step.
         status: the step's outcome.
-        n_tiles: tiles that were created.
-        n_active: active tiles of the zone after the step.
+        n_tiles: tiles that were created; in an interpolated job points that were simulated.
+        n_active: active tiles of the zone, or cells in force, after the step.
         seconds: since the run began.
-        figures: what the check of the targets before the step rests on; empty for the first step.
+        figures: what the check of the targets rests on, before the step or after the stage; may be empty.
     """
 
     place: Place
@@ -57,9 +57,11 @@ class ProgressDisplay:
     Args:
         show: None shows it where the standard error is a terminal.
         direction: 1.0 or -1.0, so that thresholds are shown as the design's author knows them.
+        staged: whether points are simulated in stages, and not tiles in steps.
     """
 
-    def __init__(self, show: bool | None, direction: float) -> None:
+    def __init__(self, show: bool | None, direction: float, *, staged: bool = False) -> None:
+        self._staged = staged
         self._show = sys.stderr.isatty() if show is None else show
         self._direction = direction
         self._progress = Progress(
@@ -67,7 +69,6 @@ class ProgressDisplay:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("tiles"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -82,10 +83,10 @@ class ProgressDisplay:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def begin(self, place: Place, n_tiles: int) -> None:
-        """Show that a step simulates some tiles."""
+    def begin(self, place: Place, n_tiles: int, unit: str = "tiles") -> None:
+        """Show that a step simulates some tiles or points."""
         zone = f", zone {place.zone_id}" if place.zone_id else ""
-        self._progress.reset(self._task, total=n_tiles, description=f"step {place.step_id}{zone}")
+        self._progress.reset(self._task, total=n_tiles, description=f"step {place.step_id}{zone}, {unit}")
 
     def advance(self, n_tiles: int) -> None:
         """Show that some of them are written."""
@@ -98,9 +99,13 @@ class ProgressDisplay:
         place = report.place
         zone = f" zone {place.zone_id}" if place.zone_id else ""
         figures = ", ".join(f"{name} {self._shown(name, value)}" for name, value in report.figures.items())
+        if self._staged:
+            work = f"stage {place.step_id}  {report.n_tiles:>6,} points, {report.n_active:,} cells  {figures}"
+        else:
+            work = f"step {place.step_id:>3}{zone}  {report.n_active:>6,} tiles (+{report.n_tiles:,})  "
+            work += figures and f"was: {figures}"
         self._progress.console.print(
-            f"step {place.step_id:>3}{zone}  {report.n_active:>6,} tiles (+{report.n_tiles:,})  "
-            + (figures and f"was: {figures}"),
+            work,
             highlight=False,
             no_wrap=True,
             overflow="ellipsis",

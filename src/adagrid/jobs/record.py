@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,17 +14,29 @@ from adagrid.algorithms import (
     AdaValidate,
     Algorithm,
     CalibrateSettings,
+    InterpolatedCalibrateSettings,
+    InterpolatedCalibration,
+    InterpolatedValidateSettings,
+    InterpolatedValidation,
     Settings,
+    StagedAlgorithm,
     ValidateSettings,
 )
 from adagrid.engine import Shape
-from adagrid.grid import Grid
+from adagrid.families import Family, family_record
+from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_fingerprint, model_name
+from adagrid.stores import Method
 
 Kind = Literal["validate", "calibrate"]
 
-SETTINGS: Mapping[str, type[Settings]] = {"validate": ValidateSettings, "calibrate": CalibrateSettings}
+SETTINGS: Mapping[tuple[Method, Kind], type[Settings]] = {
+    ("classic", "validate"): ValidateSettings,
+    ("classic", "calibrate"): CalibrateSettings,
+    ("interpolated", "validate"): InterpolatedValidateSettings,
+    ("interpolated", "calibrate"): InterpolatedCalibrateSettings,
+}
 
 
 class ModelRecord(BaseModel):
@@ -38,6 +50,7 @@ class ModelRecord(BaseModel):
     reject_when: Literal["small", "large"]
     precision: Literal["single", "double"]
     family: str
+    family_fields: dict[str, Any]
     coordinates: str
 
     @staticmethod
@@ -50,6 +63,7 @@ class ModelRecord(BaseModel):
             reject_when=model.reject_when,
             precision=model.precision,
             family=repr(model.family),
+            family_fields=family_record(model.family),
             coordinates=model.family.coordinates,
         )
 
@@ -66,6 +80,7 @@ class JobRecord(BaseModel):
 
     job_id: str
     kind: Kind
+    method: Method
     settings: dict[str, Any]
     model: ModelRecord
     grid_fingerprint: str
@@ -81,17 +96,30 @@ class JobRecord(BaseModel):
         """The shape of compiled calls."""
         return Shape(self.chunk, self.block)
 
+    @property
+    def settings_class(self) -> type[Settings]:
+        """The class of the job's settings."""
+        return SETTINGS[self.method, self.kind]
+
     def checked_settings(self) -> Settings:
         """Return the settings as their class."""
-        return SETTINGS[self.kind].checked(self.settings)
+        return self.settings_class.checked(self.settings)
 
     def algorithm(self) -> Algorithm:
-        """Return the job's algorithm."""
+        """Return the algorithm of a classic job."""
         settings = self.checked_settings()
         if isinstance(settings, ValidateSettings):
             return AdaValidate(settings)
         assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
         return AdaCalibrate(settings)
+
+    def staged_algorithm(self, family: Family, tiles: Tiles, hypotheses: Sequence[HalfSpace]) -> StagedAlgorithm:
+        """Return the algorithm of an interpolated job on the tiles of its grid."""
+        settings = self.checked_settings()
+        if isinstance(settings, InterpolatedValidateSettings):
+            return InterpolatedValidation(settings, family, tiles, hypotheses)
+        assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
+        return InterpolatedCalibration(settings, family, tiles, hypotheses)
 
 
 def grid_fingerprint(grid: Grid) -> str:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from os import PathLike
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import IdArray
-from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
-from adagrid.estimation import below_rounding, calibration_rank, clopper_pearson_upper
-from adagrid.grid import HalfSpace
+from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, StoreError
+from adagrid.estimation import below_rounding
+from adagrid.grid import HalfSpace, Tiles
+from adagrid.jobs.certify import certify
+from adagrid.jobs.figures import wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import JobRecord
-from adagrid.stores import Store, ZoneView, open_store
+from adagrid.jobs.summary import summary
+from adagrid.stores import Store, open_store
+from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
+
+if TYPE_CHECKING:
+    from adagrid.jobs.job import AnyJob
 
 
 @final
@@ -27,10 +32,12 @@ class Run:
     Args:
         store: the job's open store.
         status: how the run ended; read from the job's reports if None.
+        job: the job as it was run in this process, which can be certified; None if it is only read.
     """
 
-    def __init__(self, store: Store, status: Status | None = None) -> None:
+    def __init__(self, store: Store, status: Status | None = None, job: AnyJob | None = None) -> None:
         self._store = store
+        self._job = job
         self.record = read_records(store)[-1]
         self.status = status or self._reported_status()
 
@@ -59,27 +66,72 @@ class Run:
         return dict(self.record.settings)
 
     @property
+    def guarantee(self) -> Literal["certified", "search only"]:
+        """What the bound or threshold rests on.
+
+        "certified": simulations that had no part in choosing where and how often to simulate: a fresh pass, or a fixed
+        grid. "search only": those of the search itself; also as long as nothing is certified yet.
+        """
+        if self.record.method == "interpolated":
+            return "certified" if self.covered else "search only"
+        return "certified" if self.is_fixed or self._outcome == "certificate" else "search only"
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the job simulates a fixed grid, once, and adapts nothing."""
+        settings = self.record.settings
+        return settings["n_steps"] == 1 and "init_sims" in settings and settings["max_sims"] == settings["init_sims"]
+
+    def certify(self) -> Run:
+        """Certify a search: freeze its grid and simulate it afresh, with a seed stream that chose nothing.
+
+        A job is certified once, and not continued after that: choosing between several passes would undo what each of
+        them guarantees. Interrupted, it is finished when called again. Jobs by interpolation certify as they run, and a
+        fixed grid needs no more.
+
+        Returns:
+            This run; `bound`, `threshold`, `results` and `summary` are then those of the certificate.
+
+        Raises:
+            InvalidInputError: if the job was opened to be read only, or its initial grid is not simulated.
+        """
+        if self.guarantee == "certified":
+            return self
+        if self._job is None:
+            raise InvalidInputError(
+                "A job that was opened to be read cannot be certified. Continue it (give ada_validate or "
+                "ada_calibrate its design and db=), and call certify() on what that returns."
+            )
+        if self.record.method == "interpolated" or not self._searched:
+            raise InvalidInputError(
+                f"{self.db}: there is nothing to certify before the region is simulated. Continue the job with more "
+                "steps or a longer timeout."
+            )
+        certify(self._job)
+        return self
+
+    @property
     def bound(self) -> float:
-        """Validation: the upper confidence bound on the Type I Error over the region; 1 until every tile has one.
+        """Validation: the upper confidence bound on the Type I Error over the region; 1 until all of it has one.
 
         Calibration: alpha, the level at which the threshold controls the error.
         """
         if self.record.kind == "calibrate":
             return float(self.record.settings["alpha"])
-        if not self._covered:
+        if not self.covered:
             return 1.0
-        return float(self._store.extreme("tie_bound", largest=True)["tie_bound"].iloc[0])
+        return float(self._extreme()["tie_bound"].iloc[0])
 
     @property
     def threshold(self) -> float:
         """The rejection threshold in the model's own direction.
 
-        Calibration: never rejecting (an infinity) until every tile has a threshold. Lowered by more than the
+        Calibration: never rejecting (an infinity) until all of the region has a threshold. Lowered by more than the
         rounding of single precision, so that a statistic equal to it does not reject whatever computes it.
         """
         if self.record.kind == "validate":
             return float(self.record.settings["threshold"])
-        star = self._store.extreme("lambda_star", largest=False)["lambda_star"].iloc[0] if self._covered else -np.inf
+        star = self._extreme()["lambda_star"].iloc[0] if self.covered else -np.inf
         return float(self.record.model.direction * below_rounding(star))
 
     def worst_tile(self) -> pd.Series:
@@ -88,14 +140,12 @@ class Run:
         Raises:
             StoreError: if the initial grid has not been simulated to the end.
         """
-        if not self._covered:
-            raise StoreError(f"{self.db}: no tile decides before the initial grid is simulated. Continue the job.")
-        validate = self.record.kind == "validate"
-        row = self._store.extreme("tie_bound" if validate else "lambda_star", largest=validate)
-        return self._shown(row).astype(object).iloc[0]  # as objects, because an id is no float
+        if not self.covered:
+            raise StoreError(f"{self.db}: nothing decides before the region is simulated. Continue the job.")
+        return self._shown(self._extreme()).astype(object).iloc[0]  # as objects, because an id is no float
 
     def results(self, *, active: bool = True) -> pd.DataFrame:
-        """Return one row per simulated tile.
+        """Return one row per simulated tile, or per certified cell; after `certify`, of the fresh pass.
 
         `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on
         it, `n_sims` its simulations. Validations add `rejections`, `tie_estimate` (their share; tie is short for
@@ -111,10 +161,35 @@ class Run:
         Calibrations have the column `threshold`: lambda_star in the model's own direction, lowered like
         `Run.threshold`.
 
+        Of a job by interpolation a row is a cell: `theta*` and `radius*` are the box around it, `point*` the ids of
+        its vertices (see `vertices`), `n_sims` the least number of simulations at one. `tie_estimate` and
+        `tie_point_bound` are the largest of its vertices'; the `tie_bound` of a calibration is what the levels at the
+        vertices bound the error by, at most alpha, and `alpha0` the level at the one with the least threshold.
+
         Args:
-            active: only tiles that are in force; otherwise also those that were replaced by smaller or deeper ones.
+            active: only what is in force; otherwise also what was replaced by smaller or deeper tiles or cells.
         """
-        return self._shown(self._store.results(active=active))
+        return self._shown(self._store.results(self._outcome, active=active))
+
+    def points(self) -> pd.DataFrame:
+        """Return every point that a job by interpolation has asked for; empty for a classic job."""
+        return self._optional_table("points")
+
+    def pilot(self) -> pd.DataFrame:
+        """Return the points of pilots with what their simulation gave; they inform plans only."""
+        return self._optional_table("pilot")
+
+    def vertices(self) -> pd.DataFrame:
+        """Return the points that cells are certified from, with what their simulation gave.
+
+        `level` is one minus the confidence of `tie_point_bound` (validations), or the level whose order statistic is
+        `lambda_star` (calibrations).
+        """
+        return self._optional_table("vertices")
+
+    def cells(self) -> pd.DataFrame:
+        """Return every cell that was ever planned; `results` has those in force with what is certified of them."""
+        return self._optional_table("cells")
 
     def tiles(self) -> pd.DataFrame:
         """Return every tile ever created."""
@@ -160,108 +235,55 @@ class Run:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
         self._store.verify()
-        wrong = self._wrong_figures()
+        wrong = wrong_figures(self._store, self.record)
         if len(wrong):
             raise CorruptStoreError(
-                f"{self.db}: the figures of the tiles {wrong[:10].tolist()} do not follow from their simulations; do "
-                "not use its certificate."
+                f"{self.db}: the figures of the tiles, cells or points {wrong[:10].tolist()} do not follow from their "
+                "simulations; do not use its certificate."
             )
 
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
-        record, settings = self.record, self.record.settings
-        arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
-        side = "<" if record.model.reject_when == "small" else ">"
-        counts = self._store.summary()
-        hypotheses = self.null_hypos()["description"].tolist()
-        error = "family-wise Type I Error" if len(hypotheses) > 1 else "Type I Error"
-        lines = [
-            f"Design      {record.model.name.partition(':')[2]}({arguments}), parameters: {record.model.coordinates}",
-            f"Null        {'; '.join(hypotheses) if hypotheses else 'everywhere in the region'}",
-            f"Region      {self._place(record.theta_min)} to {self._place(record.theta_max)}",
-        ]
-        if record.kind == "validate":
-            lines += [
-                f"Rejects     when the statistic {side} {settings['threshold']!r}",
-                f"Bound       {error} <= {percent_up(self.bound)} (confidence {1 - settings['delta']:.12g} at each "
-                "parameter value)",
-            ]
-        else:
-            lines += [
-                f"Level       alpha = {settings['alpha']!r}: the expected {error} is at most this",
-                f"Threshold   reject when the statistic {side} {self.threshold!r}",
-                *self._spread(),
-            ]
-        if self._covered:
-            lines.append(f"Decided at  {self._decided_at()}")
-        fixed = settings["n_steps"] == 1 and settings["max_sims"] == settings["init_sims"]
-        meaning = "The grid was simulated as asked; nothing was adapted." if fixed else self.status.sentence
-        guarantee = (
-            "fixed grid: what was simulated did not choose where"
-            if fixed
-            else "search: the simulations that chose the tiles also gave their figures"
-        )
-        lines += [
-            f"Work        {counts['tiles']:,} tiles created, {counts['active']:,} active, {counts['steps']:,} steps, "
-            f"{counts['simulations']:,} simulations behind the results",
-            f"Status      {self.status.name}: {meaning}",
-            f"Guarantee   {guarantee}",
-            f"Job         {record.job_id}, model seed {settings['model_seed']}",
-        ]
-        return "\n".join(lines)
+        return summary(self, self._store.summary())
 
     def close(self) -> None:
         """Close the database; idempotent."""
         self._store.close()
 
-    def _wrong_figures(self) -> IdArray:
-        """Return the ids of active tiles whose figures contradict each other."""
-        settings = self.record.settings
-        everything = ZoneView(0, 0, 1, 2**31)
-        if self.record.kind == "validate":
-            names = ["n_sims", "rejections", "tie_estimate", "tie_point_bound", "tie_bound"]
-            frame = self._store.frontier(everything, names)
-            limit = clopper_pearson_upper(frame["rejections"], frame["n_sims"], settings["delta"])
-            right = frame["tie_estimate"] == frame["rejections"] / frame["n_sims"]
-            right &= np.isclose(frame["tie_point_bound"], limit, rtol=1e-9, atol=0)
-            right &= (frame["tie_bound"] >= frame["tie_point_bound"]) & (frame["tie_bound"] <= 1)
-        else:
-            frame = self._store.frontier(everything, ["n_sims", "alpha0", "rank", "lambda_star"])
-            right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= settings["alpha"])
-            right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
-            right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)
-        return frame["id"].to_numpy(np.uint64)[~right.to_numpy(bool)]
-
-    def _decided_at(self) -> str:
-        worst = self.worst_tile()
-        place = self._place([float(worst[f"theta{i}"]) for i in range(self._store.schema.dim)])
-        if self.record.kind == "validate":
-            return f"{place}, where {worst['tie_estimate']:.4%} of {int(worst['n_sims']):,} simulations rejected"
-        return f"{place}, with {int(worst['n_sims']):,} simulations"
-
-    def _place(self, theta: list[float]) -> str:
-        """Return parameters as text; logits also as response probabilities."""
-        place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
-        if "logit" not in self.record.model.coordinates:
-            return place
-        return f"{place} = response rates (" + ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
-
-    def _spread(self) -> list[str]:
-        """Return a line on how far thresholds from other simulations would be, from the last report that tells."""
-        reports = self._store.table("reports")
-        figures = [json.loads(text).get("figures", {}) for text in reports["content"][reports["kind"] == "step"]]
-        told = [figure for figure in figures if "std" in figure]
-        if not told:
-            return []
-        std, bias, grid = (float(told[-1][name]) for name in ("std", "bias", "grid cost"))
-        return [
-            f"Spread      of the error: standard deviation {std:.2%}, bias {bias:.2%}; lost to tile size {grid:.2%}"
-        ]
+    @property
+    def covered(self) -> bool:
+        """Whether all of the region has been simulated, so that there is a bound or a threshold."""
+        if self.record.method == "classic":
+            return self._searched
+        done = self._store.table("done")
+        replaced = done["id"][done["active"] == 0]
+        return bool(self._store.table("tiles")["id"].isin(replaced).all())
 
     @property
-    def _covered(self) -> bool:
+    def _searched(self) -> bool:
         """Whether every tile of the initial grid has been simulated."""
         return all(self._store.last_step(0, zone) is not None for zone in range(self.record.n_zones))
+
+    @property
+    def _outcome(self) -> Table:
+        """The table that the certificate rests on."""
+        if self.record.method == "interpolated":
+            return "certificate"
+        coordinations = self._store.table("coordinations")
+        if not len(coordinations) or coordinations["kind"].iloc[-1] != "certify":
+            return "results"
+        last = int(coordinations["coordination_id"].iloc[-1])
+        finished = [self._store.last_step(last, zone) is not None for zone in range(self.record.n_zones)]
+        return "certificate" if all(finished) else "results"
+
+    def _extreme(self) -> pd.DataFrame:
+        """Return the row that decides."""
+        validate = self.record.kind == "validate"
+        column = "tie_bound" if validate else "lambda_star"
+        return self._store.extreme(column, largest=validate, name=self._outcome)
+
+    def _optional_table(self, name: Table) -> pd.DataFrame:
+        return self._store.table(name) if name in self._store.schema.tables else pd.DataFrame()
 
     def _shown(self, frame: pd.DataFrame) -> pd.DataFrame:
         if self.record.kind == "validate":
@@ -294,11 +316,6 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
         raise
 
 
-def percent_up(bound: float) -> str:
-    """Return a bound in percent, rounded up: a printed bound is still one."""
-    return f"{math.ceil(round(bound * 1e6, 6)) / 1e4:.4f}%"
-
-
 def read_records(store: Store) -> list[JobRecord]:
     """Return what a job wrote down about itself at every start; the last holds.
 
@@ -315,3 +332,11 @@ def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:
     """Return the null hypotheses of a job."""
     definitions = [json.loads(text) for text in store.table("null_hypos")["definition"]]
     return tuple(HalfSpace(fields["normal"], fields["offset"]) for fields in definitions)
+
+
+def read_grid_tiles(store: Store) -> Tiles:
+    """Return the tiles that a job began with: those that were neither split at a boundary nor pruned."""
+    tiles, done = store.table("tiles"), store.table("done")
+    began = tiles[(tiles["coordination_id"] == 0) & (tiles["step_id"] == 0)]
+    retired = done["id"][(done["coordination_id"] == 0) & (done["step_id"] == 0)]
+    return Tiles.from_frame(began[~began["id"].isin(retired)])

@@ -6,35 +6,30 @@ step again completes it and changes nothing.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
 from adagrid._typing import Array
-from adagrid.algorithms import Choice, Frontier, Packet
-from adagrid.engine import StatisticError
-from adagrid.errors import CorruptStoreError, ModelError
+from adagrid.algorithms import Algorithm, Choice, Frontier, Packet
+from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
 from adagrid.grid.grid import deepen, refine
 from adagrid.jobs.job import Job, logger
+from adagrid.jobs.packets import write_packets
 from adagrid.stores import Place
 
-_PACKET_SIZE = 4096
 
-
-def first_step(job: Job, place: Place) -> Frontier:
+def first_step(job: Job[Algorithm], place: Place) -> Frontier:
     """Simulate the tiles of the initial grid that belong to a zone, and return the zone's frontier."""
     rows = job.store.step_rows("tiles", place)
     retired = job.store.step_rows("done", place)
     tiles = Tiles.from_frame(rows[~rows["id"].isin(retired["id"])])
     results = _simulate(job, place, Packet.fresh(tiles))
-    _finish(job, place, len(rows), len(retired))
+    finish_step(job, place, len(rows), len(retired))
     return Frontier(results | {"eligible": np.ones(len(tiles), bool)})
 
 
-def next_step(job: Job, place: Place, frontier: Frontier, choice: Choice) -> tuple[Frontier, int]:
+def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice) -> tuple[Frontier, int]:
     """Work on chosen tiles and return the frontier afterwards, with the number of tiles created."""
     packet, children = _children(job, frontier, choice)
     if len(packet):
@@ -54,11 +49,11 @@ def next_step(job: Job, place: Place, frontier: Frontier, choice: Choice) -> tup
         }
     )
     job.store.append_missing({"done": job.signed(done)}, key="done")
-    _finish(job, place, len(packet), len(done))
+    finish_step(job, place, len(packet), len(done))
     return frontier.advance(choice.chosen, replaced, results), len(packet)
 
 
-def _children(job: Job, frontier: Frontier, choice: Choice) -> tuple[Packet, Array]:
+def _children(job: Job[Algorithm], frontier: Frontier, choice: Choice) -> tuple[Packet, Array]:
     """Create the children of chosen tiles, in the order of their parents.
 
     Returns:
@@ -77,45 +72,23 @@ def _children(job: Job, frontier: Frontier, choice: Choice) -> tuple[Packet, Arr
     return Packet(born, *prior), np.bincount(parent, minlength=len(choice.chosen))
 
 
-def _simulate(job: Job, place: Place, packet: Packet) -> dict[str, Array]:
+def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Array]:
     """Simulate tiles in packets, write each at once, and return their frontier columns.
 
     Tiles that already have results are not simulated again.
     """
     columns = ("id", *job.algorithm.frontier_columns)
     written = job.store.step_rows("results", place)
-    missing = np.flatnonzero(~np.isin(packet.tiles.id, written["id"].to_numpy(np.uint64)))
-    size = job.algorithm.settings.packet_size or _PACKET_SIZE
-    packets = [missing[start : start + size] for start in range(0, len(missing), size)]
-    job.display.begin(place, len(packet))
-    job.display.advance(len(packet) - len(missing))
     parts = [written[list(columns)]]
-    answers = job.backend.map_packets(lambda rows: _timed(job, packet.take(rows)), packets)
-    for number, (rows, (answer, seconds)) in enumerate(zip(packets, answers, strict=True)):
-        frame = packet.tiles.take(rows).to_frame().assign(**vars(place), position=rows, **answer)
-        report = job.journal.report("packet", place, number, n_tiles=len(rows), seconds=seconds)
-        job.store.append_missing({"results": job.signed(frame), "reports": report}, key="results")
-        parts.append(frame[list(columns)])
-        job.display.advance(len(rows))
+    simulate = lambda rows: job.algorithm.simulate(job.simulator, packet.take(rows))  # noqa: E731 - said once
+    for frame in write_packets(job, place, "results", packet.tiles, written["id"].to_numpy(np.uint64), simulate):
+        parts.append(frame[list(columns)])  # noqa: PERF401 - written one by one
     frame = pd.concat(parts, ignore_index=True)
     types = job.store.schema.tables["results"]
     return {name: frame[name].to_numpy(types[name]) for name in columns}
 
 
-def _timed(job: Job, packet: Packet) -> tuple[Mapping[str, Array], float]:
-    """Simulate a packet; name the tile if its design fails."""
-    began = time.perf_counter()
-    try:
-        answer = job.algorithm.simulate(job.simulator, packet)
-    except StatisticError as error:
-        tiles = packet.tiles
-        here = (tiles.theta == error.theta).all(axis=1) & (tiles.null_truth == error.null_truth).all(axis=1)
-        tile = tiles.id[here][0]
-        raise ModelError(f"Tile {tile}: {error} Everything finished before is saved.") from error
-    return answer, time.perf_counter() - began
-
-
-def _refuse_collisions(job: Job, place: Place, tiles: Tiles) -> None:
+def _refuse_collisions(job: Job[Algorithm], place: Place, tiles: Tiles) -> None:
     """Stop if two different tiles have the same id."""
     unique, counts = np.unique(tiles.id, return_counts=True)
     clash = list(unique[counts > 1])
@@ -131,7 +104,7 @@ def _refuse_collisions(job: Job, place: Place, tiles: Tiles) -> None:
         )
 
 
-def _finish(job: Job, place: Place, n_tiles: int, n_done: int) -> None:
+def finish_step(job: Job[Algorithm], place: Place, n_tiles: int, n_done: int) -> None:
     """Write the commit record of a step, last."""
     row = pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done}])
     job.store.append({"steps": job.signed(row)})

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from functools import partial
 
-from adagrid.algorithms import Frontier
+from adagrid.algorithms import Algorithm, Frontier
+from adagrid.jobs.frontier import read_frontier, tile_fraction_below
 from adagrid.jobs.job import Job
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import StepReport
 from adagrid.jobs.step import first_step, next_step
+from adagrid.jobs.tell import tell
 from adagrid.stores import Place, ZoneView
 
 
-def run_zone(job: Job, coordination_id: int, zone_id: int, last_step: int) -> Status:
+def run_zone(job: Job[Algorithm], coordination_id: int, zone_id: int, last_step: int) -> Status:
     """Run the steps of a zone that belong to a coordination.
 
     Args:
@@ -37,10 +39,10 @@ def run_zone(job: Job, coordination_id: int, zone_id: int, last_step: int) -> St
         place = Place(coordination_id, zone_id, step)
         if step == 0:
             frontier = first_step(job, place)
-            _tell(job, StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), _since(job), {}))
+            tell(job, StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), job.seconds, {}))
         else:
             if frontier is None:
-                frontier = job.frontier(ZoneView(coordination_id, zone_id, job.record.n_zones, step))
+                frontier = read_frontier(job, ZoneView(coordination_id, zone_id, job.record.n_zones, step))
             status, frontier = _adapt(job, place, frontier)
             if status not in (Status.NEW_STEP, Status.NO_NEW_TILES):
                 return status
@@ -48,9 +50,9 @@ def run_zone(job: Job, coordination_id: int, zone_id: int, last_step: int) -> St
     return Status.NEW_STEP
 
 
-def _adapt(job: Job, place: Place, frontier: Frontier) -> tuple[Status, Frontier]:
+def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> tuple[Status, Frontier]:
     """Check the targets, and work on the tiles that miss them most."""
-    convergence = job.algorithm.convergence(frontier, job.fraction_below)
+    convergence = job.algorithm.convergence(frontier, partial(tile_fraction_below, job))
     n_tiles = 0
     if convergence.converged:
         status = Status.CONVERGED
@@ -60,23 +62,5 @@ def _adapt(job: Job, place: Place, frontier: Frontier) -> tuple[Status, Frontier
         if len(choice.chosen):
             frontier, n_tiles = next_step(job, place, frontier, choice)
             status = Status.NEW_STEP if n_tiles else Status.NO_NEW_TILES
-    _tell(job, StepReport(place, status, n_tiles, len(frontier), _since(job), convergence.figures))
+    tell(job, StepReport(place, status, n_tiles, len(frontier), job.seconds, convergence.figures))
     return status, frontier
-
-
-def _tell(job: Job, report: StepReport) -> None:
-    content: dict[str, Any] = {
-        "status": report.status.name,
-        "n_tiles": report.n_tiles,
-        "n_active": report.n_active,
-        "seconds": report.seconds,
-        "figures": {name: str(value) for name, value in report.figures.items()},
-    }
-    job.store.append({"reports": job.journal.report("step", report.place, **content)})
-    job.display.step(report)
-    if job.callback is not None:
-        job.callback(report)
-
-
-def _since(job: Job) -> float:
-    return time.monotonic() - job.started

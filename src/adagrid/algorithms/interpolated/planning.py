@@ -11,18 +11,22 @@ from scipy.special import betainccinv, ndtri
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
+from adagrid.algorithms.interpolated.region import MULTIPLE
 from adagrid.bounds.interpolated import interpolated_log_bound
+from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.grid.simplices import Simplices
 
 Rates: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
 """Expected error rates at parameters (points, dim) under null configurations (points, hypotheses)."""
 
+TooCoarse: TypeAlias = Callable[[Simplices, FloatArray], BoolArray]
+"""Which cells to bisect, given them and the expected rates at their vertices (cells, dim + 1)."""
+
 # Shares of the targets: what far tiles may use, what is kept in reserve, and how the allowance is divided.
 _FAR, _RESERVE, _OVERSHOOT, _MIDPOINT = 0.7, 0.97, 0.3, 0.9
 _MOST_OVERSHOOT = 0.7
 _MAX_DEPTH, _MAX_CELLS = 60, 3_000_000
-MULTIPLE = 64
 _LEAST_SIMS, _MOST_SIMS = 256, 2**30
 
 
@@ -47,10 +51,40 @@ class Targets:
         return np.maximum(near, np.minimum(_FAR * far, largest - rate))
 
 
-def plan_cells(
+def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_coarse: TooCoarse) -> Simplices:
+    """Bisect the longest edge of cells until none is too coarse.
+
+    Args:
+        fisher: coordinates in which edges are measured.
+        cells: cells to begin with.
+        rates: expected error rates.
+        too_coarse: tells which cells to bisect.
+
+    Raises:
+        InvalidInputError: if there would be too many cells to keep.
+    """
+    finished: list[Simplices] = []
+    rate, total = _at_vertices(rates, cells), 0
+    for _ in range(_MAX_DEPTH):
+        coarse = too_coarse(cells, rate)
+        finished.append(cells.take(~coarse))
+        total += len(finished[-1])
+        cells, rate = cells.take(coarse), rate[coarse]
+        if not len(cells):
+            break
+        if total + 2 * len(cells) > _MAX_CELLS:
+            raise InvalidInputError(
+                f"The plan would need more than {_MAX_CELLS:,} cells. Use a smaller region or looser targets."
+            )
+        cells = cells.bisect(longest_edge(fisher, cells))
+        rate = _at_vertices(rates, cells)
+    return Simplices.concatenate([*finished, cells])
+
+
+def validation_cells(
     family: Family, fisher: FisherCoordinates, cells: Simplices, rates: Rates, targets: Targets, largest: float
 ) -> Simplices:
-    """Bisect the longest edge of cells until interpolation costs little of the slack.
+    """Bisect cells until interpolation costs little of the slack that a validation may use.
 
     Args:
         family: distribution of the data.
@@ -60,17 +94,9 @@ def plan_cells(
         targets: what the certificate should reach.
         largest: the largest expected error rate.
     """
-    finished: list[Simplices] = []
-    rate = _at_vertices(rates, cells)
-    for _ in range(_MAX_DEPTH):
-        coarse = _too_coarse(family, cells, rate, rates, targets, largest)
-        finished.append(cells.take(~coarse))
-        cells, rate = cells.take(coarse), rate[coarse]
-        if not len(cells) or len(cells) > _MAX_CELLS:
-            break
-        cells = cells.bisect(longest_edge(fisher, cells))
-        rate = _at_vertices(rates, cells)
-    return Simplices.concatenate([*finished, cells])
+    return plan_cells(
+        fisher, cells, rates, lambda cells, rate: _too_coarse(family, cells, rate, rates, targets, largest)
+    )
 
 
 def plan_sims(
@@ -106,6 +132,11 @@ def plan_sims(
     # between clearly worst and clearly not, the estimate's own noise decides on the target: keep a margin
     undecided = (cautious < largest - targets.max_target) & (cautious > largest - 1.5 * targets.global_target)
     sims = sims_for_limit(cautious, upper, delta, np.where(undecided, 1.0, 0.0))
+    return rounded_sims(sims)
+
+
+def rounded_sims(sims: FloatArray) -> IntArray:
+    """Return numbers of simulations within limits, rounded up to what the engine likes."""
     return (np.ceil(np.clip(sims, _LEAST_SIMS, _MOST_SIMS) / MULTIPLE) * MULTIPLE).astype(np.int64)
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import final
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.spatial import cKDTree
 from scipy.special import ndtr, ndtri
+from threadpoolctl import ThreadpoolController
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid.algorithms.interpolated.base import configurations
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
+from adagrid.grid.points import Points
 
 _LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)
 _SCALES = (0.03, 0.1, 0.3, 1.0)
 _TREND = 4.0
-_MOST_FOR_FIT, _SLICE = 500, 20_000
+_MOST_FOR_FIT, _SLICE = 256, 20_000
 _LEAST, _MOST = 1e-7, 0.999
 
 
@@ -30,39 +35,61 @@ class Surrogate:
         n_sims: simulations at the points, shape (points,).
     """
 
-    def __init__(self, points: FloatArray, rejections: IntArray, n_sims: IntArray) -> None:
+    def __init__(self, points: FloatArray, rejections: FloatArray | IntArray, n_sims: IntArray) -> None:
+        with _one_thread():
+            self._condition(points, rejections, n_sims)
+
+    def _condition(self, points: FloatArray, rejections: FloatArray | IntArray, n_sims: IntArray) -> None:
+        """Choose length and scale, and condition the process on what was simulated."""
         self._centre = points.mean(axis=0)
         self._points = points - self._centre
         self._tree = cKDTree(self._points)
         rate = (rejections + 0.5) / (n_sims + 1.0)
         probit = ndtri(rate)
         smooth = rate
-        for _ in range(2):  # the noise at a point depends on the rate there, which the first fit smooths
+        for fit in (True, False):  # the noise at a point depends on the rate there, which the first fit smooths
             clipped = np.clip(smooth, 0.25 / n_sims, 1 - 0.25 / n_sims)
             noise = clipped * (1 - clipped) / n_sims / _density(ndtri(clipped)) ** 2 + 1e-8
-            self._length, self._scale = self._fit(probit, noise)
+            if fit:
+                self._length, self._scale = self._fit(probit, noise)
             kernel = self._kernel(self._points, self._points)
             factor = cho_factor(kernel + np.diag(noise), lower=True)
             self._weights = cho_solve(factor, probit)
             smooth = ndtr(kernel @ self._weights)
+        self._factor, self._n_sims = factor, n_sims
         explained = solve_triangular(factor[0], kernel, lower=True)
         self._deviation = np.sqrt(np.maximum(np.diag(kernel) - (explained**2).sum(axis=0), 1e-12))
 
     def rate(self, points: FloatArray) -> FloatArray:
         """Return expected error rates at coordinates of shape (points, dim)."""
-        return np.clip(ndtr(self._mean(points - self._centre)), _LEAST, _MOST)
+        return self._expected(points, self._weights)
 
-    def standard_error(self, points: FloatArray, rate: FloatArray) -> FloatArray:
-        """Return about how wrong the rates at coordinates may be: the uncertainty at the nearest simulated point."""
+    def other_rates(self, points: FloatArray, rejections: FloatArray) -> FloatArray:
+        """Return expected error rates for other counts at the simulated points, with the same smoothness and noise.
+
+        Args:
+            points: coordinates, shape (points, dim).
+            rejections: counts, shape (simulated points, thresholds).
+
+        Returns:
+            Shape (points, thresholds).
+        """
+        probit = ndtri((rejections + 0.5) / (self._n_sims[:, None] + 1.0))
+        return self._expected(points, cho_solve(self._factor, probit))
+
+    def probit_error(self, points: FloatArray) -> FloatArray:
+        """Return about how wrong probits of rates at coordinates may be: as at the nearest simulated point."""
         _, nearest = self._tree.query(points - self._centre)
-        return _density(ndtri(rate)) * self._deviation[nearest]
+        return self._deviation[nearest]
 
-    def _mean(self, points: FloatArray) -> FloatArray:
-        mean = np.empty(len(points))
-        for start in range(0, len(points), _SLICE):
-            part = slice(start, start + _SLICE)
-            mean[part] = self._kernel(points[part], self._points) @ self._weights
-        return mean
+    def _expected(self, points: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return expected rates for the weights of one or several thresholds."""
+        mean = np.empty((len(points), *weights.shape[1:]))
+        with _one_thread():
+            for start in range(0, len(points), _SLICE):
+                part = slice(start, start + _SLICE)
+                mean[part] = self._kernel(points[part] - self._centre, self._points) @ weights
+        return np.clip(ndtr(mean), _LEAST, _MOST)
 
     def _kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
         product = left @ right.T
@@ -94,45 +121,63 @@ class Surrogates:
 
     Args:
         fisher: coordinates in which the rates are about equally smooth everywhere.
-        theta: parameters of the simulated points, shape (points, dim).
-        null_truth: their null configurations, shape (points, hypotheses).
+        points: the simulated points.
         rejections: rejections at the points, shape (points,).
-        n_sims: simulations at the points, shape (points,).
     """
 
-    def __init__(
-        self,
-        fisher: FisherCoordinates,
-        theta: FloatArray,
-        null_truth: BoolArray,
-        rejections: IntArray,
-        n_sims: IntArray,
-    ) -> None:
+    def __init__(self, fisher: FisherCoordinates, points: Points, rejections: FloatArray | IntArray) -> None:
         self._fisher = fisher
         self._by_configuration = {
-            key: Surrogate(fisher(theta[own]), rejections[own], n_sims[own]) for key, own in _groups(null_truth)
+            configuration.tobytes(): (Surrogate(fisher(points.theta[own]), rejections[own], points.n_sims[own]), own)
+            for configuration, own in configurations(points.null_truth)
         }
 
     def rates(self, theta: FloatArray, null_truth: BoolArray) -> FloatArray:
         """Return expected error rates at parameters (points, dim) under configurations (points, hypotheses)."""
         result = np.empty(len(theta))
-        for key, own in _groups(null_truth):
-            result[own] = self._by_configuration[key].rate(self._fisher(theta[own]))
+        for surrogate, _, own in self._at(null_truth):
+            result[own] = surrogate.rate(self._fisher(theta[own]))
         return result
 
     def errors(self, theta: FloatArray, null_truth: BoolArray, rate: FloatArray) -> FloatArray:
         """Return about how wrong the expected rates may be."""
+        return _density(ndtri(rate)) * self.probit_errors(theta, null_truth)
+
+    def probit_errors(self, theta: FloatArray, null_truth: BoolArray) -> FloatArray:
+        """Return about how wrong the probits of expected rates may be."""
         result = np.empty(len(theta))
-        for key, own in _groups(null_truth):
-            result[own] = self._by_configuration[key].standard_error(self._fisher(theta[own]), rate[own])
+        for surrogate, _, own in self._at(null_truth):
+            result[own] = surrogate.probit_error(self._fisher(theta[own]))
         return result
 
+    def other_rates(self, theta: FloatArray, null_truth: BoolArray, rejections: FloatArray) -> FloatArray:
+        """Return expected rates for other counts at the simulated points, shape (points, thresholds).
 
-def _groups(null_truth: BoolArray) -> Iterator[tuple[bytes, IntArray]]:
-    """Yield every null configuration that occurs, and the positions where it does."""
-    configurations, place = np.unique(null_truth, axis=0, return_inverse=True)
-    for number, configuration in enumerate(configurations):
-        yield configuration.tobytes(), np.flatnonzero(place.ravel() == number)
+        Args:
+            theta: parameters, shape (points, dim).
+            null_truth: their null configurations.
+            rejections: counts, shape (simulated points, thresholds).
+        """
+        result = np.empty((len(theta), rejections.shape[1]))
+        for surrogate, simulated, own in self._at(null_truth):
+            result[own] = surrogate.other_rates(self._fisher(theta[own]), rejections[simulated])
+        return result
+
+    def _at(self, null_truth: BoolArray) -> Iterator[tuple[Surrogate, IntArray, IntArray]]:
+        """Yield surrogates, the simulated points they know, and the rows whose configuration is theirs."""
+        for configuration, own in configurations(null_truth):
+            surrogate, simulated = self._by_configuration[configuration.tobytes()]
+            yield surrogate, simulated, own
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keep linear algebra in one thread: small matrices gain nothing from more, and wait for ever on busy machines."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _density(x: FloatArray) -> FloatArray:

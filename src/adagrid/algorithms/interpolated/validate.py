@@ -1,341 +1,260 @@
 """Validation by interpolation: which points to simulate next, and what they certify.
 
-The stages are pure functions of what was simulated before them: `pilot`, `more_pilot`, then `first_pass`, which
-freezes cells and numbers of simulations and simulates them afresh, and `repair` until no cell misses its target.
-A parameter value depends on the dim + 1 vertices of its cell: their limits share delta, and every repair takes
-another slice of it with fresh simulations, so with confidence 1 - delta the bound holds there whatever was planned.
+The stages are pure functions of what was simulated before them: pilots, then a first pass, which freezes cells and
+numbers of simulations and simulates them afresh, then repairs until no cell misses its target. A parameter value
+depends on the dim + 1 vertices of its cell: their limits share delta, and every repair takes another slice of it with
+fresh simulations, so with confidence 1 - delta the bound holds there whatever was planned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, final
 
 import numpy as np
+from typing_extensions import override
 
-from adagrid._typing import BoolArray, FloatArray, IntArray
-from adagrid.algorithms.interpolated.fisher import FisherCoordinates
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
+from adagrid.algorithms.base import VALIDATION_STREAM, Convergence, batches
+from adagrid.algorithms.interpolated.base import (
+    GAPS,
+    FractionBelow,
+    Simulated,
+    Stage,
+    StagedAlgorithm,
+    StageKind,
+    State,
+    distinct_vertices,
+    positions,
+)
 from adagrid.algorithms.interpolated.planning import (
-    MULTIPLE,
     Targets,
     excess_at_midpoints,
     longest_edge,
-    plan_cells,
     plan_sims,
+    validation_cells,
 )
+from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region, joined
 from adagrid.algorithms.interpolated.surrogate import Surrogates
+from adagrid.algorithms.settings import InterpolatedValidateSettings
 from adagrid.bounds import interpolated_bound, tilt_bound
+from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
 from adagrid.families import Family
-from adagrid.grid.grid import Grid
-from adagrid.grid.simplices import Simplices, triangulate
+from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid.cells import Cells
+from adagrid.grid.points import Points
+from adagrid.grid.simplices import Simplices
 
-_PILOT_SIMS, _PILOT_SPACING, _MOST_PILOT = 512, 1.0, 1500
-# Shares of the planned simulations that each further round of the pilot may take.
-_ROUND_SHARE, _ROUND_MOST, _ROUND_POINTS = 0.06, 0.15, 400
-# Share of delta that is kept for repairs; each but the last takes half of what is left.
-_REPAIR_SHARE = 0.1
-REPAIRS = 4
+_PILOT_SIMS, _BATCH = 512, 4096
+# Shares of a vertex's part of delta that the first pass and the repairs take: together all of it.
+_SLICES = (0.9, 0.05, 0.025, 0.0125, 0.0125)
+REPAIRS = len(_SLICES) - 1
 _REPAIR_RESERVE, _REPAIR_FIT = 0.93, 800
 
 
 @final
-@dataclass(frozen=True)
-class Points:
-    """Points to simulate, or simulated.
-
-    Args:
-        theta: parameters, shape (points, dim).
-        null_truth: null configuration, shape (points, hypotheses).
-        begin: first simulation, shape (points,).
-        end: one past the last simulation.
-        stream: number of the seed stream; 0 is the pilot's.
-        rejections: rejections among the simulations; -1 before they are run.
-        delta: one minus the confidence of the limit that the points are for; 1 for a pilot.
-    """
-
-    theta: FloatArray
-    null_truth: BoolArray
-    begin: IntArray
-    end: IntArray
-    stream: IntArray
-    rejections: IntArray
-    delta: FloatArray
-
-    @staticmethod
-    def asked(
-        theta: FloatArray, null_truth: BoolArray, begin: IntArray, n_sims: IntArray, stream: int, delta: float
-    ) -> Points:
-        """Return points that are to be simulated."""
-        n = len(theta)
-        return Points(theta, null_truth, begin, begin + n_sims, np.full(n, stream), np.full(n, -1), np.full(n, delta))
-
-    def __len__(self) -> int:
-        return len(self.theta)
-
-    @property
-    def n_sims(self) -> IntArray:
-        """Numbers of simulations."""
-        return self.end - self.begin
-
-    @property
-    def estimate(self) -> FloatArray:
-        """Fractions of rejections."""
-        return self.rejections / self.n_sims
-
-    def take(self, index: IntArray) -> Points:
-        """Return the points with given positions."""
-        return Points(**{name: value[index] for name, value in vars(self).items()})
-
-    def join(self, other: Points) -> Points:
-        """Return these points followed by others."""
-        return Points(**{name: np.concatenate([value, getattr(other, name)]) for name, value in vars(self).items()})
-
-
-@final
-@dataclass(frozen=True)
-class Certificate:
-    """Cells with the simulated points at their vertices.
-
-    Args:
-        cells: the cells in force.
-        vertex: positions in `points` of every cell's vertices, shape (cells, dim + 1).
-        points: the points, of all passes.
-    """
-
-    cells: Simplices
-    vertex: IntArray
-    points: Points
-
-
-@final
-class InterpolatedValidation:
+class InterpolatedValidation(StagedAlgorithm):
     """Plans and judges a validation by interpolation.
 
+    A cell's slack total_cost = tie_bound - tie_estimate, with the largest estimate at its vertices, is due to its
+    size (grid_cost) and to the numbers of simulations (sim_cost). Converged when every cell has total_cost <=
+    global_target, also between its vertices as far as the surrogate can tell, and every cell whose bound exceeds the
+    largest estimate has total_cost <= max_target.
+
     Args:
+        settings: the settings; `threshold` is in the model's own direction.
         family: distribution of the data.
-        grid: the region.
-        delta: one minus the confidence of the bound at each parameter value.
-        max_target: slack where the error is largest.
-        global_target: slack elsewhere.
-        seed: seed of the choices of pilot points.
+        tiles: the tiles of the grid on which a null hypothesis is true.
+        hypotheses: the grid's null hypotheses.
     """
 
+    settings: InterpolatedValidateSettings
+    first_stream = VALIDATION_STREAM
+
     def __init__(
-        self, family: Family, grid: Grid, *, delta: float, max_target: float, global_target: float, seed: int
+        self,
+        settings: InterpolatedValidateSettings,
+        family: Family,
+        tiles: Tiles,
+        hypotheses: Sequence[HalfSpace],
     ) -> None:
+        self.settings = settings
         self.family = family
-        self.roots = triangulate(grid)
-        self.targets = Targets(max_target, global_target)
-        self._delta = delta / (grid.dim + 1)
-        self._seed = seed
-        corners = self.roots.vertices.reshape(-1, grid.dim)
-        self._lower, self._upper = corners.min(axis=0), corners.max(axis=0)
-        self.fisher = FisherCoordinates(family, self._lower, self._upper)
-        self._hypotheses = grid.hypotheses
+        self._region = Region(family, tiles, hypotheses)
+        self._targets = Targets(settings.max_target, settings.global_target)
+        self._delta = settings.delta / (tiles.dim + 1)
+        self._missed = lru_cache(maxsize=1)(self._cells_that_miss)
 
-    def pilot(self) -> Points:
-        """Return the first points: a lattice one standard error apart, and the corners of the region."""
-        theta, truth = [], []
-        configurations = np.unique(self.roots.null_truth, axis=0)
-        lattice = self._lattice(_MOST_PILOT // len(configurations))
-        for configuration in configurations:
-            own = self.roots.take((self.roots.null_truth == configuration).all(axis=1))
-            inside = np.ones(len(lattice), bool)
-            for plane, true in zip(self._hypotheses, configuration, strict=False):
-                distance = plane.dist(lattice)
-                inside &= distance >= 0 if true else distance <= 0
-            corners = np.unique(own.vertices.reshape(-1, own.dim), axis=0)
-            corners = corners[np.linspace(0, len(corners) - 1, min(len(corners), 64)).astype(int)]
-            points = np.concatenate([lattice[inside], own.vertices.mean(axis=1)[:64], corners])
-            theta.append(points)
-            truth.append(np.repeat(configuration[None], len(points), axis=0))
-        return self._pilot_points(np.concatenate(theta), np.concatenate(truth), 0, _PILOT_SIMS)
+    @override
+    def pilot_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        return {"rejections": np.int64}
 
-    def more_pilot(self, pilot: Points, number: int) -> Points:
-        """Return further pilot points, drawn where the plan spends its simulations.
+    @override
+    def vertex_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        return {"rejections": np.int64, "tie_estimate": np.float64, "tie_point_bound": np.float64}
 
-        Args:
-            pilot: the pilot so far.
-            number: number of the round, from 1.
-        """
-        plan = self._plan(pilot)
-        total = float(plan.n_sims.sum())
-        largest = plan.largest
-        enough = largest * (1 - largest) / (0.2 * self.targets.max_target) ** 2
-        budget = max(_ROUND_SHARE * total, min(_ROUND_MOST * total, enough))
-        count = int(np.clip(budget // _PILOT_SIMS, 8, _ROUND_POINTS))
-        each = int(max(_PILOT_SIMS // 2, budget // count))
-        generator = np.random.Generator(np.random.PCG64([self._seed, number]))
-        chosen = generator.choice(len(plan.theta), count, p=plan.n_sims / total)
-        return self._pilot_points(plan.theta[chosen], plan.null_truth[chosen], int(pilot.end.max()), each)
-
-    def first_pass(self, pilot: Points) -> tuple[Simplices, IntArray, Points]:
-        """Return the frozen cells, the positions of their vertices among the points, and the points to simulate."""
-        plan = self._plan(pilot)
-        delta = self._delta * (1 - _REPAIR_SHARE)
-        points = Points.asked(plan.theta, plan.null_truth, np.zeros(len(plan.theta), np.int64), plan.n_sims, 1, delta)
-        return plan.cells, plan.vertex, points
-
-    def bounds(self, certificate: Certificate, represented: FloatArray) -> FloatArray:
-        """Return the certified bounds of the cells, shape (cells,).
-
-        Args:
-            certificate: cells and simulated points.
-            represented: the points as they were simulated, in the design's own precision, shape (points, dim).
-        """
-        cells = certificate.cells
-        upper = self.limits(certificate.points, represented)
-        return interpolated_bound(self.family, cells.vertices, upper[certificate.vertex])
-
-    def limits(self, points: Points, represented: FloatArray) -> FloatArray:
-        """Return upper confidence limits at the points, shape (points,)."""
-        limit = clopper_pearson_upper(points.rejections, points.n_sims, points.delta)
-        return tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], limit)
-
-    def missed(self, certificate: Certificate, bounds: FloatArray, pilot: Points) -> BoolArray:
-        """Return which cells miss the targets, shape (cells,)."""
-        missed = self._slack_is_missed(certificate, bounds)
-        limit = clopper_pearson_upper(
-            certificate.points.rejections, certificate.points.n_sims, certificate.points.delta
+    @property
+    @override
+    def certificate_columns(self) -> Mapping[str, type]:
+        return dict.fromkeys(
+            ("tie_estimate", "tie_point_bound", "tie_bound", "grid_cost", "sim_cost", "total_cost"), np.float64
         )
-        rates = self.surrogates(self._with_final(pilot, certificate, np.ones(len(missed), bool))).rates
-        excess = excess_at_midpoints(self.family, certificate.cells, np.log(limit)[certificate.vertex], rates)
-        return missed | (excess > 1.05 * self.targets.global_target)
 
-    def repair(
-        self, certificate: Certificate, bounds: FloatArray, missed: BoolArray, pilot: Points, number: int
-    ) -> tuple[Certificate, int]:
+    @override
+    def simulate(self, simulator: Simulator, kind: StageKind, points: Points) -> Mapping[str, Array]:
+        threshold = simulator.model.direction * self.settings.threshold
+        rejections = np.empty(len(points), np.int64)
+        for rows in batches(len(points), self.settings.tile_batch_size or _BATCH):
+            some = points.take(rows)
+            rejections[rows] = simulator.count(
+                some.theta, some.null_truth, threshold, some.begin, some.begin + some.n_sims
+            )
+        if kind == "pilot":
+            return {"rejections": rejections}
+        limit = clopper_pearson_upper(rejections, points.n_sims, points.level)
+        # what was simulated is the point as the design's precision holds it
+        represented = simulator.represented(points.theta)
+        return {
+            "rejections": rejections,
+            "tie_estimate": rejections / points.n_sims,
+            "tie_point_bound": tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], limit),
+        }
+
+    @override
+    def certify(self, cells: Cells, vertices: Simulated) -> Mapping[str, Array]:
+        vertex = positions(vertices.points.id, cells.point_id)
+        upper = vertices["tie_point_bound"][vertex]
+        bound = np.minimum(interpolated_bound(self.family, vertices.points.theta[vertex], upper) * (1 + GAPS), 1.0)
+        estimate = vertices["tie_estimate"][vertex].max(axis=1)
+        point_bound = upper.max(axis=1)
+        return {
+            "tie_estimate": estimate,
+            "tie_point_bound": point_bound,
+            "tie_bound": bound,
+            "grid_cost": bound - point_bound,
+            "sim_cost": point_bound - estimate,
+            "total_cost": bound - estimate,
+        }
+
+    @override
+    def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
+        if not state.passes:
+            return Convergence(False, {})
+        missed = self._missed(state)
+        return Convergence(
+            converged=not missed.any(),
+            figures={
+                "bound": float(state.certificate["tie_bound"].max()),
+                "estimate": float(state.certificate["tie_estimate"].max()),
+                "slack": float(state.certificate["total_cost"].max()),
+                "over target": int(missed.sum()),
+            },
+        )
+
+    @override
+    def next_stage(self, state: State) -> Stage | None:
+        if not state.stages:
+            return Stage("pilot", self._region.pilot(_PILOT_SIMS, self.first_stream))
+        if len(state.stages) <= PILOT_ROUNDS:
+            return Stage("pilot", self._more_pilot(state.pilot, len(state.stages)))
+        if not state.passes:
+            return self._first_pass(state.pilot)
+        return self._repair(state) if state.passes <= REPAIRS else None
+
+    def _more_pilot(self, pilot: Simulated, number: int) -> Points:
+        _, _, theta, truth, sims, largest = self._plan(pilot)
+        return self._region.more_pilot(
+            pilot.points,
+            theta,
+            truth,
+            sims,
+            enough=largest * (1 - largest) / (0.2 * self._targets.max_target) ** 2,
+            seed=(self.settings.model_seed, number),
+        )
+
+    def _first_pass(self, pilot: Simulated) -> Stage:
+        cells, vertex, theta, truth, sims, _ = self._plan(pilot)
+        points = Points.asked(theta, truth, stream=self.first_stream + 1, n_sims=sims, level=self._delta * _SLICES[0])
+        replaced = np.unique(cells.part_of)
+        return Stage("pass", points, Cells.of(cells, points.id[vertex], sims[vertex]), replaced)
+
+    def _repair(self, state: State) -> Stage:
         """Replace cells that miss their targets.
 
         New cells keep the limits of vertices they share with the cell they come from, where these suffice; all
         other vertices are simulated with a fresh stream and a fresh slice of delta. (A limit from anywhere else
         would not be part of the union bound at the parameter values of the cell.)
-
-        Args:
-            certificate: the certificate so far.
-            bounds: its bounds.
-            missed: which cells to replace.
-            pilot: the pilot.
-            number: number of the repair, from 1.
-
-        Returns:
-            The certificate with the new points still to be simulated, and how many old points it has.
         """
-        points, broken = certificate.points, certificate.cells.take(missed)
-        largest = float(points.estimate.max())
-        targets = replace(self.targets, reserve=_REPAIR_RESERVE)
-        rates = self.surrogates(self._with_final(pilot, certificate, missed)).rates
-        delta = self._delta * _REPAIR_SHARE * 0.5 ** min(number, REPAIRS - 1)
-        tagged = Simplices(broken.vertices, broken.null_truth, np.arange(len(broken)).astype(np.uint64))
+        number, points, missed = state.passes, state.vertices.points, self._missed(state)
+        largest = float(state.certificate["tie_estimate"].max())
+        targets = replace(self._targets, reserve=_REPAIR_RESERVE)
+        old_vertex = state.vertex[missed]
+        rates = self._surrogates(state.pilot, state.vertices.take(np.unique(old_vertex))).rates
+        delta = self._delta * _SLICES[number]
+        broken = state.simplices().take(missed)
         # where the slack at vertices is met, only smaller cells bring the bound between them down
-        too_large = ~self._slack_is_missed(certificate, bounds)[missed]
-        halves = tagged.take(too_large)
-        halves = halves.bisect(longest_edge(self.fisher, halves))
-        tagged = Simplices.concatenate([tagged.take(~too_large), halves])
-        cells = plan_cells(self.family, self.fisher, tagged, rates, targets, largest)
+        too_large = ~self._slack_is_missed(state)[missed]
+        halves = broken.take(too_large)
+        halves = halves.bisect(longest_edge(self._region.fisher, halves))
+        begin = Simplices.concatenate([broken.take(~too_large), halves])
+        cells = validation_cells(self.family, self._region.fisher, begin, rates, targets, largest)
         theta, truth, vertex = distinct_vertices(cells)
         rate = rates(theta, truth)
         sims = plan_sims(self.family, cells, vertex, rate, np.zeros_like(rate), targets, largest, delta)
-        parent = cells.root_id.astype(np.int64)
-        old_vertex = certificate.vertex[missed][parent]
+        old_vertex = old_vertex[positions(broken.part_of, cells.part_of)]
         same = (cells.vertices[:, :, None, :] == points.theta[old_vertex][:, None, :, :]).all(axis=3)
-        inherited = np.where(same.any(axis=2), np.take_along_axis(old_vertex, same.argmax(axis=2), axis=1), -1)
-        spent = points.n_sims[inherited] * 1.0
-        keep = (inherited >= 0) & (spent >= 0.95 * sims[vertex])
-        wanted, where = np.unique(vertex[~keep], return_inverse=True)
+        inherited = np.take_along_axis(old_vertex, same.argmax(axis=2), axis=1)
+        keep = same.any(axis=2) & (points.n_sims[inherited] >= 0.95 * sims[vertex])
+        wanted, place = np.unique(vertex[~keep], return_inverse=True)
         fresh = Points.asked(
-            theta[wanted], truth[wanted], np.zeros(len(wanted), np.int64), sims[wanted], 1 + number, delta
+            theta[wanted], truth[wanted], stream=self.first_stream + 1 + number, n_sims=sims[wanted], level=delta
         )
-        new_vertex = inherited.copy()
-        new_vertex[~keep] = len(points) + where
-        roots = certificate.cells.root_id[missed][parent]
-        cells = Simplices(cells.vertices, cells.null_truth, roots)
-        kept = certificate.cells.take(~missed)
-        together = Certificate(
-            Simplices.concatenate([kept, cells]),
-            np.concatenate([certificate.vertex[~missed], new_vertex]),
-            points.join(fresh),
-        )
-        return together, len(points)
+        point_id, n_sims = points.id[inherited], points.n_sims[inherited]
+        point_id[~keep], n_sims[~keep] = fresh.id[place], fresh.n_sims[place]
+        return Stage("pass", fresh, Cells.of(cells, point_id, n_sims), broken.part_of)
 
-    def _slack_is_missed(self, certificate: Certificate, bounds: FloatArray) -> BoolArray:
+    def _cells_that_miss(self, state: State) -> BoolArray:
+        """Return which cells miss the targets, at their vertices or, as far as the surrogate tells, between them."""
+        limit = state.vertices["tie_point_bound"][state.vertex]
+        in_force = np.unique(state.vertex)
+        rates = self._surrogates(state.pilot, state.vertices.take(in_force)).rates
+        with np.errstate(divide="ignore"):
+            excess = excess_at_midpoints(self.family, state.simplices(), np.log(limit), rates)
+        return self._slack_is_missed(state) | (excess > 1.05 * self._targets.global_target)
+
+    def _slack_is_missed(self, state: State) -> BoolArray:
         """Return which cells' bounds exceed the largest estimate at their vertices by more than the targets."""
-        estimate = certificate.points.estimate[certificate.vertex]
-        cost = bounds - estimate.max(axis=1)
-        could_be_worst = bounds > estimate.max()
-        return (cost > self.targets.global_target) | (could_be_worst & (cost > self.targets.max_target))
+        cost, bound = state.certificate["total_cost"], state.certificate["tie_bound"]
+        could_be_worst = bound > state.certificate["tie_estimate"].max()
+        return (cost > self._targets.global_target) | (could_be_worst & (cost > self._targets.max_target))
 
-    def _plan(self, pilot: Points) -> _Plan:
-        """Plan cells and numbers of simulations; the largest rate and the plan settle together."""
-        surrogates = self.surrogates(pilot)
+    def _plan(self, pilot: Simulated) -> tuple[Simplices, IntArray, FloatArray, BoolArray, IntArray, float]:
+        """Plan cells and numbers of simulations; the largest rate and the plan settle together.
+
+        Returns:
+            Cells, positions of their vertices, and of the vertices parameters, null configurations and numbers of
+            simulations; and the largest expected rate.
+        """
+        surrogates, roots = Surrogates(self._region.fisher, pilot.points, pilot["rejections"]), self._region.simplices
         rates = surrogates.rates
-        corners, truth, _ = distinct_vertices(self.roots)
-        largest = float(max(rates(pilot.theta, pilot.null_truth).max(), rates(corners, truth).max()))
+        corners, truth, _ = distinct_vertices(roots)
+        largest = float(max(rates(pilot.points.theta, pilot.points.null_truth).max(), rates(corners, truth).max()))
         for _ in range(4):
-            cells = plan_cells(self.family, self.fisher, self.roots, rates, self.targets, largest)
+            cells = validation_cells(self.family, self._region.fisher, roots, rates, self._targets, largest)
             theta, truth, vertex = distinct_vertices(cells)
             rate = rates(theta, truth)
             previous, largest = largest, float(rate.max())
-            if abs(largest - previous) < 0.02 * self.targets.max_target:
+            if abs(largest - previous) < 0.02 * self._targets.max_target:
                 break
-        delta = self._delta * (1 - _REPAIR_SHARE)
         error = surrogates.errors(theta, truth, rate)
-        sims = plan_sims(self.family, cells, vertex, rate, error, self.targets, largest, delta)
-        return _Plan(cells, vertex, theta, truth, sims, largest)
+        delta = self._delta * _SLICES[0]
+        sims = plan_sims(self.family, cells, vertex, rate, error, self._targets, largest, delta)
+        return cells, vertex, theta, truth, sims, largest
 
-    def surrogates(self, pilot: Points) -> Surrogates:
-        """Fit what a pilot suggests, one surrogate per null configuration."""
-        return Surrogates(self.fisher, pilot.theta, pilot.null_truth, pilot.rejections, pilot.n_sims)
-
-    def _with_final(self, pilot: Points, certificate: Certificate, missed: BoolArray) -> Points:
-        """Return the pilot with what the final passes found at the vertices of some cells."""
-        some = np.unique(certificate.vertex[missed])
-        some = some[np.linspace(0, len(some) - 1, min(len(some), _REPAIR_FIT)).astype(int)]
-        return pilot.join(certificate.points.take(some))
-
-    def _lattice(self, most: int) -> FloatArray:
-        """Return points in the middle of equal steps of Fisher length one, longer if there would be too many."""
-        spacing = _PILOT_SPACING
-        while True:
-            counts = np.maximum(np.ceil(self.fisher.lengths / spacing).astype(int), 2)
-            if np.prod(counts) <= most or (counts == 2).all():
-                break
-            spacing *= 1.1
-        axes = [
-            (np.arange(count) + 0.5) / count * length for count, length in zip(counts, self.fisher.lengths, strict=True)
-        ]
-        places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(counts))
-        return self.fisher.inverse(places)
-
-    def _pilot_points(self, theta: FloatArray, truth: BoolArray, used: int, each: int) -> Points:
-        """Return pilot points with disjoint simulations."""
-        each = -(-each // MULTIPLE) * MULTIPLE
-        begin = used + np.arange(len(theta), dtype=np.int64) * each
-        return Points.asked(theta, truth, begin, np.full(len(theta), each), 0, 1.0)
-
-
-@final
-@dataclass(frozen=True)
-class _Plan:
-    cells: Simplices
-    vertex: IntArray
-    theta: FloatArray
-    null_truth: BoolArray
-    n_sims: IntArray
-    largest: float
-
-
-def distinct_vertices(cells: Simplices) -> tuple[FloatArray, BoolArray, IntArray]:
-    """Return the distinct vertices of cells: parameters, null configurations, and their positions per cell.
-
-    A vertex on a null boundary counts once for every configuration of the cells around it.
-    """
-    n, n_vertices, dim = cells.vertices.shape
-    truth = np.repeat(cells.null_truth, n_vertices, axis=0)
-    rows = np.concatenate([cells.vertices.reshape(-1, dim) + 0.0, truth.astype(float)], axis=1)
-    distinct, place = np.unique(rows, axis=0, return_inverse=True)
-    return distinct[:, :dim], distinct[:, dim:].astype(bool), place.reshape(n, n_vertices)
-
-
-__all__ = ["REPAIRS", "Certificate", "InterpolatedValidation", "Points", "distinct_vertices"]
+    def _surrogates(self, pilot: Simulated, vertices: Simulated) -> Surrogates:
+        """Fit what a pilot and some vertices of passes suggest."""
+        everything = joined(pilot, vertices, "rejections", _REPAIR_FIT)
+        return Surrogates(self._region.fisher, everything.points, everything["rejections"])

@@ -1,0 +1,378 @@
+"""Calibration by interpolation: levels at vertices that keep alpha between them, and one fresh pass that is accepted.
+
+If at every vertex v of a cell the error stays at a level a_v for the same threshold, convexity carries a bound over the
+cell; levels are chosen so that the bound is alpha. lambda_star at a vertex is the floor((N + 1) a_v)-th smallest
+statistic, the threshold is the least of them. Its expected error at v is at most a_v, and as a function of the
+parameters it is the mean of a function of the data with values in [0, 1] (the probability, over the simulations, that
+the trial rejects), so it is at most alpha everywhere. This needs one pass that is accepted whatever it shows, with
+cells, levels and numbers of simulations that were fixed before: pilots fix them, and rehearsals with what the pilots
+suggest decide whether the targets will be met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+from typing_extensions import override
+
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
+from adagrid.algorithms.base import CALIBRATION_STREAM, Convergence, batches
+from adagrid.algorithms.interpolated import statistics
+from adagrid.algorithms.interpolated.base import (
+    GAPS,
+    FractionBelow,
+    Simulated,
+    Stage,
+    StagedAlgorithm,
+    StageKind,
+    State,
+    distinct_vertices,
+    positions,
+)
+from adagrid.algorithms.interpolated.planning import plan_cells, rounded_sims
+from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region
+from adagrid.algorithms.interpolated.surrogate import Surrogates
+from adagrid.algorithms.settings import InterpolatedCalibrateSettings
+from adagrid.bounds import interpolated_bound, inverse_tilt_bound
+from adagrid.bounds.interpolated import interpolated_log_bound
+from adagrid.engine import Simulator
+from adagrid.estimation import calibration_rank
+from adagrid.families import Family
+from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid.cells import Cells
+from adagrid.grid.points import Points
+from adagrid.grid.simplices import Simplices
+
+_PILOT_SIMS, _BATCH = 1024, 128
+# Share of grid_target that plans use where the error is largest.
+_GRID_SHARE, _MOST_GRID_SHARE = 0.7, 0.95
+# Levels fall with the root of the error below this share of the largest; cells may overshoot by this share of the room.
+_FLAT, _POWER, _OVERSHOOT, _MOST_OVERSHOOT = 0.85, 0.5, 0.3, 0.7
+# Standard errors between level and error that keep a vertex from setting the threshold; most of these that are planned.
+_CLEAR, _MOST_SIMS = 4.0, 10.0
+# Standard errors of the threshold's error that bias_target is made to hold.
+_BIAS_ERRORS = 1.5
+# How many thresholds are looked at together, and between which multiples of the error that plans aim at: single points
+# err more than the surrogate.
+_THRESHOLDS = 64
+_SPANS = ((0.3, 3.0), (0.5, 1.6), (0.5, 1.6))
+# Rehearsals: how many of each plan, the share that must meet the targets, how much is added otherwise, how often.
+_REHEARSALS, _SUCCESS, _MORE, _ATTEMPTS = 60, 0.95, 1.25, 6
+_LOWERED = (0.0, 0.3, 0.6)
+_IN_PLAY = 8.0
+
+
+@final
+@dataclass(frozen=True)
+class _Plan:
+    """What a pass would simulate.
+
+    Args:
+        cells: the cells.
+        vertex: positions of their vertices, shape (cells, dim + 1).
+        theta: parameters of the vertices, shape (vertices, dim).
+        null_truth: their null configurations.
+        rate: expected errors at the threshold, shape (vertices,).
+        level: levels at the vertices.
+        n_sims: numbers of simulations.
+    """
+
+    cells: Simplices
+    vertex: IntArray
+    theta: FloatArray
+    null_truth: BoolArray
+    rate: FloatArray
+    level: FloatArray
+    n_sims: IntArray
+
+
+@final
+class InterpolatedCalibration(StagedAlgorithm):
+    """Plans and judges a calibration by interpolation.
+
+    At the vertex that sets the threshold, with f(x) the fraction of its statistics below x and x_b the threshold under
+    bootstrap resample b, bias = f(threshold) - mean f(x_b), std = the standard deviation of f(x_b), and the grid cost
+    is alpha minus the vertex's level. Resamples of different vertices are independent, which overstates the bias.
+
+    Args:
+        settings: the settings.
+        family: distribution of the data.
+        tiles: the tiles of the grid on which a null hypothesis is true.
+        hypotheses: the grid's null hypotheses.
+    """
+
+    settings: InterpolatedCalibrateSettings
+    first_stream = CALIBRATION_STREAM
+
+    def __init__(
+        self,
+        settings: InterpolatedCalibrateSettings,
+        family: Family,
+        tiles: Tiles,
+        hypotheses: Sequence[HalfSpace],
+    ) -> None:
+        self.settings = settings
+        self.family = family
+        self._region = Region(family, tiles, hypotheses)
+        self._aim = settings.alpha - _GRID_SHARE * min(settings.grid_target, settings.alpha)
+
+    @property
+    def _bootstrap_columns(self) -> list[str]:
+        return [f"bootstrap{b}" for b in range(self.settings.n_bootstrap)]
+
+    @override
+    def pilot_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        return dict.fromkeys(statistics.COLUMNS, _held(dtype))
+
+    @override
+    def vertex_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
+        resamples = dict.fromkeys(self._bootstrap_columns, _held(dtype))
+        return {"rank": np.int64, "lambda_star": np.float64, **resamples}
+
+    @property
+    @override
+    def certificate_columns(self) -> Mapping[str, type]:
+        return dict.fromkeys(("alpha0", "lambda_star", "tie_bound", "grid_cost"), np.float64)
+
+    @override
+    def simulate(self, simulator: Simulator, kind: StageKind, points: Points) -> Mapping[str, Array]:
+        if kind == "pilot":
+            ranks = statistics.kept_ranks(points.n_sims, self.settings.alpha)
+            kept = self._order_statistics(simulator, points, ranks)
+            return {name: kept[:, i] for i, name in enumerate(statistics.COLUMNS)}
+        # what is simulated is the point as the design's precision holds it
+        represented = simulator.represented(points.theta)
+        level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
+        rank = calibration_rank(points.n_sims, np.minimum(level, points.level))
+        ranks = np.stack([rank, *self._resampled_ranks(points, rank).T], axis=1)
+        values = self._order_statistics(simulator, points, np.maximum(ranks, 1))
+        values[rank == 0] = -np.inf
+        bootstrap = {name: values[:, 1 + b] for b, name in enumerate(self._bootstrap_columns)}
+        return {"rank": rank, "lambda_star": values[:, 0].astype(np.float64), **bootstrap}
+
+    @override
+    def certify(self, cells: Cells, vertices: Simulated) -> Mapping[str, Array]:
+        vertex = positions(vertices.points.id, cells.point_id)
+        level, star = vertices.points.level[vertex], vertices["lambda_star"][vertex]
+        deciding = star.argmin(axis=1)[:, None]
+        alpha0 = np.take_along_axis(level, deciding, axis=1)[:, 0]
+        return {
+            "alpha0": alpha0,
+            "lambda_star": star.min(axis=1),
+            "tie_bound": interpolated_bound(self.family, vertices.points.theta[vertex], level) * (1 + GAPS),
+            "grid_cost": self.settings.alpha - alpha0,
+        }
+
+    @override
+    def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
+        if not state.passes:
+            return Convergence(False, {})
+        settings, vertices = self.settings, state.vertices
+        star = vertices["lambda_star"]
+        # of the vertices that set it, which may be many if statistics have few values, the one that loses least
+        worst = int(np.lexsort((vertices.points.id, -vertices.points.level, star))[0])
+        threshold = float(star[worst])
+        resampled = np.array([vertices[name].min() for name in self._bootstrap_columns], float)
+        below = fraction_below(worst, np.concatenate([[threshold], resampled]))
+        bias, std = float(below[0] - below[1:].mean()), float(below[1:].std())
+        grid_cost = float(settings.alpha - vertices.points.level[worst])
+        return Convergence(
+            converged=bias < settings.bias_target and std < settings.std_target and grid_cost < settings.grid_target,
+            figures={"threshold": threshold, "bias": bias, "std": std, "grid cost": grid_cost},
+        )
+
+    @override
+    def next_stage(self, state: State) -> Stage | None:
+        if not state.stages:
+            return Stage("pilot", self._region.pilot(_PILOT_SIMS, self.first_stream))
+        if state.passes:
+            return None
+        settings, number = self.settings, len(state.stages)
+        surrogates, counts, discrete = self._threshold(state.pilot)
+        if number <= PILOT_ROUNDS:
+            plan = self._plan(surrogates)
+            enough = settings.alpha / (0.2 * (settings.grid_target + settings.bias_target)) ** 2
+            seed = (settings.model_seed, number)
+            points = self._region.more_pilot(
+                state.pilot.points, plan.theta, plan.null_truth, plan.n_sims, enough=enough, seed=seed
+            )
+            return Stage("pilot", points)
+        plan = self._rehearsed(surrogates, counts, discrete)
+        points = Points.asked(
+            plan.theta, plan.null_truth, stream=self.first_stream + 1, n_sims=plan.n_sims, level=plan.level
+        )
+        cells = Cells.of(plan.cells, points.id[plan.vertex], plan.n_sims[plan.vertex])
+        return Stage("pass", points, cells, np.unique(plan.cells.part_of))
+
+    def _order_statistics(self, simulator: Simulator, points: Points, ranks: IntArray) -> Array:
+        """Return order statistics of points with given ranks, shape of `ranks`."""
+        values = np.empty(ranks.shape, simulator.dtype)
+        order = np.argsort(points.n_sims, kind="stable")
+        for part in batches(len(points), self.settings.tile_batch_size or _BATCH):
+            rows = order[part]
+            some, most = points.take(rows), ranks[rows].max(axis=1)
+            smallest = simulator.smallest(some.theta, some.null_truth, some.n_sims, most, some.begin)
+            values[rows] = np.take_along_axis(smallest, ranks[rows] - 1, axis=1)
+        return values
+
+    def _resampled_ranks(self, points: Points, rank: IntArray) -> IntArray:
+        """Return which order statistics are the rank-th smallest of resamples, shape (points, resamples).
+
+        The rank-th smallest of N uniform indices is the index of a Beta(rank, N - rank + 1) variable.
+        """
+        ranks = np.empty((len(points), self.settings.n_bootstrap), np.int64)
+        for row, (own, count, r) in enumerate(zip(points.id.tolist(), points.n_sims.tolist(), rank, strict=True)):
+            generator = np.random.Generator(np.random.PCG64([self.settings.bootstrap_seed, own]))
+            uniform = generator.beta(max(int(r), 1), count - int(r) + 1, ranks.shape[1])
+            ranks[row] = np.minimum((uniform * count).astype(np.int64) + 1, count)
+        return ranks
+
+    def _threshold(self, pilot: Simulated) -> tuple[Surrogates, FloatArray, bool]:
+        """Find the threshold at which the largest expected error is what plans aim at.
+
+        Returns:
+            Surrogates of the error rates at that threshold; the counts of the pilot points below thresholds around it,
+            shape (points, thresholds); and whether these are all there are, as for statistics with few values.
+        """
+        points = pilot.points
+        kept = np.stack([pilot[name] for name in statistics.COLUMNS], axis=1)
+        ranks = statistics.kept_ranks(points.n_sims, self.settings.alpha)
+        corners, truth, _ = distinct_vertices(self._region.simplices)
+        theta, null_truth = np.concatenate([points.theta, corners]), np.concatenate([points.null_truth, truth])
+        within = np.unique(kept.astype(float))
+        tried = _some_of(within)
+        counts = statistics.counts_below(kept, ranks, tried)
+        largest = (counts / points.n_sims[:, None]).max(axis=0)
+        for lower, upper in _SPANS:
+            low, middle, high = (_crossing(largest, share * self._aim) for share in (lower, 1.0, upper))
+            surrogates = Surrogates(self._region.fisher, points, counts[:, middle])
+            within = within[(within >= tried[low]) & (within <= tried[min(high + 1, len(tried) - 1)])]
+            tried = _some_of(within)
+            counts = statistics.counts_below(kept, ranks, tried)
+            largest = surrogates.other_rates(theta, null_truth, counts).max(axis=0)
+        surrogates = Surrogates(self._region.fisher, points, counts[:, _crossing(largest, self._aim)])
+        return surrogates, counts, len(within) == len(tried)
+
+    def _plan(self, surrogates: Surrogates, more: float = 1.0, lowered: float = 0.0) -> _Plan:
+        """Plan cells, levels and numbers of simulations.
+
+        Args:
+            surrogates: expected errors at the expected threshold.
+            more: factor by which vertices that may set the threshold get more standard errors than usual.
+            lowered: share of the grid target by which levels stay below what would be possible.
+        """
+        alpha = self.settings.alpha - lowered * min(self.settings.grid_target, self.settings.alpha)
+        roots = self._region.simplices
+        cells = plan_cells(self._region.fisher, roots, surrogates.rates, self._too_coarse)
+        theta, truth, vertex = distinct_vertices(cells)
+        rate = surrogates.rates(theta, truth)
+        error = surrogates.errors(theta, truth, rate)
+        log_target, overshoot, _ = self._overshoot(cells, rate[vertex])
+        log_level = np.full(len(theta), np.inf)
+        np.minimum.at(log_level, vertex, log_target - overshoot[:, None])
+        # the search for a bound stops early: what it finds for the final levels is what has to be alpha
+        reached = interpolated_log_bound(self.family, cells.vertices, log_level[vertex]).max()
+        level = np.exp(log_level - max(reached - np.log(alpha), 0.0) - 2 * GAPS)
+        return _Plan(cells, vertex, theta, truth, rate, level, self._sims(rate, error, level, more))
+
+    def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float) -> IntArray:
+        """Return how often to simulate vertices.
+
+        A vertex either has its level so many standard errors above its error that it hardly ever sets the threshold,
+        or, where its level costs little of alpha, enough simulations for the targets if it does.
+        """
+        settings = self.settings
+        variance = settings.alpha * (1 - settings.alpha)
+        enough = more**2 * variance * max(settings.std_target**-2, _BIAS_ERRORS**2 * settings.bias_target**-2)
+        room = level - rate - np.minimum(error, 0.3 * (settings.grid_target + settings.bias_target))
+        with np.errstate(divide="ignore"):
+            clear = np.where(room > 0, (more * _CLEAR / room) ** 2 * np.maximum(rate, 1e-4) * (1 - rate), np.inf)
+        may_decide = settings.alpha - level <= _MOST_GRID_SHARE * settings.grid_target
+        sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), _MOST_SIMS * enough)
+        return rounded_sims(np.maximum(sims, (settings.min_rank + 1) / level))
+
+    def _too_coarse(self, cells: Simplices, rate: FloatArray) -> BoolArray:
+        _, overshoot, allowance = self._overshoot(cells, rate)
+        return overshoot > np.minimum(allowance, _MOST_OVERSHOOT)
+
+    def _overshoot(self, cells: Simplices, rate: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return log levels wanted at vertices, by how much the bound they give exceeds alpha, and what it may."""
+        alpha, largest = self.settings.alpha, rate.max(axis=1)
+        log_level = np.log(alpha * np.minimum(rate / (_FLAT * self._aim), 1.0) ** _POWER)
+        overshoot = np.maximum(interpolated_log_bound(self.family, cells.vertices, log_level) - np.log(alpha), 0.0)
+        room = log_level.max(axis=1) - np.log(largest)
+        return log_level, overshoot, np.maximum(np.log(alpha / self._aim), _OVERSHOOT * room)
+
+    def _rehearsed(self, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> _Plan:
+        """Return the cheapest plan that would probably meet the targets, if its vertices were as the pilots suggest.
+
+        Beside more simulations, lower levels are tried: with few possible thresholds it helps to aim between two.
+        """
+        best, most = self._plan(surrogates), -1.0
+        for attempt in range(_ATTEMPTS):
+            for lowered in _LOWERED:
+                plan = self._plan(surrogates, _MORE**attempt, lowered)
+                success = self._success(plan, surrogates, counts, discrete)
+                if success > most:
+                    best, most = plan, success
+                if most >= _SUCCESS:
+                    return best
+        return best
+
+    def _success(self, plan: _Plan, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> float:
+        """Return the share of rehearsals of a plan that meet the targets.
+
+        A rehearsal draws how wrong the surrogates are, and the error at every vertex's own threshold, a Beta variable,
+        and resamples it; thresholds are compared by their places among those that pilots counted, `discrete` ones
+        between which there are no others.
+        """
+        settings = self.settings
+        spread = np.sqrt(plan.level * (1 - plan.level) / plan.n_sims)
+        vertices = np.flatnonzero(plan.level - plan.rate < _IN_PLAY * spread)
+        if not len(vertices):
+            return 1.0
+        theta, null_truth = plan.theta[vertices], plan.null_truth[vertices]
+        doubt = surrogates.probit_errors(theta, null_truth)
+        below = ndtri(np.maximum.accumulate(surrogates.other_rates(theta, null_truth, counts), axis=1))
+        ladder = np.arange(counts.shape[1], dtype=float)
+        generator = np.random.Generator(np.random.PCG64([settings.model_seed, settings.bootstrap_seed]))
+        rank = np.maximum(calibration_rank(plan.n_sims, plan.level)[vertices], 1)
+        n_sims, shape = plan.n_sims[vertices], (_REHEARSALS, 1 + settings.n_bootstrap)
+        wrong = generator.standard_normal((_REHEARSALS, 1))
+        lowest, winner, level = np.full(shape, np.inf), np.zeros(_REHEARSALS, int), plan.level[vertices]
+        for row, (r, n) in enumerate(zip(rank, n_sims, strict=True)):
+            errors = generator.beta(r, n - r + 1, shape)
+            errors[:, 1:] += errors[:, :1] - r / n
+            place = np.interp(ndtri(np.clip(errors, 1e-12, 1.0)) - wrong * doubt[row], below[row], ladder)
+            place = np.floor(place) if discrete else place
+            tied = (place[:, 0] == lowest[:, 0]) & (level[row] > level[winner])
+            winner = np.where((place[:, 0] < lowest[:, 0]) | tied, row, winner)
+            lowest = np.minimum(lowest, place)
+        there = np.array([np.interp(lowest[i], ladder, below[row]) for i, row in enumerate(winner)])
+        error = ndtr(there + wrong * doubt[winner][:, None])
+        return float(
+            np.mean(
+                (error[:, 0] - error[:, 1:].mean(axis=1) < settings.bias_target)
+                & (error[:, 1:].std(axis=1) < settings.std_target)
+                & (settings.alpha - level[winner] < settings.grid_target)
+            )
+        )
+
+
+def _held(dtype: np.dtype[Any]) -> type:
+    """Return the type of columns that hold statistics exactly."""
+    return np.float32 if dtype.itemsize <= 4 else np.float64
+
+
+def _some_of(values: FloatArray) -> FloatArray:
+    """Return at most some ascending values, evenly spread over their places."""
+    return values[np.linspace(0, len(values) - 1, min(len(values), _THRESHOLDS)).astype(int)]
+
+
+def _crossing(rates: FloatArray, aim: float) -> int:
+    """Return the place of the largest of ascending thresholds whose rate is at most the aim; the first if none is."""
+    return max(int(np.searchsorted(np.maximum.accumulate(rates), aim, side="right")) - 1, 0)

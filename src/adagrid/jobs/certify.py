@@ -1,0 +1,50 @@
+"""Certifies a classic job: its grid is frozen and simulated afresh, once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adagrid.algorithms import Algorithm, Packet
+from adagrid.errors import CorruptStoreError
+from adagrid.grid import Tiles
+from adagrid.grid.tiles import tile_columns
+from adagrid.jobs.job import Job, logger
+from adagrid.jobs.lead import coordinate
+from adagrid.jobs.packets import write_packets
+from adagrid.jobs.step import finish_step
+from adagrid.stores import Place, ZoneView
+
+
+def certify(job: Job[Algorithm]) -> None:
+    """Simulate all active tiles with a seed stream that chose nothing; finish what an interrupted call has begun.
+
+    There is one certifying pass in a job, and no search after it: with another, one could choose between them.
+    """
+    store = job.store
+    coordinations = store.table("coordinations")
+    last = int(coordinations["coordination_id"].iloc[-1])
+    if coordinations["kind"].iloc[-1] != "certify":
+        last = coordinate(job, last + 1, "certify")
+    with job.display:
+        job.backend.map_zones(lambda zone: _certify_zone(job, last, zone), range(job.record.n_zones))
+    store.verify()
+    logger.info("certified in %.1f s", job.seconds)
+
+
+def _certify_zone(job: Job[Algorithm], coordination: int, zone: int) -> None:
+    """Simulate the active tiles that a coordination deals to a zone, in packets, each written at once."""
+    store = job.store
+    if store.last_step(coordination, zone) is not None:
+        return
+    place = Place(coordination, zone, coordination * job.record.coordinate_every)
+    columns = [name for name in tile_columns(store.schema.dim, store.schema.n_nulls) if name != "id"]
+    view = ZoneView(coordination, zone, job.record.n_zones, place.step_id)
+    tiles = Tiles.from_frame(store.frontier(view, columns).sort_values("id"))
+    written = store.step_rows("certificate", place)["id"].to_numpy(np.uint64)
+    if not np.isin(written, tiles.id).all():
+        raise CorruptStoreError(f"{store.location}: tiles were replaced after they were certified.")
+    packet, simulator = Packet.fresh(tiles), job.simulator.of_stream(job.algorithm.first_stream + 1)
+    simulate = lambda rows: job.algorithm.simulate(simulator, packet.take(rows))  # noqa: E731 - said once
+    for _ in write_packets(job, place, "certificate", tiles, written, simulate, unit="tiles to certify"):
+        pass
+    finish_step(job, place, 0, 0)

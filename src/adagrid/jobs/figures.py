@@ -1,0 +1,75 @@
+"""Checks that the figures of a certificate follow from the counts and order statistics beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from adagrid._typing import BoolArray, IdArray
+from adagrid.algorithms.interpolated.base import positions
+from adagrid.bounds import interpolated_bound
+from adagrid.estimation import calibration_rank, clopper_pearson_upper
+from adagrid.families import recorded_family
+from adagrid.grid.cells import Cells
+from adagrid.grid.points import Points
+from adagrid.jobs.record import JobRecord
+from adagrid.stores import Store, ZoneView
+
+# Relative difference that another machine's rounding may explain; of bounds, how early their search may stop.
+_ROUNDING, _SEARCH = 1e-9, 1e-4
+
+
+def wrong_figures(store: Store, record: JobRecord) -> IdArray:
+    """Return the ids of active tiles, of cells in force and of their vertices whose figures contradict each other."""
+    if record.method == "interpolated":
+        return _wrong_vertices(store, record) if len(store.table("vertices")) else np.empty(0, np.uint64)
+    names = ["n_sims", "rejections", "tie_estimate", "tie_point_bound", "tie_bound"]
+    if record.kind == "calibrate":
+        names = ["n_sims", "alpha0", "rank", "lambda_star"]
+    right = _right_validation if record.kind == "validate" else _right_calibration
+    searched = store.frontier(ZoneView(0, 0, 1, 2**31), names)
+    certified = store.results("certificate", active=True)[["id", *names]]
+    return np.concatenate([frame["id"].to_numpy(np.uint64)[~right(frame, record)] for frame in (searched, certified)])
+
+
+def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
+    limit = clopper_pearson_upper(frame["rejections"], frame["n_sims"], record.settings["delta"])
+    right = frame["tie_estimate"] == frame["rejections"] / frame["n_sims"]
+    right &= np.isclose(frame["tie_point_bound"], limit, rtol=_ROUNDING, atol=0)
+    right &= (frame["tie_bound"] >= frame["tie_point_bound"]) & (frame["tie_bound"] <= 1)
+    return right.to_numpy(bool)
+
+
+def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
+    right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= record.settings["alpha"])
+    right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
+    right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)
+    return right.to_numpy(bool)
+
+
+def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
+    """Recompute limits, ranks and bounds; bounds only of families that can be built from what was recorded."""
+    frame, family = store.table("vertices"), recorded_family(record.model.family_fields)
+    points = Points.from_frame(frame)
+    if record.kind == "validate":
+        limit = clopper_pearson_upper(frame["rejections"], points.n_sims, points.level)
+        right = (frame["tie_estimate"] == frame["rejections"] / points.n_sims).to_numpy(bool)
+        # the limit at the vertex also covers that the design's precision simulates a point beside it
+        right = right & (frame["tie_point_bound"] >= limit * (1 - _ROUNDING)).to_numpy(bool)
+        column = "tie_point_bound"
+    else:
+        right = (frame["rank"] <= calibration_rank(points.n_sims, points.level)).to_numpy(bool)
+        right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)).to_numpy(bool)
+        column = "level"
+    certificate = store.results("certificate", active=True)
+    cells = Cells.from_frame(certificate)
+    vertex = positions(points.id, cells.point_id)
+    values, bound = frame[column].to_numpy(float)[vertex], certificate["tie_bound"].to_numpy(float)
+    sound = bound >= values.max(axis=1, initial=0.0)
+    if record.kind == "calibrate":
+        star = frame["lambda_star"].to_numpy(float)[vertex].min(axis=1, initial=np.inf)
+        sound = sound & (bound <= record.settings["alpha"]) & (certificate["lambda_star"].to_numpy(float) == star)
+    if family is not None:
+        again = np.minimum(interpolated_bound(family, points.theta[vertex], values), 1.0)
+        sound = sound & (bound >= again * (1 - _SEARCH))
+    return np.concatenate([points.id[~right], cells.id[~sound]])
