@@ -106,8 +106,12 @@ def _compare_thresholds(naive: Naive, ours: Answer, theirs: Answer) -> dict[str,
             if rank == 0:
                 continue
             ordered = np.sort(values)
-            mine, other = (np.array([answer[name][tile] for name in columns]) for answer in (ours, theirs))
-            star.append(_rank_error(ordered, ours["lambda_star"][tile : tile + 1], rank))
+            # in the precision of the naive form's statistics, or ours would lie beside the values it equals
+            mine, other, my_star = (
+                np.array([answer[name][tile] for name in names], ordered.dtype)
+                for answer, names in ((ours, columns), (theirs, columns), (ours, ["lambda_star"]))
+            )
+            star.append(_rank_error(ordered, my_star, rank))
             bootstrap.append(_rank_error(ordered, mine, rank))
             spread.append((_std_below(ordered, mine), _std_below(ordered, other)))
     mean = np.mean(spread, axis=0)
