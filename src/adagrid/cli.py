@@ -71,7 +71,9 @@ def _show(db: Path, tiles: int) -> None:
             ["tie_bound" if validate else "lambda_star", "id"], ascending=[not validate, True]
         )
         dim = len(run.record.theta_min)
-        table = Table(title=f"Worst {min(tiles, len(results))} of {len(results)} active tiles", title_justify="left")
+        staged = run.record.method == "interpolated"
+        what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
+        table = Table(title=f"Worst {min(tiles, len(results))} of {len(results)} {what}", title_justify="left")
         for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
             table.add_column(name, justify="right", no_wrap=True)
         for row in results.head(tiles).to_dict("records"):

@@ -30,7 +30,7 @@ def run_demo(folder: Path, console: Console) -> None:
         console: where the story is told.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    grid = cartesian_grid([-3, -3], [3, 3], n=8, null_hypos=["theta1 <= theta0"])
+    grid = cartesian_grid([-3, -3], [3, 3], n=1, null_hypos=["theta1 <= theta0"])
     console.print(
         Panel(
             f"[bold]The trial[/bold]  {_PATIENTS} patients on control, {_PATIENTS} on treatment; binary outcome\n"
@@ -49,9 +49,10 @@ def run_demo(folder: Path, console: Console) -> None:
 
 def _validate(path: Path, grid: Grid, console: Console) -> None:
     _tell_if_found(path, console)
-    with ada_validate(PooledZ(_PATIENTS), threshold=_Z, grid=grid, db=path, job_id="demo", progress=True) as run:
+    with ada_validate(
+        PooledZ(_PATIENTS), threshold=_Z, grid=grid, method="interpolated", db=path, job_id="demo", progress=True
+    ) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
-        results = run.results()
         if run.bound <= _ALPHA:
             console.print(
                 f"\n[bold green]SUPPORTED[/]: the bound is {percent_up(run.bound)}, claimed was {_ALPHA:.1%}."
@@ -61,7 +62,7 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
                 f"\n[bold red]NOT SUPPORTED[/]: the claim was {_ALPHA:.1%}, the bound is {percent_up(run.bound)}, and "
                 "simulations reject more often than claimed:"
             )
-            console.print(_failures(results, run.settings["delta"]))
+            console.print(_failures(run.vertices(), run.settings["delta"]))
         console.print(
             f"For comparison, the exact size of this test (both binomials enumerated): {_exact_size():.4%}.",
             highlight=False,
@@ -71,7 +72,9 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
 
 def _calibrate(path: Path, grid: Grid, console: Console) -> None:
     _tell_if_found(path, console)
-    with ada_calibrate(FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, db=path, job_id="demo", progress=True) as run:
+    with ada_calibrate(
+        FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, method="interpolated", db=path, job_id="demo", progress=True
+    ) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         console.print(
             f"\n[bold green]CALIBRATED[/]: reject when Fisher's one-sided p-value is below {run.threshold:.7g}; the "
@@ -87,12 +90,12 @@ def _tell_if_found(path: Path, console: Console) -> None:
         console.print(f"{path} is there already: the job in it is continued, or shown if it has finished.\n")
 
 
-def _failures(results: pd.DataFrame, delta: float) -> Table:
-    """List where the claim fails: the tiles with the highest error, as response probabilities."""
-    lower = clopper_pearson_lower(results["rejections"], results["n_sims"], delta)
-    failing = results.assign(lower=lower)[lower > _ALPHA].sort_values("tie_estimate", ascending=False)
+def _failures(points: pd.DataFrame, delta: float) -> Table:
+    """List where the claim fails: the points with the highest error, as response probabilities."""
+    lower = clopper_pearson_lower(points["rejections"], points["n_sims"], delta)
+    failing = points.assign(lower=lower)[lower > _ALPHA].sort_values("tie_estimate", ascending=False)
     table = Table(
-        title=f"It fails at {len(failing)} of {len(results)} simulated parameter values; the worst:",
+        title=f"It fails at {len(failing)} of {len(points)} simulated parameter values; the worst:",
         title_justify="left",
     )
     for name in ("p control", "p treatment", "rejected", f"lower {1 - delta:.0%} limit", "simulations"):

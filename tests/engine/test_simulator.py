@@ -253,3 +253,24 @@ def test_large_whole_numbers_are_rounded_towards_rejection(sign):
     exact = simulator.count(THETA[:1], TRUTH[:1], 2.0**24 + 2, 0, 1000)[0]
     assert 400 < exact < 600
     assert simulator.count(THETA[:1], TRUTH[:1], 2.0**24, 0, 1000)[0] == 0
+
+
+def test_streams_are_other_simulations_each_time_the_same(simulator):
+    """Of every stream and of the seed's own; asking for another one in between changes nothing."""
+    count = lambda each: each.count(THETA, TRUTH, -1.0, 0, N).tolist()
+    own, first = count(simulator), count(simulator.of_stream(1))
+    others = [count(simulator.of_stream(stream)) for stream in (0, 2, 1000, 1001)]
+    assert count(simulator.of_stream(1)) == first
+    assert len({tuple(found) for found in (own, first, *others)}) == 6
+    # seeds that SeedSequence would take for a stream of another seed, were it not for the last word
+    assert count(simulator.reseeded(5 + 7 * 2**32).of_stream(0)) != count(simulator.reseeded(5).of_stream(7))
+
+
+def test_smallest_of_a_range_of_simulations(simulator):
+    """The same as the smallest of all in the range, whatever chunks it spans; ranges may differ between points."""
+    begin, n_sims = np.array([0, 5, 100][: len(THETA)]), np.array([N, 40, 250][: len(THETA)])
+    theta, truth = THETA[: len(begin)], TRUTH[: len(begin)]
+    found = simulator.smallest(theta, truth, n_sims, 7, begin)
+    for row, (first, count) in enumerate(zip(begin, n_sims, strict=True)):
+        everything = [simulator.smallest(theta[[row]], truth[[row]], 1, 1, first + i)[0, 0] for i in range(count)]
+        np.testing.assert_array_equal(found[row], np.sort(everything)[:7])

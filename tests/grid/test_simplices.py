@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from adagrid.errors import InvalidInputError
 from adagrid.grid import cartesian_grid, create_grid
 from adagrid.grid.simplices import Simplices, triangulate
 
@@ -85,3 +86,25 @@ def test_neighbours_share_vertices_to_the_last_bit():
     distinct = np.unique(vertices, axis=0)
     gaps = np.abs(distinct[:, None] - distinct[None]).max(axis=2) + np.eye(len(distinct))
     assert gaps.min() > 1e-9
+
+
+def test_long_regions_are_covered():
+    """Flatness is measured in units of the tile: mixed units make no cell flat."""
+    grid = cartesian_grid([0] * 4, [100, 0.02, 0.02, 0.02], n=1, null_hypos=["theta0 <= 1000"])
+    simplices = triangulate(grid.tiles, grid.hypotheses)
+    np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-9)
+
+
+def test_thin_pieces_are_covered_or_refused():
+    """No piece with an interior disappears, however thin; what cannot be covered is an error."""
+    for gap in (1e-3, 1e-6, 1e-8):
+        grid = cartesian_grid([-1] * 3, [1] * 3, n=2, null_hypos=[f"x + y >= {2 - gap!r}", "z <= 0.2"])
+        simplices = triangulate(grid.tiles, grid.hypotheses)
+        assert set(simplices.part_of.tolist()) == set(grid.tiles.id.tolist())
+    for gap in (1e-9, 1e-11):
+        try:
+            grid = cartesian_grid([-1] * 3, [1] * 3, n=2, null_hypos=[f"x + y >= {2 - gap!r}", "z <= 0.2"])
+            simplices = triangulate(grid.tiles, grid.hypotheses)
+        except InvalidInputError:
+            continue
+        assert set(simplices.part_of.tolist()) == set(grid.tiles.id.tolist())

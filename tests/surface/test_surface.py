@@ -84,6 +84,16 @@ def test_show_and_verify(tmp_path):
     assert runner.invoke(app, ["version"]).output.strip() == ada.__version__
 
 
+def test_show_a_job_by_interpolation(tmp_path):
+    path, grid = tmp_path / "job.duckdb", ada.cartesian_grid([-1], [0], n=1)
+    ada.ada_calibrate(ada.ZTest(), grid=grid, method="interpolated", db=path).close()
+    shown = CliRunner().invoke(app, ["show", str(path)])
+    assert shown.exit_code == 0
+    assert "certified" in shown.output
+    assert "cells" in shown.output
+    assert CliRunner().invoke(app, ["verify", str(path)]).exit_code == 0
+
+
 def test_errors_are_messages(tmp_path):
     answer = subprocess.run(
         [sys.executable, "-m", "adagrid", "show", str(tmp_path / "nothing.duckdb")],

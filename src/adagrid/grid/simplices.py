@@ -64,9 +64,10 @@ class Simplices:
         """Return the rows that an index array, mask or slice selects."""
         return Simplices(self.vertices[index], self.null_truth[index], self.part_of[index])
 
-    def midpoints(self) -> FloatArray:
-        """Return the midpoints of the edges, shape (simplices, edges, dim)."""
-        return np.stack([(self.vertices[:, a] + self.vertices[:, b]) / 2 for a, b in self.edges], axis=1)
+    def midpoint(self, edge: IntArray) -> FloatArray:
+        """Return the midpoint of one edge of every simplex, given by its position in `edges`."""
+        rows, ends = np.arange(len(self)), np.array(self.edges)[edge]
+        return (self.vertices[rows, ends[:, 0]] + self.vertices[rows, ends[:, 1]]) / 2
 
     def bisect(self, edge: IntArray) -> Simplices:
         """Cut every simplex in two halves through the midpoint of one of its edges.
@@ -79,7 +80,7 @@ class Simplices:
         """
         rows = np.arange(len(self))
         ends = np.array(self.edges)[edge]
-        middle = self.midpoints()[rows, edge]
+        middle = self.midpoint(edge)
         halves = np.repeat(self.vertices, 2, axis=0)
         halves[2 * rows, ends[:, 1]] = middle
         halves[2 * rows + 1, ends[:, 0]] = middle

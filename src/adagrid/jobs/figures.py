@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import BoolArray, IdArray
+from adagrid.algorithms import InterpolatedValidation
 from adagrid.algorithms.interpolated.base import positions
+from adagrid.algorithms.interpolated.validate import SLICES
 from adagrid.bounds import interpolated_bound
 from adagrid.estimation import calibration_rank, clopper_pearson_upper
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
+from adagrid.grid.tiles import matrix
 from adagrid.jobs.record import JobRecord
 from adagrid.stores import Store, ZoneView
 
@@ -47,6 +50,19 @@ def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
     return right.to_numpy(bool)
 
 
+def _overspent(store: Store, record: JobRecord) -> IdArray:
+    """Return points of cells whose fresh vertices take more than their pass's slice of delta."""
+    cells, points = store.table("cells"), store.table("vertices").set_index("id")
+    ids = matrix(cells, "point").astype(np.uint64)
+    begun, level, stream = (points.loc[ids.ravel(), name].to_numpy() for name in ("coordination_id", "level", "stream"))
+    fresh = begun.reshape(ids.shape) == cells["coordination_id"].to_numpy()[:, None]
+    spent = np.where(fresh, level.reshape(ids.shape), 0.0).sum(axis=1)
+    number = np.where(fresh, stream.reshape(ids.shape), 0).max(axis=1, initial=0) - InterpolatedValidation.first_stream
+    allowed = record.settings["delta"] * np.asarray(SLICES)[np.clip(number - 1, 0, len(SLICES) - 1)]
+    wrong = (spent > allowed * (1 + _ROUNDING)) | (number > len(SLICES))
+    return np.unique(ids[wrong][fresh[wrong]])
+
+
 def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
     """Recompute limits, ranks and bounds; bounds only of families that can be built from what was recorded."""
     frame, family = store.table("vertices"), recorded_family(record.model.family_fields)
@@ -54,6 +70,7 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
     if record.kind == "validate":
         limit = clopper_pearson_upper(frame["rejections"], points.n_sims, points.level)
         right = (frame["tie_estimate"] == frame["rejections"] / points.n_sims).to_numpy(bool)
+        right = right & ~np.isin(points.id, _overspent(store, record))
         # the limit at the vertex also covers that the design's precision simulates a point beside it
         right = right & (frame["tie_point_bound"] >= limit * (1 - _ROUNDING)).to_numpy(bool)
         column = "tie_point_bound"

@@ -11,8 +11,8 @@ class Status(Enum):
     NEW_STEP = "New tiles were simulated; the job is under way. Run it again to continue."
     CONVERGED = "All targets are met."
     EMPTY_STEP = (
-        "No tile is left that a step could improve, but the targets are not met. Start a new job with larger "
-        "max_sims or looser targets."
+        "Nothing is left that a step could improve, but the targets are not met. What was found is valid; start a new "
+        "job with larger max_sims (classic) or looser targets."
     )
     NO_NEW_TILES = "The step left all its tiles as they are; the next one looks at others."
     REACHED_N_STEPS = (

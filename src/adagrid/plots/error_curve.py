@@ -1,4 +1,4 @@
-"""The Type I Error along one parameter: simulated points, the bound over every tile, and the truth if it is known."""
+"""The Type I Error along one parameter: simulated points, the bound over tiles or cells, and the truth if known."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+import pandas as pd
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
+from adagrid.families import recorded_family
 from adagrid.jobs import Run
+
+# Places along a cell at which its bound is drawn.
+_PLACES = 33
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,25 +25,25 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class ErrorCurve:
-    """What the plot shows of each active tile, each of shape (tiles,), from left to right.
+    """What the plot shows of active tiles or of cells in force, and of the simulated points, from left to right.
 
     Args:
-        theta: simulated points.
-        lower: left ends of the tiles.
-        upper: right ends.
-        estimate: fractions of simulations that rejected.
-        point_bound: upper confidence limits at the points.
-        bound: bounds over the tiles.
-        delta: one minus the confidence.
+        theta: simulated points, shape (points,).
+        estimate: fractions of simulations that rejected, shape (points,).
+        point_bound: upper confidence limits at the points, shape (points,).
+        place: parameters along each tile or cell, shape (tiles, places).
+        bound: bounds there, shape (tiles, places).
+        name: what they are called.
+        confidence: confidence of the limits at the points.
     """
 
     theta: FloatArray
-    lower: FloatArray
-    upper: FloatArray
     estimate: FloatArray
     point_bound: FloatArray
+    place: FloatArray
     bound: FloatArray
-    delta: float
+    name: str
+    confidence: float
 
 
 def collect_error_curve(run: Run) -> ErrorCurve:
@@ -50,16 +55,46 @@ def collect_error_curve(run: Run) -> ErrorCurve:
     results = run.results()
     if run.record.kind != "validate" or "theta1" in results:
         raise InvalidInputError("The error curve is drawn of validations with one parameter.")
-    results = results.sort_values("theta0")
+    results = results.sort_values("theta0", ignore_index=True)
+    if run.record.method == "interpolated":
+        return _along_cells(run, results)
     theta, radius = results["theta0"].to_numpy(), results["radius0"].to_numpy()
     return ErrorCurve(
         theta=theta,
-        lower=theta - radius,
-        upper=theta + radius,
         estimate=results["tie_estimate"].to_numpy(),
         point_bound=results["tie_point_bound"].to_numpy(),
-        bound=results["tie_bound"].to_numpy(),
-        delta=float(run.settings["delta"]),
+        place=np.stack([theta - radius, theta + radius], axis=1),
+        bound=np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1),
+        name="tiles",
+        confidence=1 - float(run.settings["delta"]),
+    )
+
+
+def _along_cells(run: Run, cells: pd.DataFrame) -> ErrorCurve:
+    """Collect the same of a job by interpolation; between its points the bound is the theorem's, place by place."""
+    ids = cells[["point0", "point1"]].to_numpy()
+    points = run.vertices()
+    points = points[points["id"].isin(ids.ravel())].sort_values("theta0")
+    by_id = points.set_index("id")
+    ends, limits = (by_id.loc[ids.ravel(), name].to_numpy().reshape(-1, 2) for name in ("theta0", "tie_point_bound"))
+    order = ends.argsort(axis=1)
+    ends, limits = np.take_along_axis(ends, order, axis=1), np.take_along_axis(limits, order, axis=1)
+    share = np.linspace(0.0, 1.0, _PLACES)
+    place = ends[:, :1] + share * (ends[:, 1:] - ends[:, :1])
+    bound = np.repeat(cells["tie_bound"].to_numpy()[:, None], _PLACES, axis=1)
+    family = recorded_family(run.record.model.family_fields)
+    if family is not None:
+        height = np.log(limits) + family.log_partition(ends[..., None])
+        log_bound = height[:, :1] + share * (height[:, 1:] - height[:, :1]) - family.log_partition(place[..., None])
+        bound = np.minimum(bound, np.exp(log_bound))
+    return ErrorCurve(
+        theta=points["theta0"].to_numpy(),
+        estimate=points["tie_estimate"].to_numpy(),
+        point_bound=points["tie_point_bound"].to_numpy(),
+        place=place,
+        bound=bound,
+        name="cells between points",
+        confidence=1 - float(points["level"].max()),
     )
 
 
@@ -78,18 +113,13 @@ def draw_error_curve(
     """
     pyplot = require("matplotlib.pyplot", "plots")
     axes: Axes = ax if ax is not None else pyplot.subplots(figsize=(8, 4.5), layout="constrained")[1]
-    axes.fill_between(
-        np.stack([curve.lower, curve.upper], axis=1).ravel(),
-        np.repeat(100 * curve.bound, 2),
-        color="#c6dbef",
-        linewidth=0,
-        zorder=0,
-    )
-    axes.hlines(
-        100 * curve.bound, curve.lower, curve.upper, colors="#08519c", linewidth=2, label="bound over each tile"
-    )
+    for number, (place, bound) in enumerate(zip(curve.place, curve.bound, strict=True)):
+        axes.fill_between(place, 100 * bound, color="#c6dbef", linewidth=0, zorder=0)
+        label = None if number else f"bound over {curve.name}"
+        axes.plot(place, 100 * bound, color="#08519c", linewidth=2, solid_capstyle="butt", label=label)
+    first, last = float(curve.place.min()), float(curve.place.max())
     if truth is not None:
-        fine = np.linspace(curve.lower[0], curve.upper[-1], 500)
+        fine = np.linspace(first, last, 500)
         axes.plot(fine, 100 * truth(fine), color="#238b45", linewidth=2, label="exact error")
     axes.errorbar(
         curve.theta,
@@ -100,9 +130,10 @@ def draw_error_curve(
         markersize=4,
         capsize=3,
         linewidth=1.2,
-        label=f"simulated, with upper {1 - curve.delta:.0%} limit",
+        label=f"simulated, with upper {curve.confidence:.3g} limit",
     )
-    axes.set_xlim(curve.lower[0], curve.upper[-1])
+    margin = 0.01 * (last - first)
+    axes.set_xlim(first - margin, last + margin)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("parameter (theta)")
     axes.set_ylabel("Type I Error (%)")

@@ -26,7 +26,7 @@ StageKind: TypeAlias = Literal["pilot", "pass"]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Simulated:
     """Simulated points.
 
@@ -145,7 +145,7 @@ class StagedAlgorithm(ABC):
 
     @abstractmethod
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
-        """Check the targets; never converged before the first pass."""
+        """Check the targets; never converged before the first pass, whose figures are only what pilots suggest."""
 
     @abstractmethod
     def next_stage(self, state: State) -> Stage | None:
@@ -180,6 +180,14 @@ def distinct_vertices(cells: Simplices) -> tuple[FloatArray, BoolArray, IntArray
 
 def configurations(null_truth: BoolArray) -> Iterator[tuple[BoolArray, IntArray]]:
     """Yield every null configuration that occurs, and the positions where it does."""
-    different, place = np.unique(null_truth, axis=0, return_inverse=True)
-    for number, configuration in enumerate(different):
-        yield configuration, np.flatnonzero(place.ravel() == number)
+    packed = np.packbits(null_truth, axis=1)
+    words = np.zeros((len(null_truth), -(-packed.shape[1] // 8) * 8), np.uint8)
+    words[:, : packed.shape[1]] = packed
+    codes = words.view(np.uint64)
+    # rows of one word are told apart much faster than rows of truth values
+    one = codes.shape[1] == 1
+    _, first, place = np.unique(
+        codes[:, 0] if one else codes, axis=None if one else 0, return_index=True, return_inverse=True
+    )
+    for number, row in enumerate(first):
+        yield null_truth[row], np.flatnonzero(place.ravel() == number)

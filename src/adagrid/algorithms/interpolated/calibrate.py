@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -119,6 +120,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         self.family = family
         self._region = Region(family, tiles, hypotheses)
         self._aim = settings.alpha - _GRID_SHARE * min(settings.grid_target, settings.alpha)
+        self._expected = lru_cache(maxsize=1)(self._threshold)
 
     @property
     def _bootstrap_columns(self) -> list[str]:
@@ -170,7 +172,7 @@ class InterpolatedCalibration(StagedAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            return Convergence(False, {})
+            return Convergence(False, {"expected threshold": self._expected(state.pilot)[0]} if state.stages else {})
         settings, vertices = self.settings, state.vertices
         star = vertices["lambda_star"]
         # of the vertices that set it, which may be many if statistics have few values, the one that loses least
@@ -192,7 +194,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         if state.passes:
             return None
         settings, number = self.settings, len(state.stages)
-        surrogates, counts, discrete = self._threshold(state.pilot)
+        _, surrogates, counts, discrete = self._expected(state.pilot)
         if number <= PILOT_ROUNDS:
             plan = self._plan(surrogates)
             enough = settings.alpha / (0.2 * (settings.grid_target + settings.bias_target)) ** 2
@@ -231,12 +233,12 @@ class InterpolatedCalibration(StagedAlgorithm):
             ranks[row] = np.minimum((uniform * count).astype(np.int64) + 1, count)
         return ranks
 
-    def _threshold(self, pilot: Simulated) -> tuple[Surrogates, FloatArray, bool]:
+    def _threshold(self, pilot: Simulated) -> tuple[float, Surrogates, FloatArray, bool]:
         """Find the threshold at which the largest expected error is what plans aim at.
 
         Returns:
-            Surrogates of the error rates at that threshold; the counts of the pilot points below thresholds around it,
-            shape (points, thresholds); and whether these are all there are, as for statistics with few values.
+            The threshold; surrogates of the error rates at it; the counts of the pilot points below thresholds around
+            it, shape (points, thresholds); and whether these are all there are, as for statistics with few values.
         """
         points = pilot.points
         kept = np.stack([pilot[name] for name in statistics.COLUMNS], axis=1)
@@ -254,8 +256,9 @@ class InterpolatedCalibration(StagedAlgorithm):
             tried = _some_of(within)
             counts = statistics.counts_below(kept, ranks, tried)
             largest = surrogates.other_rates(theta, null_truth, counts).max(axis=0)
-        surrogates = Surrogates(self._region.fisher, points, counts[:, _crossing(largest, self._aim)])
-        return surrogates, counts, len(within) == len(tried)
+        found = _crossing(largest, self._aim)
+        surrogates = Surrogates(self._region.fisher, points, counts[:, found])
+        return float(tried[found]), surrogates, counts, len(within) == len(tried)
 
     def _plan(self, surrogates: Surrogates, more: float = 1.0, lowered: float = 0.0) -> _Plan:
         """Plan cells, levels and numbers of simulations.
@@ -295,7 +298,8 @@ class InterpolatedCalibration(StagedAlgorithm):
         sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), _MOST_SIMS * enough)
         return rounded_sims(np.maximum(sims, (settings.min_rank + 1) / level))
 
-    def _too_coarse(self, cells: Simplices, rate: FloatArray) -> BoolArray:
+    def _too_coarse(self, cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
+        del edge, middle
         _, overshoot, allowance = self._overshoot(cells, rate)
         return overshoot > np.minimum(allowance, _MOST_OVERSHOOT)
 

@@ -20,12 +20,15 @@ from adagrid.grid.simplices import Simplices
 Rates: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
 """Expected error rates at parameters (points, dim) under null configurations (points, hypotheses)."""
 
-TooCoarse: TypeAlias = Callable[[Simplices, FloatArray], BoolArray]
-"""Which cells to bisect, given them and the expected rates at their vertices (cells, dim + 1)."""
+TooCoarse: TypeAlias = Callable[[Simplices, FloatArray, IntArray, FloatArray], BoolArray]
+"""Which cells to bisect, given them, the expected rates at their vertices (cells, dim + 1), their longest edges, and
+the expected rates at the midpoints of these (cells,)."""
 
 # Shares of the targets: what far tiles may use, what is kept in reserve, and how the allowance is divided.
 _FAR, _RESERVE, _OVERSHOOT, _MIDPOINT = 0.7, 0.97, 0.3, 0.9
 _MOST_OVERSHOOT = 0.7
+# How far below the largest rate, over max_target, vertices are planned to be shown not to be the worst; the margin.
+_UNDECIDED, _MARGIN = 1.5, 1.5
 _MAX_DEPTH, _MAX_CELLS = 60, 3_000_000
 _LEAST_SIMS, _MOST_SIMS = 256, 2**30
 
@@ -45,10 +48,19 @@ class Targets:
     global_target: float
     reserve: float = _RESERVE
 
+    @property
+    def near(self) -> float:
+        """The slack that plans use where the error is largest."""
+        return self.reserve * self.max_target
+
     def slack(self, rate: FloatArray, largest: float) -> FloatArray:
         """Return the slack that points may use, given their rates and the largest rate."""
-        near, far = self.reserve * self.max_target, self.reserve * self.global_target
-        return np.maximum(near, np.minimum(_FAR * far, largest - rate))
+        return np.maximum(self.near, np.minimum(_FAR * self.reserve * self.global_target, largest - rate))
+
+    def may_be_worst(self, rate: FloatArray, largest: float) -> BoolArray:
+        """Return where a small slack is surer to be reached than a bound below the largest estimate."""
+        close: BoolArray = largest - rate < _UNDECIDED * self.near
+        return close
 
 
 def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_coarse: TooCoarse) -> Simplices:
@@ -64,21 +76,25 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
         InvalidInputError: if there would be too many cells to keep.
     """
     finished: list[Simplices] = []
-    rate, total = _at_vertices(rates, cells), 0
+    n, n_vertices, dim = cells.vertices.shape
+    corners = cells.vertices.reshape(-1, dim)
+    rate = rates(corners, np.repeat(cells.null_truth, n_vertices, axis=0)).reshape(n, n_vertices)
+    total = 0
     for _ in range(_MAX_DEPTH):
-        coarse = too_coarse(cells, rate)
+        edge = longest_edge(fisher, cells)
+        middle = rates(cells.midpoint(edge), cells.null_truth)
+        coarse = too_coarse(cells, rate, edge, middle)
         finished.append(cells.take(~coarse))
-        total += len(finished[-1])
-        cells, rate = cells.take(coarse), rate[coarse]
-        if not len(cells):
+        total += len(finished[-1]) + 2 * int(coarse.sum())
+        if not coarse.any():
+            return Simplices.concatenate(finished)
+        if total > _MAX_CELLS:
             break
-        if total + 2 * len(cells) > _MAX_CELLS:
-            raise InvalidInputError(
-                f"The plan would need more than {_MAX_CELLS:,} cells. Use a smaller region or looser targets."
-            )
-        cells = cells.bisect(longest_edge(fisher, cells))
-        rate = _at_vertices(rates, cells)
-    return Simplices.concatenate([*finished, cells])
+        rate = _bisected_rates(cells, rate[coarse], edge[coarse], middle[coarse])
+        cells = cells.take(coarse).bisect(edge[coarse])
+    raise InvalidInputError(
+        f"The plan would need over {_MAX_CELLS:,} cells, or very thin ones. Use a smaller region, or looser targets."
+    )
 
 
 def validation_cells(
@@ -94,9 +110,14 @@ def validation_cells(
         targets: what the certificate should reach.
         largest: the largest expected error rate.
     """
-    return plan_cells(
-        fisher, cells, rates, lambda cells, rate: _too_coarse(family, cells, rate, rates, targets, largest)
-    )
+
+    def too_coarse(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
+        log_target, overshoot, allowance = _overshoot(family, cells.vertices, rate, targets, largest)
+        coarse = overshoot > np.minimum(_OVERSHOOT * allowance, _MOST_OVERSHOOT)
+        excess = _midpoint_bound(family, cells, log_target - overshoot[:, None], edge) - middle
+        return coarse | (excess > _MIDPOINT * targets.global_target)
+
+    return plan_cells(fisher, cells, rates, too_coarse)
 
 
 def plan_sims(
@@ -108,7 +129,7 @@ def plan_sims(
     targets: Targets,
     largest: float,
     delta: FloatArray | float,
-) -> IntArray:
+) -> tuple[IntArray, FloatArray]:
     """Return how often to simulate every vertex: the least for which the expected limit meets its target.
 
     Args:
@@ -119,20 +140,42 @@ def plan_sims(
         error: standard errors of these.
         targets: what the certificate should reach.
         largest: the largest expected error rate.
-        delta: one minus the confidence of a vertex's limit.
+        delta: one minus the confidence of a vertex's limit, a number or shape (vertices,).
 
     Returns:
-        Multiples of 64, shape (vertices,).
+        Multiples of 64, shape (vertices,), and the limits that are planned, in the same shape.
     """
     cautious = np.clip(rate + 0.5 * error, 1e-7, 0.999)
     log_target, overshoot, _ = _overshoot(family, cells.vertices, cautious[vertex], targets, largest)
+    worst = cautious[vertex].max(axis=1)
+    close = targets.may_be_worst(worst, largest)
+    overshoot += np.where(close, np.log((worst + targets.slack(worst, largest)) / (worst + targets.near)), 0.0)
     log_upper = np.full(len(rate), np.inf)
     np.minimum.at(log_upper, vertex, log_target - overshoot[:, None])
     upper = np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest))
-    # between clearly worst and clearly not, the estimate's own noise decides on the target: keep a margin
-    undecided = (cautious < largest - targets.max_target) & (cautious > largest - 1.5 * targets.global_target)
-    sims = sims_for_limit(cautious, upper, delta, np.where(undecided, 1.0, 0.0))
-    return rounded_sims(sims)
+    # where the bound is to stay below the largest estimate, the noise of both decides: keep a margin
+    undecided = ~targets.may_be_worst(cautious, largest) & (cautious > largest - 1.5 * targets.global_target)
+    sims = sims_for_limit(cautious, upper, delta, np.where(undecided, _MARGIN, 0.0))
+    return rounded_sims(sims), upper
+
+
+def shares(vertex: IntArray, sims: IntArray) -> FloatArray:
+    """Return how vertices divide the delta of their cells: no cell's shares sum to more than one.
+
+    Confidence is dearest where most simulations are needed; in proportion to their roots, because there are more
+    vertices that need few.
+
+    Args:
+        vertex: number of each cell's vertices, shape (cells, dim + 1).
+        sims: simulations at the vertices if all have the same share, shape (vertices,).
+
+    Returns:
+        Shape (vertices,).
+    """
+    weight = np.sqrt(sims[vertex])
+    share = np.full(len(sims), 1.0)
+    np.minimum.at(share, vertex, weight / weight.sum(axis=1, keepdims=True))
+    return share
 
 
 def rounded_sims(sims: FloatArray) -> IntArray:
@@ -165,37 +208,29 @@ def sims_for_limit(
     return np.where(possible, sims, np.inf)
 
 
-def excess_at_midpoints(family: Family, cells: Simplices, log_upper: FloatArray, rates: Rates) -> FloatArray:
-    """Return how far the interpolated bound at midpoints of edges exceeds the expected rate there, at most.
-
-    Args:
-        family: distribution of the data.
-        cells: cells.
-        log_upper: logarithms of the upper bounds at the vertices, shape (cells, dim + 1).
-        rates: expected error rates.
-    """
-    middle = cells.midpoints()
-    n, n_edges, dim = middle.shape
-    expected = rates(middle.reshape(-1, dim), np.repeat(cells.null_truth, n_edges, axis=0)).reshape(n, n_edges)
-    worst = np.full(n, -np.inf)
-    for e, (a, b) in enumerate(cells.edges):
-        half = (cells.vertices[:, b] - cells.vertices[:, a]) / 2
-        here = middle[:, e]
-        rise = (family.cumulant(here, half) + family.cumulant(here, -half)) / 2
-        bound = np.exp((log_upper[:, a] + log_upper[:, b]) / 2 + rise)
-        worst = np.maximum(worst, bound - expected[:, e])
-    return worst
+def weakest_edge(family: Family, cells: Simplices, log_upper: FloatArray) -> IntArray:
+    """Return the position of every cell's edge with the largest interpolated bound at its midpoint, shape (cells,)."""
+    edges = np.arange(len(cells.edges))
+    bounds = [_midpoint_bound(family, cells, log_upper, np.full(len(cells), edge)) for edge in edges]
+    return np.stack(bounds, axis=1).argmax(axis=1)
 
 
-def _too_coarse(
-    family: Family, cells: Simplices, rate: FloatArray, rates: Rates, targets: Targets, largest: float
-) -> BoolArray:
-    log_target, overshoot, allowance = _overshoot(family, cells.vertices, rate, targets, largest)
-    coarse = overshoot > np.minimum(_OVERSHOOT * allowance, _MOST_OVERSHOOT)
-    unsure = np.flatnonzero(~coarse)
-    excess = excess_at_midpoints(family, cells.take(unsure), log_target[unsure] - overshoot[unsure, None], rates)
-    coarse[unsure] = excess > _MIDPOINT * targets.global_target
-    return coarse
+def _midpoint_bound(family: Family, cells: Simplices, log_upper: FloatArray, edge: IntArray) -> FloatArray:
+    """Return the interpolated bound at the midpoint of one edge of every cell."""
+    rows, ends = np.arange(len(cells)), np.array(cells.edges)[edge]
+    left, right = (cells.vertices[rows, ends[:, side]] for side in (0, 1))
+    half, here = (right - left) / 2, cells.midpoint(edge)
+    rise = (family.cumulant(here, half) + family.cumulant(here, -half)) / 2
+    return np.exp((log_upper[rows, ends[:, 0]] + log_upper[rows, ends[:, 1]]) / 2 + rise)
+
+
+def _bisected_rates(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> FloatArray:
+    """Return the rates at the vertices of both halves of bisected cells, in the order of `Simplices.bisect`."""
+    rows, ends = np.arange(len(rate)), np.array(cells.edges)[edge]
+    halves = np.repeat(rate, 2, axis=0)
+    halves[2 * rows, ends[:, 1]] = middle
+    halves[2 * rows + 1, ends[:, 0]] = middle
+    return halves
 
 
 def _overshoot(
@@ -215,9 +250,3 @@ def longest_edge(fisher: FisherCoordinates, cells: Simplices) -> IntArray:
     places = fisher(cells.vertices)
     lengths = np.stack([((places[:, a] - places[:, b]) ** 2).sum(axis=1) for a, b in cells.edges], axis=1)
     return lengths.argmax(axis=1)
-
-
-def _at_vertices(rates: Rates, cells: Simplices) -> FloatArray:
-    n, n_vertices, dim = cells.vertices.shape
-    truth = np.repeat(cells.null_truth, n_vertices, axis=0)
-    return rates(cells.vertices.reshape(-1, dim), truth).reshape(n, n_vertices)

@@ -31,10 +31,10 @@ from adagrid.algorithms.interpolated.base import (
 )
 from adagrid.algorithms.interpolated.planning import (
     Targets,
-    excess_at_midpoints,
-    longest_edge,
     plan_sims,
+    shares,
     validation_cells,
+    weakest_edge,
 )
 from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region, joined
 from adagrid.algorithms.interpolated.surrogate import Surrogates
@@ -49,10 +49,12 @@ from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
 
 _PILOT_SIMS, _BATCH = 512, 4096
-# Shares of a vertex's part of delta that the first pass and the repairs take: together all of it.
-_SLICES = (0.9, 0.05, 0.025, 0.0125, 0.0125)
-REPAIRS = len(_SLICES) - 1
+# Shares of delta that the first pass and the repairs take: together all of it.
+SLICES = (0.9, 0.05, 0.025, 0.0125, 0.0125)
+REPAIRS = len(SLICES) - 1
 _REPAIR_RESERVE, _REPAIR_FIT = 0.93, 800
+# Share of the slack that a cell's size may cost before a repair divides it.
+_LARGE = 0.2
 
 
 @final
@@ -61,8 +63,7 @@ class InterpolatedValidation(StagedAlgorithm):
 
     A cell's slack total_cost = tie_bound - tie_estimate, with the largest estimate at its vertices, is due to its
     size (grid_cost) and to the numbers of simulations (sim_cost). Converged when every cell has total_cost <=
-    global_target, also between its vertices as far as the surrogate can tell, and every cell whose bound exceeds the
-    largest estimate has total_cost <= max_target.
+    global_target and every cell whose bound exceeds the largest estimate has total_cost <= max_target.
 
     Args:
         settings: the settings; `threshold` is in the model's own direction.
@@ -85,8 +86,7 @@ class InterpolatedValidation(StagedAlgorithm):
         self.family = family
         self._region = Region(family, tiles, hypotheses)
         self._targets = Targets(settings.max_target, settings.global_target)
-        self._delta = settings.delta / (tiles.dim + 1)
-        self._missed = lru_cache(maxsize=1)(self._cells_that_miss)
+        self._expected = lru_cache(maxsize=1)(self._expected_errors)
 
     @override
     def pilot_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
@@ -142,7 +142,7 @@ class InterpolatedValidation(StagedAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            return Convergence(False, {})
+            return Convergence(False, {"expected error": self._expected(state.pilot)[1]} if state.stages else {})
         missed = self._missed(state)
         return Convergence(
             converged=not missed.any(),
@@ -165,7 +165,7 @@ class InterpolatedValidation(StagedAlgorithm):
         return self._repair(state) if state.passes <= REPAIRS else None
 
     def _more_pilot(self, pilot: Simulated, number: int) -> Points:
-        _, _, theta, truth, sims, largest = self._plan(pilot)
+        _, _, theta, truth, sims, _, largest = self._plan(pilot)
         return self._region.more_pilot(
             pilot.points,
             theta,
@@ -176,8 +176,8 @@ class InterpolatedValidation(StagedAlgorithm):
         )
 
     def _first_pass(self, pilot: Simulated) -> Stage:
-        cells, vertex, theta, truth, sims, _ = self._plan(pilot)
-        points = Points.asked(theta, truth, stream=self.first_stream + 1, n_sims=sims, level=self._delta * _SLICES[0])
+        cells, vertex, theta, truth, sims, level, _ = self._plan(pilot)
+        points = Points.asked(theta, truth, stream=self.first_stream + 1, n_sims=sims, level=level)
         replaced = np.unique(cells.part_of)
         return Stage("pass", points, Cells.of(cells, points.id[vertex], sims[vertex]), replaced)
 
@@ -193,55 +193,44 @@ class InterpolatedValidation(StagedAlgorithm):
         targets = replace(self._targets, reserve=_REPAIR_RESERVE)
         old_vertex = state.vertex[missed]
         rates = self._surrogates(state.pilot, state.vertices.take(np.unique(old_vertex))).rates
-        delta = self._delta * _SLICES[number]
         broken = state.simplices().take(missed)
-        # where the slack at vertices is met, only smaller cells bring the bound between them down
-        too_large = ~self._slack_is_missed(state)[missed]
+        # one point in the middle of a cell costs less than simulating all its vertices anew
+        too_large = (state.certificate["grid_cost"] > _LARGE * state.certificate["total_cost"])[missed]
         halves = broken.take(too_large)
-        halves = halves.bisect(longest_edge(self._region.fisher, halves))
+        log_limit = np.log(state.vertices["tie_point_bound"][old_vertex[too_large]])
+        halves = halves.bisect(weakest_edge(self.family, halves, log_limit))
         begin = Simplices.concatenate([broken.take(~too_large), halves])
         cells = validation_cells(self.family, self._region.fisher, begin, rates, targets, largest)
         theta, truth, vertex = distinct_vertices(cells)
         rate = rates(theta, truth)
-        sims = plan_sims(self.family, cells, vertex, rate, np.zeros_like(rate), targets, largest, delta)
+        sims, upper, level = self._sims(cells, vertex, rate, np.zeros_like(rate), targets, largest, number)
         old_vertex = old_vertex[positions(broken.part_of, cells.part_of)]
         same = (cells.vertices[:, :, None, :] == points.theta[old_vertex][:, None, :, :]).all(axis=3)
         inherited = np.take_along_axis(old_vertex, same.argmax(axis=2), axis=1)
-        keep = same.any(axis=2) & (points.n_sims[inherited] >= 0.95 * sims[vertex])
+        keep = same.any(axis=2) & (state.vertices["tie_point_bound"][inherited] <= upper[vertex])
+        keep &= ~keep.all(axis=1, keepdims=True)  # a cell that would stay as it was is simulated anew
         wanted, place = np.unique(vertex[~keep], return_inverse=True)
-        fresh = Points.asked(
-            theta[wanted], truth[wanted], stream=self.first_stream + 1 + number, n_sims=sims[wanted], level=delta
-        )
+        stream, level = self.first_stream + 1 + number, level[wanted]
+        fresh = Points.asked(theta[wanted], truth[wanted], stream=stream, n_sims=sims[wanted], level=level)
         point_id, n_sims = points.id[inherited], points.n_sims[inherited]
         point_id[~keep], n_sims[~keep] = fresh.id[place], fresh.n_sims[place]
         return Stage("pass", fresh, Cells.of(cells, point_id, n_sims), broken.part_of)
 
-    def _cells_that_miss(self, state: State) -> BoolArray:
-        """Return which cells miss the targets, at their vertices or, as far as the surrogate tells, between them."""
-        limit = state.vertices["tie_point_bound"][state.vertex]
-        in_force = np.unique(state.vertex)
-        rates = self._surrogates(state.pilot, state.vertices.take(in_force)).rates
-        with np.errstate(divide="ignore"):
-            excess = excess_at_midpoints(self.family, state.simplices(), np.log(limit), rates)
-        return self._slack_is_missed(state) | (excess > 1.05 * self._targets.global_target)
-
-    def _slack_is_missed(self, state: State) -> BoolArray:
+    def _missed(self, state: State) -> BoolArray:
         """Return which cells' bounds exceed the largest estimate at their vertices by more than the targets."""
         cost, bound = state.certificate["total_cost"], state.certificate["tie_bound"]
         could_be_worst = bound > state.certificate["tie_estimate"].max()
         return (cost > self._targets.global_target) | (could_be_worst & (cost > self._targets.max_target))
 
-    def _plan(self, pilot: Simulated) -> tuple[Simplices, IntArray, FloatArray, BoolArray, IntArray, float]:
+    def _plan(self, pilot: Simulated) -> tuple[Simplices, IntArray, FloatArray, BoolArray, IntArray, FloatArray, float]:
         """Plan cells and numbers of simulations; the largest rate and the plan settle together.
 
         Returns:
-            Cells, positions of their vertices, and of the vertices parameters, null configurations and numbers of
-            simulations; and the largest expected rate.
+            Cells, positions of their vertices, and of the vertices parameters, null configurations, numbers of
+            simulations and levels; and the largest expected rate.
         """
-        surrogates, roots = Surrogates(self._region.fisher, pilot.points, pilot["rejections"]), self._region.simplices
+        (surrogates, largest), roots = self._expected(pilot), self._region.simplices
         rates = surrogates.rates
-        corners, truth, _ = distinct_vertices(roots)
-        largest = float(max(rates(pilot.points.theta, pilot.points.null_truth).max(), rates(corners, truth).max()))
         for _ in range(4):
             cells = validation_cells(self.family, self._region.fisher, roots, rates, self._targets, largest)
             theta, truth, vertex = distinct_vertices(cells)
@@ -250,9 +239,35 @@ class InterpolatedValidation(StagedAlgorithm):
             if abs(largest - previous) < 0.02 * self._targets.max_target:
                 break
         error = surrogates.errors(theta, truth, rate)
-        delta = self._delta * _SLICES[0]
-        sims = plan_sims(self.family, cells, vertex, rate, error, self._targets, largest, delta)
-        return cells, vertex, theta, truth, sims, largest
+        sims, _, level = self._sims(cells, vertex, rate, error, self._targets, largest, 0)
+        return cells, vertex, theta, truth, sims, level, largest
+
+    def _sims(
+        self,
+        cells: Simplices,
+        vertex: IntArray,
+        rate: FloatArray,
+        error: FloatArray,
+        targets: Targets,
+        largest: float,
+        number: int,
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return numbers of simulations of vertices, planned limits, and the levels that divide a slice of delta."""
+        delta = self.settings.delta * SLICES[number]
+        level = np.full(len(rate), delta / (cells.dim + 1))
+        for _ in range(2):
+            sims, upper = plan_sims(self.family, cells, vertex, rate, error, targets, largest, level)
+            level, planned = delta * shares(vertex, sims), level
+        return sims, upper, planned
+
+    def _expected_errors(self, pilot: Simulated) -> tuple[Surrogates, float]:
+        """Fit what a pilot suggests; return that and the largest expected error at its points and at corners."""
+        surrogates = Surrogates(self._region.fisher, pilot.points, pilot["rejections"])
+        corners, truth, _ = distinct_vertices(self._region.simplices)
+        rate = surrogates.rates(
+            np.concatenate([pilot.points.theta, corners]), np.concatenate([pilot.points.null_truth, truth])
+        )
+        return surrogates, float(rate.max())
 
     def _surrogates(self, pilot: Simulated, vertices: Simulated) -> Surrogates:
         """Fit what a pilot and some vertices of passes suggest."""

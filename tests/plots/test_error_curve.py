@@ -1,0 +1,51 @@
+"""The figures behind the plot of the error along one parameter; and that it can be drawn."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import adagrid as ada
+from adagrid.plots import collect_error_curve, draw_error_curve
+
+mpl.use("Agg")
+
+
+@pytest.fixture(scope="module", params=["classic", "interpolated"])
+def run(request):
+    grid = ada.cartesian_grid([-1], [0], n=3)
+    targets = {"max_target": 0.004, "global_target": 0.01}
+    return ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, method=request.param, db="pandas", **targets)
+
+
+def test_the_bound_is_above_the_truth_everywhere_and_never_above_what_is_certified(run):
+    curve = collect_error_curve(run)
+    assert (curve.bound >= norm.cdf(curve.place - 1.96)).all()
+    assert (curve.bound <= run.bound * (1 + 1e-12)).all()
+    assert curve.bound.max() == pytest.approx(run.bound, rel=1e-3)
+
+
+def test_tiles_or_cells_cover_the_region(run):
+    curve = collect_error_curve(run)
+    assert curve.place.min() == pytest.approx(-1)
+    assert curve.place.max() == pytest.approx(0)
+    np.testing.assert_allclose(curve.place[1:, 0], curve.place[:-1, -1], atol=1e-12)
+    assert (np.diff(curve.place, axis=1) > 0).all()
+
+
+def test_it_draws(run):
+    curve = collect_error_curve(run)
+    axes = draw_error_curve(curve, truth=lambda theta: norm.cdf(theta - 1.96))
+    labels = axes.get_legend_handles_labels()[1]
+    assert len(labels) == 3
+    assert len(axes.lines) >= len(curve.place)
+    mpl.pyplot.close(axes.figure)
+
+
+def test_several_parameters_have_no_curve():
+    grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=["x1 <= x0"])
+    run = ada.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=64, db="pandas")
+    with pytest.raises(ada.errors.InvalidInputError, match="one parameter"):
+        collect_error_curve(run)
