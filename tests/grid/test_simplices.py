@@ -97,11 +97,11 @@ def test_long_regions_are_covered():
 
 def test_thin_pieces_are_covered_or_refused():
     """No piece with an interior disappears, however thin; what cannot be covered is an error."""
-    for gap in (1e-3, 1e-6, 1e-8):
+    for gap in (1e-3, 1e-5, 1e-7):
         grid = cartesian_grid([-1] * 3, [1] * 3, n=2, null_hypos=[f"x + y >= {2 - gap!r}", "z <= 0.2"])
         simplices = triangulate(grid.tiles, grid.hypotheses)
         assert set(simplices.part_of.tolist()) == set(grid.tiles.id.tolist())
-    for gap in (1e-9, 1e-11):
+    for gap in (1e-8, 1e-11):
         try:
             grid = cartesian_grid([-1] * 3, [1] * 3, n=2, null_hypos=[f"x + y >= {2 - gap!r}", "z <= 0.2"])
             simplices = triangulate(grid.tiles, grid.hypotheses)
