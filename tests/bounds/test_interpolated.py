@@ -167,3 +167,23 @@ def test_levels_are_the_inverse(seed, size):
     assert bound <= 0.025 * (1 + 2e-5)
     if levels.max() < 1:
         assert bound >= 0.025 * (1 - 2e-5)
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize(("family", "se"), [(Normal(), 1.0), (Normal(sd=2.0, n=10_000), 0.02), (Binomial(50), 0.28)])
+@pytest.mark.parametrize("offset", [0.0, -300.0])
+def test_tight_on_wide_cells_anywhere(family, se, width, offset):
+    """Against a fine grid along the cell: the search for the maximum does not stall, whatever the numbers are."""
+    if isinstance(family, Binomial):
+        offset /= 100
+    rng = np.random.default_rng(0)
+    left = rng.uniform(-3, 3, (1500, 1)) * se + offset * se
+    vertices = np.stack([left, left + width * se], axis=1)
+    log_upper = np.log(rng.uniform(1e-4, 0.05, (1500, 2)))
+    share = np.linspace(0, 1, 2001)
+    theta = vertices[:, :1] + share[None, :, None] * (vertices[:, 1:] - vertices[:, :1])
+    height = log_upper + family.log_partition(vertices)
+    along = (1 - share) * height[:, :1] + share * height[:, 1:] - family.log_partition(theta)
+    excess = interpolated_log_bound(family, vertices, log_upper) - along.max(axis=1)
+    assert excess.min() > -1e-7
+    assert excess.max() < 2e-5

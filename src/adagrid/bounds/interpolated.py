@@ -30,6 +30,8 @@ from adagrid.families import Family
 _SIZES = (64, 1024, 8192)
 # Simplices whose gap is below this have finished; the others go on for some rounds of iterations.
 _GAP, _ROUNDS, _ITERATIONS, _LINE_SEARCH = 1e-5, 25, 8, 3
+# Values of a slope, relative to those at the ends of a line, that are zero but for rounding.
+_NEGLIGIBLE = 1e-11
 # Units in the last place by which logarithms move to the safe side.
 _ULPS = 256 * np.finfo(float).eps
 
@@ -171,11 +173,19 @@ def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.
     def secant(low: jax.Array, high: jax.Array, at_low: jax.Array, at_high: jax.Array) -> jax.Array:
         return low + (high - low) * at_low / jnp.where(at_low == at_high, 1.0, at_low - at_high)
 
-    low, high, at_low, at_high = jnp.zeros_like(room), room, at_zero, at_end
-    for _ in range(_LINE_SEARCH - 1):
+    # A value that is zero but for rounding may have either sign, and another one where the compiler computes it again
+    # for another use: the bracket would lose the root. Such values are made zero, and bracket ends move in one piece.
+    negligible = _NEGLIGIBLE * (jnp.abs(at_zero) + jnp.abs(at_end))
+
+    def narrow(_: int, bracket: jax.Array) -> jax.Array:
+        low, high, at_low, at_high = bracket
         guess = jnp.clip(secant(low, high, at_low, at_high), low, high)
         value = rise(guess)
-        up = value > 0
-        low, at_low = jnp.where(up, guess, low), jnp.where(up, value, at_low)
-        high, at_high = jnp.where(up, high, guess), jnp.where(up, at_high, value)
+        value = jnp.where(jnp.abs(value) <= negligible, 0.0, value)
+        there = jnp.stack([guess, high, value, at_high]), jnp.stack([low, guess, at_low, value])
+        exact = jnp.stack([guess, guess, value, value])
+        return jnp.where(value == 0, exact, jnp.where(value > 0, *there))
+
+    bracket = jnp.stack([jnp.zeros_like(room), room, at_zero, at_end])
+    low, high, at_low, at_high = jax.lax.fori_loop(0, _LINE_SEARCH - 1, narrow, bracket)
     return jnp.where(at_end >= 0, room, jnp.clip(secant(low, high, at_low, at_high), low, high))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 
 def percent_up(bound: float) -> str:
     """Return a bound in percent, rounded up: a printed bound is still one."""
-    return f"{math.ceil(round(bound * 1e6, 6)) / 1e4:.4f}%"
+    return f"{math.ceil(Fraction(bound) * 10**6) / 10**4:.4f}%"

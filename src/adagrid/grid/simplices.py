@@ -123,7 +123,7 @@ def _check_covered(tiles: Tiles, simplices: Simplices) -> None:
     lost = np.flatnonzero(np.abs(covered - tiles.volume) > _VOLUME * tiles.volume)
     if len(lost):
         raise InvalidInputError(
-            "The null boundaries cut a tile into a piece too thin to be covered by simplices, near "
+            "A tile, or the piece of one that null boundaries leave, is too thin to be covered by simplices, near "
             f"theta={tiles.theta[lost[0]].tolist()}. Move the region's edge or a boundary a little, or use another n."
         )
 

@@ -51,8 +51,12 @@ def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
 
 
 def _overspent(store: Store, record: JobRecord) -> IdArray:
-    """Return points of cells whose fresh vertices take more than their pass's slice of delta."""
-    cells, points = store.table("cells"), store.table("vertices").set_index("id")
+    """Return points of cells whose fresh vertices take more than their pass's slice of delta.
+
+    And vertices that a cell has neither of its own pass nor from the cell that it is part of: their limits would
+    not be part of the union bound.
+    """
+    cells, points = store.table("cells"), store.table("points").set_index("id")
     ids = matrix(cells, "point").astype(np.uint64)
     begun, level, stream = (points.loc[ids.ravel(), name].to_numpy() for name in ("coordination_id", "level", "stream"))
     fresh = begun.reshape(ids.shape) == cells["coordination_id"].to_numpy()[:, None]
@@ -60,7 +64,10 @@ def _overspent(store: Store, record: JobRecord) -> IdArray:
     number = np.where(fresh, stream.reshape(ids.shape), 0).max(axis=1, initial=0) - InterpolatedValidation.first_stream
     allowed = record.settings["delta"] * np.asarray(SLICES)[np.clip(number - 1, 0, len(SLICES) - 1)]
     wrong = (spent > allowed * (1 + _ROUNDING)) | (number > len(SLICES))
-    return np.unique(ids[wrong][fresh[wrong]])
+    place = pd.Series(np.arange(len(cells)), index=cells["id"])
+    parent = place.reindex(cells["parent_id"]).fillna(-1).to_numpy(np.int64)
+    inherited = (ids[:, :, None] == ids[parent][:, None, :]).any(axis=2) & (parent >= 0)[:, None]
+    return np.unique(np.concatenate([ids[wrong][fresh[wrong]], ids[~fresh & ~inherited]]))
 
 
 def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:

@@ -367,7 +367,7 @@ def _certified_problems(store: Store, record: JobRecord, overrides: Mapping[str,
     if not changed:
         return []
     return [
-        f"It has been certified with simulations that are accepted whatever they show; overrides may not change "
+        "Its certifying pass, which is accepted whatever it shows, has begun; overrides may not change "
         f"{', '.join(sorted(changed))} after that. Start a new job with another model_seed."
     ]
 

@@ -8,7 +8,7 @@ from enum import Enum
 class Status(Enum):
     """The outcome of a step or of a run."""
 
-    NEW_STEP = "New tiles were simulated; the job is under way. Run it again to continue."
+    NEW_STEP = "Simulations were added; the job is under way. Run it again to continue."
     CONVERGED = "All targets are met."
     EMPTY_STEP = (
         "Nothing is left that a step could improve, but the targets are not met. What was found is valid; start a new "
@@ -16,11 +16,11 @@ class Status(Enum):
     )
     NO_NEW_TILES = "The step left all its tiles as they are; the next one looks at others."
     REACHED_N_STEPS = (
-        "The number of steps is used up. The certificate is valid; to tighten it, continue with "
+        "The number of steps is used up. What was found is valid; to get further, continue with "
         "overrides={'n_steps': ...}."
     )
     TIMED_OUT = (
-        "The time is used up. The certificate is valid; to tighten it, continue, with overrides={'timeout': ...} "
+        "The time is used up. What was found is valid; to get further, continue, with overrides={'timeout': ...} "
         "if need be."
     )
     ALREADY_EXISTS = "The step had been finished before; nothing was done again."

@@ -78,9 +78,10 @@ class Run:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the job simulates a fixed grid, once, and adapts nothing."""
-        settings = self.record.settings
-        return settings["n_steps"] == 1 and "init_sims" in settings and settings["max_sims"] == settings["init_sims"]
+        """Whether the job has simulated a fixed grid, once, and adapted nothing, as it was asked from its beginning."""
+        settings = [record.settings for record in read_records(self._store)]
+        asked = all(each["n_steps"] == 1 and each.get("max_sims", 0) == each.get("init_sims") for each in settings)
+        return asked and self._searched and not self._store.table("steps")["step_id"].any()
 
     def certify(self) -> Run:
         """Certify a search: freeze its grid and simulate it afresh, with a seed stream that chose nothing.

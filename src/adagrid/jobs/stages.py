@@ -84,14 +84,14 @@ def _begin_stage(job: Staged, coordination: int, stage: Stage) -> None:
     frames: dict[Table, pd.DataFrame] = {"points": points.assign(zone_id=zones)}
     if stage.cells is not None:
         frames["cells"] = stage.cells.to_frame().assign(**vars(place), position=np.arange(len(stage.cells)))
-    missing = {name: job.signed(_missing(job.store, name, place, frame)) for name, frame in frames.items()}
+    missing = {name: job.signed(_missing(job, name, place, frame)) for name, frame in frames.items()}
     row = pd.DataFrame([{"coordination_id": coordination, "kind": stage.kind, "n_zones": job.record.n_zones}])
     report = job.journal.report("coordination", place, stage=stage.kind)
     job.store.append({**missing, "coordinations": job.signed(row), "reports": report})
     logger.info("stage %d (%s): %d points", coordination, stage.kind, len(points))
 
 
-def _missing(store: Store, name: Table, place: Place, frame: pd.DataFrame) -> pd.DataFrame:
+def _missing(job: Staged, name: Table, place: Place, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a plan that are not yet written, as they may be after a kill while it was written.
 
     Raises:
@@ -99,8 +99,9 @@ def _missing(store: Store, name: Table, place: Place, frame: pd.DataFrame) -> pd
         ResumeError: if rows of another plan were written.
     """
     ids = frame["id"].to_numpy(np.uint64)
-    written = pd.concat([store.step_rows(name, Place(place.coordination_id, z, place.step_id)) for z in _zones(frame)])
-    known = store.known(name, ids)
+    places = [Place(place.coordination_id, zone, place.step_id) for zone in range(job.record.n_zones)]
+    written = pd.concat([job.store.step_rows(name, each) for each in places])
+    known = job.store.known(name, ids)
     if frame["id"].duplicated().any() or (ids == 0).any() or len(known) > written["id"].isin(ids).sum():
         raise CorruptStoreError(
             f"Two rows of {name} have the same 64-bit id. Start the job again with another model_seed."
@@ -190,7 +191,3 @@ def _simulated(frame: pd.DataFrame, columns: Columns) -> Simulated:
 
 def _table(kind: StageKind) -> Table:
     return "pilot" if kind == "pilot" else "vertices"
-
-
-def _zones(frame: pd.DataFrame) -> list[int]:
-    return sorted({0, *frame["zone_id"].tolist()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
@@ -57,20 +57,13 @@ class Stage:
     Args:
         kind: "pilot" informs plans only; "pass" certifies.
         points: points to simulate, none of which has been simulated before.
-        cells: new cells of a pass, whose vertices are these points and points of earlier passes.
-        replaced: ids of the cells that they replace, shape (replaced,).
+        cells: new cells of a pass, whose vertices are these points and points of earlier passes; they replace the tiles
+            or cells that they are part of.
     """
 
     kind: StageKind
     points: Points
     cells: Cells | None = None
-    replaced: IdArray = field(default_factory=lambda: np.empty(0, np.uint64))
-
-    def children(self) -> IntArray:
-        """Return the number of cells that replace each replaced one."""
-        if self.cells is None:
-            return np.zeros(len(self.replaced), np.int64)
-        return np.bincount(positions(self.replaced, self.cells.parent_id), minlength=len(self.replaced))
 
 
 @final

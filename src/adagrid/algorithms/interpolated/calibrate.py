@@ -65,6 +65,10 @@ _SPANS = ((0.3, 3.0), (0.5, 1.6), (0.5, 1.6))
 _REHEARSALS, _SUCCESS, _MORE, _ATTEMPTS = 60, 0.95, 1.25, 6
 _LOWERED = (0.0, 0.3, 0.6)
 _IN_PLAY = 8.0
+# How often levels are lowered until the bounds that they give are found to be within alpha.
+_ENOUGH = 20
+# Statistics that are kept at once for the points of a batch.
+_KEPT_AT_ONCE = 2**23
 
 
 @final
@@ -208,13 +212,14 @@ class InterpolatedCalibration(StagedAlgorithm):
             plan.theta, plan.null_truth, stream=self.first_stream + 1, n_sims=plan.n_sims, level=plan.level
         )
         cells = Cells.of(plan.cells, points.id[plan.vertex], plan.n_sims[plan.vertex])
-        return Stage("pass", points, cells, np.unique(plan.cells.part_of))
+        return Stage("pass", points, cells)
 
     def _order_statistics(self, simulator: Simulator, points: Points, ranks: IntArray) -> Array:
         """Return order statistics of points with given ranks, shape of `ranks`."""
         values = np.empty(ranks.shape, simulator.dtype)
         order = np.argsort(points.n_sims, kind="stable")
-        for part in batches(len(points), self.settings.tile_batch_size or _BATCH):
+        most = max(1, _KEPT_AT_ONCE // int(ranks.max(initial=1)))
+        for part in batches(len(points), self.settings.tile_batch_size or min(_BATCH, most)):
             rows = order[part]
             some, most = points.take(rows), ranks[rows].max(axis=1)
             smallest = simulator.smallest(some.theta, some.null_truth, some.n_sims, most, some.begin)
@@ -277,9 +282,14 @@ class InterpolatedCalibration(StagedAlgorithm):
         log_target, overshoot, _ = self._overshoot(cells, rate[vertex])
         log_level = np.full(len(theta), np.inf)
         np.minimum.at(log_level, vertex, log_target - overshoot[:, None])
-        # the search for a bound stops early: what it finds for the final levels is what has to be alpha
-        reached = interpolated_log_bound(self.family, cells.vertices, log_level[vertex]).max()
-        level = np.exp(log_level - max(reached - np.log(alpha), 0.0) - 2 * GAPS)
+        # the search for a bound stops early: what it finds for the final levels is what has to be within alpha
+        for _ in range(_ENOUGH):
+            reached = interpolated_log_bound(self.family, cells.vertices, log_level[vertex]) - np.log(alpha)
+            over = np.where(reached > -2 * GAPS, reached + 4 * GAPS, 0.0)
+            if not over.any():
+                break
+            np.minimum.at(log_level, vertex, (log_level[vertex] - over[:, None]))
+        level = np.exp(log_level)
         return _Plan(cells, vertex, theta, truth, rate, level, self._sims(rate, error, level, more))
 
     def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float) -> IntArray:

@@ -31,9 +31,9 @@ class FisherCoordinates:
         self._values = np.empty_like(self._knots)
         for axis in range(family.dim):
             points = middle.copy()
-            points[:, axis] = self._knots[:, axis]
             step = np.zeros(family.dim)
             step[axis] = 1e-4 * (upper[axis] - lower[axis])
+            points[:, axis] = np.clip(self._knots[:, axis], lower[axis] + step[axis], upper[axis] - step[axis])
             information = (family.cumulant(points, step) + family.cumulant(points, -step)) / step[axis] ** 2
             rate = np.sqrt(np.maximum(information, 0.0))
             width = np.diff(self._knots[:, axis])

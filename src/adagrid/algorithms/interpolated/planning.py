@@ -51,7 +51,7 @@ class Targets:
     @property
     def near(self) -> float:
         """The slack that plans use where the error is largest."""
-        return self.reserve * self.max_target
+        return self.reserve * min(self.max_target, _MIDPOINT * self.global_target)
 
     def slack(self, rate: FloatArray, largest: float) -> FloatArray:
         """Return the slack that points may use, given their rates and the largest rate."""
@@ -93,7 +93,7 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
         rate = _bisected_rates(cells, rate[coarse], edge[coarse], middle[coarse])
         cells = cells.take(coarse).bisect(edge[coarse])
     raise InvalidInputError(
-        f"The plan would need over {_MAX_CELLS:,} cells, or very thin ones. Use a smaller region, or looser targets."
+        f"The plan would need over {_MAX_CELLS:,} cells, or very thin ones. Use a smaller region or other targets."
     )
 
 
@@ -152,7 +152,7 @@ def plan_sims(
     overshoot += np.where(close, np.log((worst + targets.slack(worst, largest)) / (worst + targets.near)), 0.0)
     log_upper = np.full(len(rate), np.inf)
     np.minimum.at(log_upper, vertex, log_target - overshoot[:, None])
-    upper = np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest))
+    upper = np.minimum(np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest)), 1.0)
     # where the bound is to stay below the largest estimate, the noise of both decides: keep a margin
     undecided = ~targets.may_be_worst(cautious, largest) & (cautious > largest - 1.5 * targets.global_target)
     sims = sims_for_limit(cautious, upper, delta, np.where(undecided, _MARGIN, 0.0))

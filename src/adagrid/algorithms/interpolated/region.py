@@ -10,6 +10,7 @@ import numpy as np
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.algorithms.interpolated.base import Simulated, configurations
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
+from adagrid.engine import MAX_SIMS
 from adagrid.families import Family
 from adagrid.grid import HalfSpace, Tiles
 from adagrid.grid.points import Points
@@ -21,6 +22,8 @@ PILOT_ROUNDS = 2
 _SPACING, _MOST_POINTS, _CORNERS = 1.0, 1500, 64
 # Shares of the planned simulations that each further round of the pilot may take.
 _ROUND_SHARE, _ROUND_MOST, _ROUND_POINTS, _ROUND_SIMS = 0.06, 0.15, 400, 512
+# The simulations of all rounds have different numbers in one stream.
+_ROUND_AT_MOST = MAX_SIMS / 4
 
 
 @final
@@ -84,7 +87,7 @@ class Region:
             seed: seed of the choice.
         """
         total = float(n_sims.sum())
-        budget = max(_ROUND_SHARE * total, min(_ROUND_MOST * total, enough))
+        budget = min(max(_ROUND_SHARE * total, min(_ROUND_MOST * total, enough)), _ROUND_AT_MOST)
         count = int(np.clip(budget // _ROUND_SIMS, 8, _ROUND_POINTS))
         each = int(max(_ROUND_SIMS // 2, budget // count))
         generator = np.random.Generator(np.random.PCG64(list(seed)))

@@ -178,8 +178,7 @@ class InterpolatedValidation(StagedAlgorithm):
     def _first_pass(self, pilot: Simulated) -> Stage:
         cells, vertex, theta, truth, sims, level, _ = self._plan(pilot)
         points = Points.asked(theta, truth, stream=self.first_stream + 1, n_sims=sims, level=level)
-        replaced = np.unique(cells.part_of)
-        return Stage("pass", points, Cells.of(cells, points.id[vertex], sims[vertex]), replaced)
+        return Stage("pass", points, Cells.of(cells, points.id[vertex], sims[vertex]))
 
     def _repair(self, state: State) -> Stage:
         """Replace cells that miss their targets.
@@ -214,7 +213,7 @@ class InterpolatedValidation(StagedAlgorithm):
         fresh = Points.asked(theta[wanted], truth[wanted], stream=stream, n_sims=sims[wanted], level=level)
         point_id, n_sims = points.id[inherited], points.n_sims[inherited]
         point_id[~keep], n_sims[~keep] = fresh.id[place], fresh.n_sims[place]
-        return Stage("pass", fresh, Cells.of(cells, point_id, n_sims), broken.part_of)
+        return Stage("pass", fresh, Cells.of(cells, point_id, n_sims))
 
     def _missed(self, state: State) -> BoolArray:
         """Return which cells' bounds exceed the largest estimate at their vertices by more than the targets."""
