@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint format picture clean
+.PHONY: demo test quick lint format picture coverage clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -29,6 +29,9 @@ format: $(VENV)/.installed-dev
 
 picture: $(VENV)/.installed-dev
 	$(BIN)/python docs/picture.py
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python tests/coverage/coverage_report.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adagrid needs Python 3.11 or later: make PYTHON=python3.11")'
