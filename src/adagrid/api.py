@@ -16,7 +16,7 @@ from adagrid.jobs import Run, continue_job, start_job
 from adagrid.jobs.progress import Callback
 from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Model
-from adagrid.stores import Method, Store, open_store
+from adagrid.stores import Method, Store, is_url, open_store
 
 Database = str | PathLike[str] | Store | None
 
@@ -59,7 +59,8 @@ def ada_validate(
             certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
             simulated points, with far fewer simulations; a coarse grid is best. It has no init_sims, max_sims and
             step_size.
-        db: a path of a DuckDB file, None for a database in memory, or a store.
+        db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
+            (clickhouse://user@host:port/job_id?secure=true), or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
         delta: one minus the confidence of the bound at each parameter value.
@@ -150,7 +151,8 @@ def ada_calibrate(
             certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
             simulated points, with far fewer simulations; a coarse grid is best. It has no init_sims, max_sims and
             step_size.
-        db: a path of a DuckDB file, None for a database in memory, or a store.
+        db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
+            (clickhouse://user@host:port/job_id?secure=true), or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
         bootstrap_seed: seed of the bootstrap resamples.
@@ -229,7 +231,8 @@ def validate(
         grid: the region.
         n_sims: simulations of every tile.
         delta: one minus the confidence of the bound at each parameter value.
-        db: a path of a DuckDB file, None for a database in memory, or a store.
+        db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
+            (clickhouse://user@host:port/job_id?secure=true), or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
         packet_size: tiles simulated and written together; does not change the answer.
@@ -285,7 +288,8 @@ def bootstrap_calibrate(
         n_sims: simulations of every tile.
         bootstrap_seed: seed of the bootstrap resamples.
         n_bootstrap: bootstrap resamples of either kind.
-        db: a path of a DuckDB file, None for a database in memory, or a store.
+        db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
+            (clickhouse://user@host:port/job_id?secure=true), or a store.
         model_seed: seed of the simulations.
         model_kwargs: constructor arguments, if `model` is a class.
         packet_size: tiles simulated and written together; does not change the answer.
@@ -369,7 +373,7 @@ def _start_or_continue(
     if how["callback"] is not None and not callable(how["callback"]):
         raise InvalidInputError(f"callback must be a function of a StepReport; got {how['callback']!r}.")
     given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}
-    is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not Path(db).exists()
+    is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
     store = open_store(db)
     try:
         if store.exists and len(store.table("config")):

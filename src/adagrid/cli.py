@@ -23,7 +23,7 @@ app = typer.Typer(
 _VALIDATED = ("rejected", "limit", "bound")
 _CALIBRATED = ("level", "threshold")
 
-Database = Annotated[Path, typer.Argument(help="The DuckDB file of a job.")]
+Database = Annotated[str, typer.Argument(help="The DuckDB file of a job, or its clickhouse:// URL.")]
 
 
 @app.command()
@@ -59,7 +59,7 @@ def version() -> None:
     typer.echo(adagrid.__version__)
 
 
-def _show(db: Path, tiles: int) -> None:
+def _show(db: str, tiles: int) -> None:
     from adagrid.estimation import percent_up
     from adagrid.jobs import open_job
 
@@ -96,12 +96,12 @@ def _show(db: Path, tiles: int) -> None:
             raise typer.Exit(1) from None
 
 
-def _verify(db: Path) -> None:
+def _verify(db: str) -> None:
     from adagrid.jobs import open_job
 
     with open_job(db) as run:
         run.verify()
-        typer.echo(f"{db}: all relations between the tables hold.")
+        typer.echo(f"{run.db}: all relations between the tables hold.")
 
 
 def _explained(action: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ import adagrid.stores
 from adagrid._registry import implementations
 from adagrid.stores import Store
 from adagrid.stores._sql_relations import relations
+from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill
@@ -36,7 +37,7 @@ class TestDuckDBFile(StoreContract):
 
 
 def test_every_store_is_tested():
-    tested = {TestPandas: PandasStore, TestDuckDBMemory: DuckDBStore}
+    tested = {TestPandas: PandasStore, TestDuckDBMemory: DuckDBStore, "test_clickhouse.py": ClickHouseStore}
     assert set(implementations(adagrid.stores, Store).values()) == set(tested.values())
 
 

@@ -14,7 +14,18 @@ from typing import Any
 import jax
 import psutil
 
-_PACKAGES = ("adagrid", "jax", "jaxlib", "numpy", "scipy", "pandas", "duckdb", "pyarrow")
+_PACKAGES = (
+    "adagrid",
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "pandas",
+    "duckdb",
+    "pyarrow",
+    "clickhouse-connect",
+    "tenacity",
+)
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
 _MAX_DIFF = 100_000
 

@@ -17,7 +17,7 @@ from adagrid.jobs.figures import wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import JobRecord
 from adagrid.jobs.summary import summary
-from adagrid.stores import Store, open_store
+from adagrid.stores import Store, is_url, open_store
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -301,15 +301,15 @@ class Run:
 
 
 def open_job(db: str | PathLike[str] | Store) -> Run:
-    """Open a job to read it. A DuckDB file is opened without the right to write.
+    """Open a job to read it: a DuckDB file, without the right to write, or a job on a ClickHouse server.
 
     Raises:
         NotAJobError: if there is no job.
         StoreError: if the database cannot be opened.
     """
     if isinstance(db, Store):
-        return Run(open_store(db))
-    store = DuckDBStore(db, read_only=True)
+        return Run(db)
+    store = open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
     try:
         return Run(store)
     except BaseException:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from os import PathLike
 
 from adagrid.errors import InvalidInputError
+from adagrid.stores._clickhouse_url import is_url
 from adagrid.stores.base import Store
+from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 
@@ -14,11 +16,13 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
     """Open a database.
 
     Args:
-        db: None for one in memory, the path of a DuckDB file (created if it does not exist), "pandas" for plain
-            data frames (tests only), or a store.
+        db: None for one in memory, the path of a DuckDB file (created if it does not exist), the URL of a job on a
+            ClickHouse server (`clickhouse://user@host:port/job_id?secure=true`, the password in the environment
+            variable ADAGRID_CLICKHOUSE_PASSWORD), "pandas" for plain data frames (tests only), or a store.
 
     Raises:
         InvalidInputError: if `db` is none of these.
+        MissingExtraError: if the client library of a server is not installed.
         StoreError: if the database cannot be opened.
     """
     if db is None:
@@ -26,7 +30,10 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
     if isinstance(db, Store):
         return db
     if isinstance(db, (str, PathLike)):
+        if is_url(db):
+            return ClickHouseStore(db)
         return PandasStore() if db == "pandas" else DuckDBStore(db)
     raise InvalidInputError(
-        f"db must be None (in memory), a path of a DuckDB file, or a store; got {type(db).__name__}."
+        "db must be None (in memory), a path of a DuckDB file, a clickhouse:// URL, or a store; got "
+        f"{type(db).__name__}."
     )

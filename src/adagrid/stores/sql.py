@@ -7,6 +7,7 @@ from the schema, never from users.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -21,14 +22,18 @@ from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, 
 from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView
 from adagrid.stores.schema import KEYS, Method
 
+# Rows that some engine stored twice count once.
+_STEPS = """count(*) as n from (
+    select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
 _COUNTS: Mapping[Method, Mapping[str, str]] = {
     "classic": {
         "tiles": "count(distinct id) as n from tiles",
         "results": "count(distinct id) as n from results",
         "active": f"count(distinct id) as n from results where id not in {INACTIVE}",
         "eligible": "count(distinct id) as n from results where id not in (select id from done)",
-        "steps": "count(*) as n from steps",
-        "simulations": "coalesce(sum(n_sims), 0) as n from results",
+        "steps": _STEPS,
+        "simulations": """coalesce(sum(n_sims), 0) as n from (
+            select id, max(n_sims) as n_sims from results group by id) as simulated""",
         "pending": f"""count(distinct id) as n from tiles
             where id not in (select id from results) and id not in {RETIRED}""",
         "points": "count(distinct id) as n from results",
@@ -38,18 +43,15 @@ _COUNTS: Mapping[Method, Mapping[str, str]] = {
         "results": "count(distinct id) as n from certificate",
         "active": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
         "eligible": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
-        "steps": "count(*) as n from steps",
+        "steps": _STEPS,
         "simulations": """coalesce(sum(n_sims), 0) as n from (
-            select n_sims from pilot union all select n_sims from vertices) as simulated""",
+            select id, max(n_sims) as n_sims from pilot group by id
+            union all select id, max(n_sims) as n_sims from vertices group by id) as simulated""",
         "pending": """count(distinct id) as n from points
             where id not in (select id from pilot) and id not in (select id from vertices)""",
         "points": "count(distinct id) as n from points",
     },
 }
-
-
-def _order(name: Table) -> str:
-    return ", ".join(KEYS[name])
 
 
 class SqlStore(Store):
@@ -66,13 +68,13 @@ class SqlStore(Store):
     @final
     @override
     def table(self, name: Table) -> pd.DataFrame:
-        return self._query(f"select {self._columns(name)} from {name} order by {_order(name)}")
+        return self._query(f"select {self._columns(name)} from {name} {self._in_order(name)}")
 
     @final
     @override
     def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
         condition = f"where id not in {INACTIVE}" if active else ""
-        return self._query(f"select {self._columns(name)} from {name} {condition} order by {_order(name)}")
+        return self._query(f"select {self._columns(name)} from {name} {condition} {self._in_order(name)}")
 
     @final
     @override
@@ -97,7 +99,7 @@ class SqlStore(Store):
     def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
         return self._query(
             f"select {self._columns(name)} from {name} where coordination_id = :coordination_id "
-            f"and zone_id = :zone_id and step_id = :step_id order by {_order(name)}",
+            f"and zone_id = :zone_id and step_id = :step_id {self._in_order(name)}",
             vars(place),
         )
 
@@ -157,12 +159,32 @@ class SqlStore(Store):
     @final
     @override
     def violations(self) -> Mapping[str, IdArray]:
-        return self._broken(relations(self.schema)) or self._broken(coverage(self.schema))
+        repeated = self._repeated()
+        return self._broken(relations(self.schema), repeated) or self._broken(coverage(self.schema), repeated)
 
-    def _broken(self, queries: Queries) -> dict[str, IdArray]:
+    def _once(self, name: Table) -> str:  # noqa: ARG002 - for engines that need it
+        """Return what ends a query so that it gives every row of a table once.
+
+        Nothing, unless the engine may store a row twice.
+        """
+        return ""
+
+    def _repeated(self) -> Mapping[Table, str]:
+        """Return the tables in which rows are stored repeatedly, each with a query for its rows without repeats.
+
+        None where an append is a transaction: what is there twice was written twice, which `verify` has to tell.
+        """
+        return {}
+
+    def _in_order(self, name: Table) -> str:
+        return f"order by {', '.join(KEYS[name])} {self._once(name)}"
+
+    def _broken(self, queries: Queries, repeated: Mapping[Table, str]) -> dict[str, IdArray]:
         """Return the relations whose queries find ids."""
         broken: dict[str, IdArray] = {}
         for name, sql in queries.items():
+            for table, rows in repeated.items():
+                sql = re.sub(rf"\bfrom {table}\b", f"from ({rows}) as {table}", sql)
             values = {"tolerance": VOLUME_TOLERANCE} if ":tolerance" in sql else {}
             found = self._query(f"select distinct id from ({sql}) as broken order by id limit {NAMED}", values)
             if len(found):
