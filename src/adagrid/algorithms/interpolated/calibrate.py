@@ -53,6 +53,9 @@ _PILOT_SIMS, _BATCH = 1024, 128
 _GRID_SHARE, _MOST_GRID_SHARE = 0.7, 0.95
 # Levels fall with the root of the error below this share of the largest; cells may overshoot by this share of the room.
 _FLAT, _POWER, _OVERSHOOT, _MOST_OVERSHOOT = 0.85, 0.5, 0.3, 0.7
+# Cells whose expected error is less than this, in logarithms, below their level may turn out to set the threshold: they
+# lose little of alpha to their size.
+_DOUBT = 0.15
 # Standard errors between level and error that keep a vertex from setting the threshold; most of these that are planned.
 _CLEAR, _MOST_SIMS = 4.0, 10.0
 # Standard errors of the threshold's error that bias_target is made to hold.
@@ -65,6 +68,8 @@ _SPANS = ((0.3, 3.0), (0.5, 1.6), (0.5, 1.6))
 _REHEARSALS, _SUCCESS, _MORE, _ATTEMPTS = 60, 0.95, 1.25, 6
 _LOWERED = (0.0, 0.3, 0.6)
 _IN_PLAY = 8.0
+# By how much surrogates err more than they say: their smoothness is a guess.
+_CAUTION = 1.5
 # How often levels are lowered until the bounds that they give are found to be within alpha.
 _ENOUGH = 20
 # Statistics that are kept at once for the points of a batch.
@@ -318,7 +323,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         alpha, largest = self.settings.alpha, rate.max(axis=1)
         log_level = np.log(alpha * np.minimum(rate / (_FLAT * self._aim), 1.0) ** _POWER)
         overshoot = np.maximum(interpolated_log_bound(self.family, cells.vertices, log_level) - np.log(alpha), 0.0)
-        room = log_level.max(axis=1) - np.log(largest)
+        room = np.maximum(log_level.max(axis=1) - np.log(largest) - _DOUBT, 0.0)
         return log_level, overshoot, np.maximum(np.log(alpha / self._aim), _OVERSHOOT * room)
 
     def _rehearsed(self, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> _Plan:
@@ -350,7 +355,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         if not len(vertices):
             return 1.0
         theta, null_truth = plan.theta[vertices], plan.null_truth[vertices]
-        doubt = surrogates.probit_errors(theta, null_truth)
+        doubt = _CAUTION * surrogates.probit_errors(theta, null_truth)
         below = ndtri(np.maximum.accumulate(surrogates.other_rates(theta, null_truth, counts), axis=1))
         ladder = np.arange(counts.shape[1], dtype=float)
         generator = np.random.Generator(np.random.PCG64([settings.model_seed, settings.bootstrap_seed]))
