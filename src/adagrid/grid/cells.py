@@ -66,11 +66,6 @@ class Cells:
     def __len__(self) -> int:
         return len(self.id)
 
-    @property
-    def dim(self) -> int:
-        """Number of parameters."""
-        return int(self.theta.shape[1])
-
     def take(self, index: Array | slice) -> Cells:
         """Return the rows that an index array, mask or slice selects."""
         return Cells(**{field.name: getattr(self, field.name)[index] for field in fields(self)})

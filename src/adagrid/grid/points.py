@@ -59,11 +59,6 @@ class Points:
     def __len__(self) -> int:
         return len(self.id)
 
-    @property
-    def dim(self) -> int:
-        """Number of parameters."""
-        return int(self.theta.shape[1])
-
     def take(self, index: Array | slice) -> Points:
         """Return the rows that an index array, mask or slice selects."""
         return Points(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
@@ -73,13 +68,6 @@ class Points:
         """Return the rows of several sets of points, in order."""
         return Points(
             **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Points)}
-        )
-
-    @staticmethod
-    def none(dim: int, n_nulls: int) -> Points:
-        """Return no points, of given shape."""
-        return Points.asked(
-            np.empty((0, dim)), np.empty((0, n_nulls), bool), stream=0, n_sims=np.empty(0, int), level=1
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -51,12 +51,7 @@ class ClickHouseStore(SqlStore):
     def __init__(self, url: str, *, patience: float = 120.0, connect: Connect | None = None) -> None:
         self._address = read_url(url)
         self._connection = Connection(self._address, patience, connect)
-        try:
-            if self.exists:
-                self.schema = self._read_schema()
-        except BaseException:
-            self.close()
-            raise
+        self._adopt()
 
     @property
     @override

@@ -63,12 +63,7 @@ class DuckDBStore(SqlStore):
         if not read_only:
             self._connection.execute("set checkpoint_threshold = '256MB'")
         self._connection.execute("set preserve_insertion_order = false")
-        try:
-            if self.exists:
-                self.schema = self._read_schema()
-        except BaseException:
-            self.close()
-            raise
+        self._adopt()
 
     @property
     @override

@@ -206,6 +206,15 @@ class SqlStore(Store):
         """Return the expression for a 64-bit word without its low bits."""
         return f"({column} >> {shift})"
 
+    def _adopt(self) -> None:
+        """Read the schema of the job that is there, if there is one; close the database if it cannot be used."""
+        try:
+            if self.exists:
+                self.schema = self._read_schema()
+        except BaseException:
+            self.close()
+            raise
+
     def _read_schema(self) -> Schema:
         row = self._query("select version, definition from schema").iloc[0]
         return Schema.loads(int(row["version"]), str(row["definition"]), self.location)

@@ -11,6 +11,7 @@ suggest decide whether the targets will be met.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -331,15 +332,14 @@ class InterpolatedCalibration(StagedAlgorithm):
 
         Beside more simulations, lower levels are tried: with few possible thresholds it helps to aim between two.
         """
-        best, most = self._plan(surrogates), -1.0
-        for attempt in range(_ATTEMPTS):
-            for lowered in _LOWERED:
-                plan = self._plan(surrogates, _MORE**attempt, lowered)
-                success = self._success(plan, surrogates, counts, discrete)
-                if success > most:
-                    best, most = plan, success
-                if most >= _SUCCESS:
-                    return best
+        tries = itertools.product(range(_ATTEMPTS), _LOWERED)
+        plans = (self._plan(surrogates, _MORE**attempt, lowered) for attempt, lowered in tries)
+        best = next(plans)
+        most = self._success(best, surrogates, counts, discrete)
+        while most < _SUCCESS and (plan := next(plans, None)) is not None:
+            success = self._success(plan, surrogates, counts, discrete)
+            if success > most:
+                best, most = plan, success
         return best
 
     def _success(self, plan: _Plan, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> float:
