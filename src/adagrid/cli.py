@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adagrid.errors import AdagridError, CorruptStoreError
+from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
 
 app = typer.Typer(
     name="adagrid",
@@ -49,6 +49,21 @@ def show(
 def verify(db: Database) -> None:
     """Check that the tables of a job agree with each other."""
     _explained(lambda: _verify(db))
+
+
+@app.command()
+def jobs(server: Annotated[str, typer.Argument(help="A server: clickhouse://user@host:port")]) -> None:
+    """List the jobs on a ClickHouse server."""
+    _explained(lambda: _jobs(server))
+
+
+@app.command()
+def drop(
+    db: Annotated[str, typer.Argument(help="A job on a ClickHouse server: clickhouse://user@host:port/job_id")],
+    confirm: Annotated[str | None, typer.Option(help="The job_id once more, instead of being asked.")] = None,
+) -> None:
+    """Drop a job on a ClickHouse server for good."""
+    _explained(lambda: _drop(db, confirm))
 
 
 @app.command()
@@ -102,6 +117,34 @@ def _verify(db: str) -> None:
     with open_job(db) as run:
         run.verify()
         typer.echo(f"{run.db}: all relations between the tables hold.")
+
+
+def _jobs(server: str) -> None:
+    from adagrid.jobs import list_jobs
+
+    console, found = Console(), list_jobs(server)
+    table = Table(title=f"{len(found)} jobs on {server}", title_justify="left")
+    for name in ("job_id", "what", "status", "last sign of life (UTC)", "MB"):
+        table.add_column(name, no_wrap=name != "status", justify="right" if name == "MB" else "left")
+    for row in found.to_dict("records"):
+        what, status, sign = f"{row['method']} {row['kind']}, {row['model']}", row["status"], row["last_sign"]
+        told = (row["problem"], "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
+        table.add_row(row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
+    console.print(table)
+
+
+def _drop(db: str, confirm: str | None) -> None:
+    from adagrid.jobs import drop_job, open_job
+
+    if confirm is None:
+        try:
+            with open_job(db) as run:
+                typer.echo(f"{run.summary()}\n")
+        except NotAJobError as error:  # what is left of an interrupted start may be dropped too
+            typer.echo(f"{error}\n")
+        confirm = typer.prompt("Nothing can bring it back. Type its job_id to drop it").strip()
+    drop_job(db, confirm=confirm)
+    typer.echo(f"Dropped {db}.")
 
 
 def _explained(action: Callable[[], object]) -> None:

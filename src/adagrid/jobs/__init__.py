@@ -1,8 +1,9 @@
 """Runs a job to its end: the leader's loop, zones, steps, packets, and continuing after anything."""
 
+from adagrid.jobs.listing import drop_job, list_jobs
 from adagrid.jobs.open import continue_job, start_job
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import StepReport
 from adagrid.jobs.run import Run, open_job
 
-__all__ = ["Run", "Status", "StepReport", "continue_job", "open_job", "start_job"]
+__all__ = ["Run", "Status", "StepReport", "continue_job", "drop_job", "list_jobs", "open_job", "start_job"]

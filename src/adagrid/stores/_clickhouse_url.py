@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard, final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -14,6 +14,7 @@ from adagrid.errors import InvalidInputError
 SCHEME = "clickhouse"
 PASSWORD = "ADAGRID_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of an environment variable
 FORM = "clickhouse://user@host:port/job_id?secure=true"
+_PREFIX = "adagrid_"
 # It becomes part of an identifier.
 _JOB_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 _SECURE = {"true": True, "false": False}
@@ -29,7 +30,7 @@ class Address:
         port: its port for HTTP.
         user: who asks.
         secure: whether to speak HTTPS.
-        job_id: names the job and its database.
+        job_id: names the job and its database; empty for the server itself.
     """
 
     host: str
@@ -41,7 +42,12 @@ class Address:
     @property
     def database(self) -> str:
         """The database that holds the job and nothing else."""
-        return f"adagrid_{self.job_id}"
+        return f"{_PREFIX}{self.job_id}"
+
+    def job_in(self, database: str) -> Address | None:
+        """Return the job that a database of the same server has the name of, None if it is not named like one."""
+        job_id = database.removeprefix(_PREFIX)
+        return replace(self, job_id=job_id) if database != job_id and _JOB_ID.fullmatch(job_id) else None
 
     def __str__(self) -> str:
         """Return the URL."""
@@ -55,12 +61,13 @@ def is_url(db: object) -> TypeGuard[str]:
     return isinstance(db, str) and db.startswith(f"{SCHEME}://")
 
 
-def read_url(url: str) -> Address:
+def read_url(url: str, *, server: bool = False) -> Address:
     """Return what a URL says.
 
     Args:
         url: `clickhouse://user@host:port/job_id`, and `?secure=true` for HTTPS. The user is "default" and the port
             that of ClickHouse unless given. A server on this machine gives a job a name of its own if it has none.
+        server: whether the URL names a server and no job on it; the job_id is then empty.
 
     Raises:
         InvalidInputError: with everything that is wrong; the URL is not repeated, for it may hold a password.
@@ -85,7 +92,10 @@ def read_url(url: str) -> Address:
     if parts.scheme != SCHEME or not host or parts.fragment:
         problems.append(f"A database URL must name a server and read {FORM}.")
     job_id = parts.path.removeprefix("/")
-    if not job_id and host and not _is_local(host):
+    if server:
+        if job_id:
+            problems.append(f"This needs the URL of a server, without a job_id: {FORM.replace('/job_id', '')}.")
+    elif not job_id and host and not _is_local(host):
         problems.append(f"A job on another machine needs a name, to find it again: write one at the end of {FORM}.")
     elif job_id and not _JOB_ID.fullmatch(job_id):
         problems.append("The job_id in a database URL must be 1 to 64 letters (a-z, A-Z), digits or underscores.")
@@ -93,7 +103,8 @@ def read_url(url: str) -> Address:
         raise InvalidInputError(problems)
     secure = _SECURE[options.get("secure", "false")]
     user = unquote(parts.username or "default")
-    return Address(host, port or (8443 if secure else 8123), user, secure, job_id or uuid.uuid4().hex)
+    named = job_id if job_id or server else uuid.uuid4().hex
+    return Address(host, port or (8443 if secure else 8123), user, secure, named)
 
 
 def _is_local(host: str) -> bool:

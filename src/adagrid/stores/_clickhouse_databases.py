@@ -1,0 +1,61 @@
+"""The databases of jobs on a ClickHouse server: which there are, and how to get rid of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from adagrid.errors import NotAJobError
+from adagrid.stores._clickhouse_connection import Connect, Connection
+from adagrid.stores._clickhouse_url import Address
+from adagrid.stores.schema import KEYS
+
+_PATIENCE = 30.0  # seconds
+
+
+def job_addresses(server: Address, connect: Connect | None = None) -> Sequence[Address]:
+    """Return the jobs on a server, in the order of their names: databases that are called and built like ours.
+
+    Raises:
+        StoreError: if the server cannot be reached, or refuses.
+    """
+    with closing(Connection(server, _PATIENCE, connect)) as connection:
+        found = connection.query("select database, name from system.tables order by database, name")
+    addresses = ((server.job_in(str(database)), set(tables["name"])) for database, tables in found.groupby("database"))
+    return [address for address, tables in addresses if address is not None and _is_ours(tables)]
+
+
+def stored_bytes(address: Address, connect: Connect | None = None) -> int:
+    """Return how much of the server's disk a job takes."""
+    with closing(Connection(address, _PATIENCE, connect)) as connection:
+        sql = "select sum(bytes_on_disk) as n from system.parts where active and database = :database"
+        return int(connection.query(sql, {"database": address.database})["n"].iloc[0])
+
+
+def drop_database(address: Address, connect: Connect | None = None) -> None:
+    """Drop a job's tables one by one, and then its database, which must be empty.
+
+    Raises:
+        NotAJobError: if the database holds anything but a job's tables; nothing is dropped then.
+        StoreError: if the server cannot be reached, or refuses.
+    """
+    with closing(Connection(address, _PATIENCE, connect)) as connection:
+        tables = _tables(connection, address)
+        if not _is_ours(tables):
+            holds = f"holds other tables ({', '.join(sorted(tables - set(KEYS))[:5])})" if tables else "is not there"
+            raise NotAJobError(f"{address}: the database {address.database} {holds}, so it is left alone.")
+        for name in sorted(tables):
+            connection.command(f"drop table if exists {address.database}.{name}")
+        if left := _tables(connection, address):
+            raise NotAJobError(f"{address}: meanwhile the database got the tables {', '.join(sorted(left)[:5])}.")
+        connection.command(f"drop database if exists {address.database}")
+
+
+def _is_ours(tables: set[str]) -> bool:
+    """Return whether a database has tables of a job and nothing else."""
+    return bool(tables) and tables <= set(KEYS)
+
+
+def _tables(connection: Connection, address: Address) -> set[str]:
+    sql = "select name from system.tables where database = :database"
+    return set(connection.query(sql, {"database": address.database})["name"])
