@@ -49,6 +49,7 @@ def _classic(tables: Frames, schema: Schema) -> Culprits:
     tiles, results, done, certificate = (tables[name] for name in ("tiles", "results", "done", "certificate"))
     finished, active = tiles[_finished(tables, tiles)], _without(results, inactive(done))
     return {
+        **_common(tables, schema),
         **_once(tables, "tiles", "results", "certificate", "done"),
         "every tile of a finished step has a result, unless it was split or pruned": _lacking(
             _without(finished, retired(done)), results["id"]
@@ -90,6 +91,7 @@ def _interpolated(tables: Frames, schema: Schema) -> Culprits:
     simulated, family = pd.concat([pilot["id"], vertices["id"]]), pd.concat([tiles["id"], cells["id"]])
     corners = [f"point{i}" for i in range(schema.dim + 1)]
     return {
+        **_common(tables, schema),
         **_once(tables, "tiles", "points", "pilot", "vertices", "cells", "certificate", "done"),
         "every point of a finished step was simulated": _lacking(points[_finished(tables, points)], simulated),
         "every row of pilot has its point": _lacking(pilot, points["id"]),
@@ -138,6 +140,20 @@ def _interpolated_coverage(tables: Frames) -> Culprits:
     finished = len(certificate) > 0 and planned["id"].isin(certificate["id"]).all()
     gap = finished and _leaves_gaps(tables, _without(certificate, inactive(tables["done"])))
     return {"certified cells in force and pruned tiles cover the region exactly": [0] if gap else []}
+
+
+def _common(tables: Frames, schema: Schema) -> Culprits:
+    number, steps = tables["coordinations"]["coordination_id"], tables["steps"]
+    roots = tables["tiles"][tables["tiles"]["parent_id"] == 0]
+    box = (2 * roots[[f"radius{i}" for i in range(schema.dim)]]).prod(axis=1)
+    return {
+        "coordinations has each number once": number[number.duplicated()],
+        "coordinations are numbered from 0 without gaps": number[(number > 0) & ~number.isin(number + 1)],
+        "every step is of a coordination": steps["step_id"][~_begun(tables, steps)],
+        "a tile that has no parent is as large as its box": roots["id"][
+            (roots["volume"] - box).abs() > VOLUME_TOLERANCE * roots["volume"]
+        ],
+    }
 
 
 def _once(tables: Frames, *names: Table) -> Culprits:
@@ -201,7 +217,10 @@ def _families(tables: Frames, *names: Table) -> Culprits:
 
 
 def _steps(tables: Frames, column: str, name: Table, zone: Sequence[str] = _ZONE) -> Culprits:
-    """A finished step wrote as many rows as it says; only rows of a zone's newest step may not be finished."""
+    """A finished step wrote as many rows as it says.
+
+    Only rows of a zone's newest step in the last coordination may be of a step that is not finished.
+    """
     steps = tables["steps"]
     counts = {
         "finished": steps.groupby(_STEP).size(),
@@ -212,7 +231,8 @@ def _steps(tables: Frames, column: str, name: Table, zone: Sequence[str] = _ZONE
     finished, step = places["finished"] > 0, places["step_id"]
     last = step.where(finished).groupby([places[part] for part in zone]).transform("max")
     differs = (places["said"] != places["found"]) | (places["finished"] > 1)
-    return {f"steps counts the rows of {name}": step[np.where(finished, differs, step < last).astype(bool)]}
+    earlier = (step < last) | (places["coordination_id"] < tables["coordinations"]["coordination_id"].max())
+    return {f"steps counts the rows of {name}": step[np.where(finished, differs, earlier).astype(bool)]}
 
 
 def _leaves_gaps(tables: Frames, active: pd.DataFrame) -> bool:

@@ -53,6 +53,7 @@ def coverage(schema: Schema) -> Queries:
 
 def _classic(schema: Schema) -> Queries:
     return {
+        **_common(schema),
         **_once("tiles", "results", "certificate", "done"),
         "every tile of a finished step has a result, unless it was split or pruned": _lacking(
             "tiles", "results", where=f"{_FINISHED} and id not in {RETIRED}"
@@ -85,6 +86,7 @@ def _interpolated(schema: Schema) -> Queries:
     used = " union all ".join(f"select {vertex} as id from cells" for vertex in vertices)
     passes = "coordination_id in (select coordination_id from coordinations where kind = 'pass')"
     return {
+        **_common(schema),
         **_once("tiles", "points", "pilot", "vertices", "cells", "certificate", "done"),
         "every point of a finished step was simulated": _lacking("points", "pilot", "vertices", where=_FINISHED),
         "every row of pilot has its point": _lacking("pilot", "points"),
@@ -115,6 +117,22 @@ def _interpolated(schema: Schema) -> Queries:
             select id from certificate where id not in {INACTIVE} and id in (select parent_id from certificate)""",
         **_families("tiles", "cells"),
         **_steps("n_tiles", "points", zone=("zone_id",)),  # one step a coordination, all finished before the next
+    }
+
+
+def _common(schema: Schema) -> Queries:
+    """What holds for jobs of either method."""
+    box = " * ".join(f"2 * radius{i}" for i in range(schema.dim))
+    return {
+        "coordinations has each number once": """
+            select coordination_id as id from coordinations group by coordination_id having count(*) > 1""",
+        # adding 0 gives both sides the same type
+        "coordinations are numbered from 0 without gaps": """
+            select coordination_id as id from coordinations
+            where coordination_id > 0 and coordination_id + 0 not in (select coordination_id + 1 from coordinations)""",
+        "every step is of a coordination": f"select step_id as id from steps where not ({_BEGUN})",
+        "a tile that has no parent is as large as its box": f"""
+            select id from tiles where parent_id = 0 and abs(volume - {box}) > :tolerance * volume""",
     }
 
 
@@ -165,7 +183,10 @@ def _families(*names: Table) -> Queries:
 
 
 def _steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
-    """A finished step wrote as many rows as it says; only rows of a zone's newest step may not be finished."""
+    """A finished step wrote as many rows as it says.
+
+    Only rows of a zone's newest step in the last coordination may be of a step that is not finished.
+    """
     place, own = "coordination_id, zone_id, step_id", ", ".join(zone)
     same = " and ".join(f"places.{part} = zones.{part}" for part in zone)
     return {
@@ -178,7 +199,8 @@ def _steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
             ) as places left join (
                 select {own}, max(step_id) as last from steps group by {own}
             ) as zones on {same}
-            where finished > 1 or (finished = 1 and said <> found) or (finished = 0 and places.step_id < zones.last)"""
+            where finished > 1 or (finished = 1 and said <> found)
+            or (finished = 0 and (places.step_id < zones.last or places.coordination_id < {_LAST}))"""
     }
 
 

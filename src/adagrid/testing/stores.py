@@ -137,6 +137,11 @@ def staged_rows(name: Table, ids: Sequence[int], place: Place = _HERE, **columns
     return pd.DataFrame({**zeros, **here, **own, **columns})
 
 
+def staged_tiles(ids: Sequence[int], parent_id: Sequence[int], volume: Sequence[float]) -> pd.DataFrame:
+    """Return rows for the tiles of an interpolated job, which has one parameter."""
+    return staged_rows("tiles", ids, parent_id=parent_id, volume=volume, radius0=[each / 2 for each in volume])
+
+
 Cells: TypeAlias = Mapping[int, tuple[int, float, int, int]]
 """Parent, volume and the points at both ends of cells, by id."""
 
@@ -160,7 +165,7 @@ def interpolated_job() -> list[Rows]:
     second: Cells = {211: (21, 0.5, 202, 301), 212: (21, 0.5, 301, 203)}
     third: Cells = {2111: (211, 0.5, 202, 401)}
     return [
-        {"tiles": staged_rows("tiles", [1, 2, 3, 4], parent_id=[0, 0, 1, 1], volume=[1.0, 1.0, 0.5, 0.5])},
+        {"tiles": staged_tiles([1, 2, 3, 4], parent_id=[0, 0, 1, 1], volume=[1.0, 1.0, 0.5, 0.5])},
         {"done": pd.concat([done_rows([1], split=2), done_rows([4])])},
         {"points": pd.concat([staged_rows("points", [101], zones[0][0]), staged_rows("points", [102], zones[0][1])])},
         {"coordinations": coordination_row(0, "pilot")},
@@ -204,8 +209,18 @@ JOBS: Mapping[str, tuple[Schema, list[Rows]]] = {
 """Sound jobs: their schemas and what they append."""
 
 
+def _common_damages(coordinations: int) -> Iterator[Damage]:
+    """Yield what may not be appended to a job with so many coordinations."""
+    yield "coordinations has each number once", 0, {"coordinations": coordination_row(0, "other")}
+    gap = coordinations + 1
+    yield "coordinations are numbered from 0 without gaps", gap, {"coordinations": coordination_row(gap, "pilot")}
+    yield "every step is of a coordination", 77, {"steps": step_row(Place(gap, 0, 77), 0, 0)}
+
+
 def _classic_damages() -> Iterator[Damage]:
     """Yield what may not be appended to the classic job."""
+    yield from _common_damages(1)
+    yield "a tile that has no parent is as large as its box", 8, {"tiles": tile_rows([8], volume=2.0)}
     tile = tile_rows([14], Place(0, 0, 2))
     yield "tiles has each id once", 2, {"tiles": tile_rows([2])}
     yield "results has each id once", 12, {"results": result_rows([12], [0.1])}
@@ -242,6 +257,9 @@ def _certified_damages() -> Iterator[Damage]:
 
 def _interpolated_damages() -> Iterator[Damage]:
     """Yield what may not be appended to the interpolated job."""
+    yield from _common_damages(3)
+    large = staged_tiles([8], parent_id=[0], volume=[1.0]).assign(volume=2.0)
+    yield "a tile that has no parent is as large as its box", 8, {"tiles": large}
     first, second, unplanned = Place(1, 0, 1), Place(2, 0, 2), Place(4, 0, 4)
 
     def cell(name: Table, number: int, parent: int, ends: tuple[int, int], place: Place = second) -> Rows:
@@ -516,7 +534,7 @@ class StoreContract:
         """The cells in force must cover the region once a pass is certified."""
         empty.create(_STAGED)
         place, cells = Place(0, 0, 0), {21: (2, 1.0, 201, 202)}
-        empty.append({"tiles": staged_rows("tiles", [1, 2], volume=[1.0, 1.0])})
+        empty.append({"tiles": staged_tiles([1, 2], parent_id=[0, 0], volume=[1.0, 1.0])})
         empty.append({"points": staged_rows("points", [201, 202]), "vertices": staged_rows("vertices", [201, 202])})
         empty.append({"cells": cell_rows("cells", cells, place), "coordinations": coordination_row(0, "pass")})
         empty.verify()
