@@ -134,7 +134,7 @@ class Connection:
                 self._empty[sql] = pd.DataFrame({name: np.empty(0, _KINDS.get(kind, object)) for name, kind in columns})
             frame = self._empty[sql].copy()
         texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
-        return frame.astype(dict.fromkeys(texts, str))
+        return frame.astype(dict.fromkeys(texts, str if len(frame) else object))
 
     def _missing(self, name: str, frame: pd.DataFrame, identity: tuple[str, ...]) -> pd.DataFrame:
         """Return the rows that a table lacks."""
