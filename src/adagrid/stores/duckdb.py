@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from os import PathLike, fspath
 from pathlib import Path
 from typing import final
@@ -116,6 +117,13 @@ class DuckDBStore(SqlStore):
         finally:
             with suppress(duckdb.Error, RuntimeError):
                 self._connection.unregister("wanted")
+
+    @override
+    def reader(self) -> DuckDBStore:
+        other = copy(self)
+        with self._explaining():
+            other._connection = self._connection.cursor()
+        return other
 
     @override
     def close(self) -> None:
