@@ -8,7 +8,7 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
-from adagrid.jobs import Run, Status, StepReport, open_job
+from adagrid.jobs import Run, Status, StepReport, copy_job, import_job, open_job
 from adagrid.models import FisherExact, Model, PooledZ, ZTest
 
 __version__ = _version("adagrid")
@@ -35,9 +35,11 @@ __all__ = [
     "bootstrap_calibrate",
     "calibrate",
     "cartesian_grid",
+    "copy_job",
     "create_grid",
     "errors",
     "hypo",
+    "import_job",
     "open_job",
     "validate",
 ]

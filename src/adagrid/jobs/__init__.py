@@ -3,6 +3,7 @@
 from adagrid.jobs.open import continue_job, start_job
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import StepReport
+from adagrid.jobs.restore import copy_job, import_job
 from adagrid.jobs.run import Run, open_job
 
-__all__ = ["Run", "Status", "StepReport", "continue_job", "open_job", "start_job"]
+__all__ = ["Run", "Status", "StepReport", "continue_job", "copy_job", "import_job", "open_job", "start_job"]

@@ -42,7 +42,7 @@ _AT_ONCE = 4_000_000
 _MARGIN = 0.001
 
 
-def copy_job(source: Store, target: Store, advance: Advance = lambda rows: None) -> Mapping[Table, int]:
+def transfer(source: Store, target: Store, advance: Advance = lambda _: None) -> Mapping[Table, int]:
     """Copy what a store lacks of a job. Repeated, it neither reads nor sends finished steps again.
 
     Args:
@@ -212,17 +212,18 @@ def _in_order(moment: _Moment) -> list[tuple[Table, int]]:
     As far as their times tell: zones work at the same time, and clocks differ. So a record never comes before what it
     rests on: the earlier steps of its zone, its coordination, and all of the coordination before.
     """
-    steps, config = moment.records["steps"], moment.config
+    config, coordinations, steps = (moment.records[name] for name in _RECORDS)
     records: list[tuple[float, Table, int]] = [(when, "config", i) for i, when in enumerate(config["time"]) if i]
-    by_coordination = dict(iter(steps.groupby("coordination_id")))
-    latest = -np.inf
-    for i, coordination in enumerate(moment.records["coordinations"].itertuples()):
-        began = latest = max(latest, float(coordination.time))  # type: ignore[arg-type]
+    steps_of, zones, times = (steps[name].tolist() for name in ("coordination_id", "zone_id", "time"))
+    latest, row = -np.inf, 0
+    for i, (number, when) in enumerate(zip(coordinations["coordination_id"], coordinations["time"], strict=True)):
+        began = latest = max(latest, float(when))
         records.append((began, "coordinations", i))
-        for _, rows in by_coordination.get(coordination.coordination_id, steps[:0]).groupby("zone_id"):
-            times = np.maximum(np.maximum.accumulate(rows["time"].to_numpy(float)), began)
-            records += [(float(when), "steps", int(row)) for when, row in zip(times, rows.index, strict=True)]
-            latest = max(latest, float(times[-1]))
+        clock: dict[int, float] = {}
+        while row < len(steps) and steps_of[row] == number:
+            clock[zones[row]] = max(clock.get(zones[row], began), times[row])
+            records.append((clock[zones[row]], "steps", row))
+            latest, row = max(latest, clock[zones[row]]), row + 1
     return [(name, row) for _, name, row in sorted(records, key=lambda record: record[0])]
 
 
@@ -326,6 +327,18 @@ class _Copying:
 
     def _rows_at_once(self, name: Table) -> int:
         return max(_AT_ONCE // len(self._source.schema.tables[name]), 1)
+
+
+def record_of(store: Store) -> JobRecord:
+    """Return what a job wrote down about itself at its last start.
+
+    Raises:
+        NotAJobError: if there is no job.
+    """
+    config = store.table("config") if store.exists else pd.DataFrame()
+    if not len(config):
+        raise NotAJobError(f"{store.location} holds no job yet.")
+    return _record(config)
 
 
 def _record(config: pd.DataFrame) -> JobRecord:
