@@ -155,6 +155,8 @@ def _look(source: Store) -> _Moment:
     Raises:
         NotAJobError: if there is none.
     """
+    if not source.exists:
+        raise NotAJobError(f"{source.location} holds no job yet.")
     told = {name: source.between(name, {}, ["time"])["time"].to_numpy(float) for name in _TOLD}
     while True:
         config = source.table("config")
