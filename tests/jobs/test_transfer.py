@@ -10,6 +10,7 @@ from jobcases import assert_same, run_case, tables
 from test_same_answer import Stop, interrupting
 
 import adagrid as ada
+import adagrid.jobs.transfer
 from adagrid.errors import InvalidInputError, NotAJobError
 from adagrid.jobs.transfer import transfer
 from adagrid.stores.duckdb import DuckDBStore
@@ -43,6 +44,12 @@ def case(request):
     return request.param
 
 
+@pytest.fixture
+def _bit_by_bit(monkeypatch):
+    """Parts of a few rows, so that every table of these small jobs is copied in several."""
+    monkeypatch.setattr(adagrid.jobs.transfer, "_AT_ONCE", 60)
+
+
 @pytest.fixture(scope="module")
 def answer(case):
     return tables(continued(case, PandasStore()))
@@ -54,6 +61,7 @@ def job(case):
     return continued(case, PandasStore()).certify()._store
 
 
+@pytest.mark.usefixtures("_bit_by_bit")
 def test_cut_before_and_after_every_append(case, job, answer):
     """The copy verifies, completes when it is repeated, and can be continued as the job itself."""
     operation = 2
@@ -63,14 +71,14 @@ def test_cut_before_and_after_every_append(case, job, answer):
         try:
             transfer(job, target)
         except Stop:
-            operation += 1
+            operation += 3
         else:
             break
         finally:
             restore()
         if target.exists and len(target.table("config")):  # there is a job
             target.verify()
-            if operation % 12 == 0 and "certify" not in target.table("coordinations")["kind"].tolist():
+            if operation % 5 == 0 and "certify" not in target.table("coordinations")["kind"].tolist():
                 run = continued(case, target.reader())
                 run.verify()
                 assert_same(run, answer)

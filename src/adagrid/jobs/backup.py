@@ -155,7 +155,7 @@ class Backup:
         self._asked = self._stopped = False
         self._rows = 0
         self._failure: Exception | None = None
-        self._told = ""
+        self._told = False
         self._upto: int | None = None
 
     def request(self) -> None:
@@ -187,8 +187,8 @@ class Backup:
         else:
             upto = "has nothing of it" if self._upto is None else f"holds it up to coordination {self._upto}"
             sentence = (
-                f"The job has ended, but its {self._destination} {upto}: {self._failure or 'it made no progress'}. "
-                "Copy it again with adagrid copy, or run the job again."
+                f"The job has ended, but its {self._destination} {upto}. Copy it again with adagrid copy, or run the "
+                f"job again. The reason: {self._failure or 'it made no progress'}"
             )
             logger.warning("%s", sentence)
             self._tell(sentence)
@@ -233,13 +233,14 @@ class Backup:
 
     def _tell_failure(self) -> None:
         """Tell what went wrong, once, and that it has been mended."""
-        text = "" if self._failure is None else f"{self._destination} failed; it is tried again: {self._failure}"
-        if text and text != self._told:
-            logger.warning("%s", text)
-            self._tell(text)
-        elif self._told and not text:
+        failed = self._failure is not None
+        if failed and not self._told:
+            sentence = f"{self._destination} failed, and is tried again at every coordination: {self._failure}"
+            logger.warning("%s", sentence)
+            self._tell(sentence)
+        elif self._told and not failed:
             logger.info("%s works again", self._destination)
-        self._told = text
+        self._told = failed
 
 
 class _StoppedError(Exception):

@@ -65,8 +65,7 @@ def transfer(source: Store, target: Store, advance: Advance = lambda _: None) ->
     copying = _Copying(source, target, advance)
     copying.begin(moment)
     copying.committed(moment)
-    for part, ids in moment.unfinished:
-        copying.part(part, ids)
+    copying.write(moment.unfinished)
     for name, times in moment.told.items():
         copying.told(name, times)
     return copying.copied
@@ -111,7 +110,7 @@ def check_copy(target: Store, source: Store | None, moment: _Moment | None = Non
 @final
 @dataclass(frozen=True)
 class _Part:
-    """What a job writes in one go, at one place: one table bit by bit, or several together."""
+    """What a job writes at one place: one table, bit by bit, or several that must come together."""
 
     place: Place
     tables: Sequence[Table]
@@ -251,11 +250,10 @@ class _Copying:
         """Copy what a job begins with; the row of its first start comes last."""
         if self._there["config"]:
             return
-        for name in ("tiles", "done"):
-            for zone in moment.zones:
-                self.part(_Part(Place(0, zone, 0), [name]))
-        self._append({"null_hypos": self._source.table("null_hypos"), "config": moment.config[:1]})
-        self._there["config"].update(_tuples(moment.config[["start"]][:1]))
+        parts = [_Part(Place(0, zone, 0), [name]) for name in ("tiles", "done") for zone in moment.zones]
+        first: dict[Table, pd.DataFrame] = {"null_hypos": self._source.table("null_hypos"), "config": moment.config[:1]}
+        self.write([(part, None) for part in parts], first)
+        self._there["config"] = _tuples(moment.config[["start"]][:1])
 
     def committed(self, moment: _Moment) -> None:
         """Copy what commit records tell of, each followed by its record."""
@@ -263,23 +261,32 @@ class _Copying:
         for name, row in _in_order(moment):
             record = moment.records[name][row : row + 1]
             if not _tuples(record[list(KEYS[name])]) <= self._there[name]:
-                for part in self._told_by(name, record, kinds, moment.zones):
-                    self.part(part)
-                self._append({name: record})
+                parts = self._told_by(name, record, kinds, moment.zones)
+                self.write([(part, None) for part in parts], {name: record})
 
-    def part(self, part: _Part, ids: Mapping[Table, IdArray] | None = None) -> None:
-        """Copy rows of a part that the target lacks.
+    def write(
+        self,
+        parts: Sequence[tuple[_Part, Mapping[Table, IdArray] | None]],
+        records: Mapping[Table, pd.DataFrame] | None = None,
+    ) -> None:
+        """Copy what the target lacks of some parts, in their order, and last their commit records.
 
         Args:
-            part: what.
-            ids: the ids of its rows; None for all.
+            parts: what, each with the ids of its rows; None for all that are there.
+            records: rows of commit records.
         """
-        if len(part.tables) == 1:
-            for rows in self._missing(part.tables[0], part.place, ids):
-                self._append({part.tables[0]: rows})
-            return
-        together = {name: list(self._missing(name, part.place, ids)) for name in part.tables}
-        self._append({name: pd.concat(rows) for name, rows in together.items() if rows})
+        waiting: dict[Table, list[pd.DataFrame]] = {}
+        for part, ids in parts:
+            for name in part.tables:
+                for rows in self._missing(name, part.place, ids):
+                    waiting.setdefault(name, []).append(rows)
+                    if (
+                        len(part.tables) == 1
+                        and sum(each.size for some in waiting.values() for each in some) >= _AT_ONCE
+                    ):
+                        self._append(waiting)
+                        waiting = {}
+        self._append(waiting | {name: [rows] for name, rows in (records or {}).items()})
 
     def told(self, name: Table, times: FloatArray) -> None:
         """Copy reports or log messages of some times."""
@@ -293,7 +300,7 @@ class _Copying:
             old = Counter(self._target.between(name, {"time": (low, high)}).itertuples(index=False, name=None))
             rows = self._source.between(name, {"time": (low, high)})
             rows = rows[rows["time"].isin(behind[some])]
-            self._append({name: rows[[not _take(old, row) for row in rows.itertuples(index=False, name=None)]]})
+            self._append({name: [rows[[not _take(old, row) for row in rows.itertuples(index=False, name=None)]]]})
 
     def _told_by(self, name: Table, record: pd.DataFrame, kinds: Mapping[int, str], zones: range) -> Iterator[_Part]:
         """Yield what a commit record tells of, in the order of writing."""
@@ -321,7 +328,8 @@ class _Copying:
             rows = self._source.between(name, {**here, key: (first, last)})
             yield rows[rows["id"].isin(piece["id"])]
 
-    def _append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+    def _append(self, pieces: Mapping[Table, Sequence[pd.DataFrame]]) -> None:
+        frames = {name: pd.concat(some) for name, some in pieces.items()}
         self._target.append(frames)
         for name, rows in frames.items():
             self.copied[name] += len(rows)

@@ -404,7 +404,8 @@ class StoreContract:
         pd.testing.assert_frame_equal(empty.between("steps", {}), empty.table("steps"))
         narrow = empty.between("tiles", {"position": (1, 2)}, ["id", "position"])
         assert narrow.to_numpy().tolist() == [[2, 1], [3, 2], [12, 1]]
-        assert (narrow["id"].dtype, narrow["position"].dtype) == (np.uint64, np.uint32)
+        assert narrow["id"].dtype == np.uint64
+        assert narrow["position"].dtype == np.uint32
         ids = [2**64 - 1, 2**63 + 1, 2**63 - 1]
         empty.append({"done": done_rows(ids)})
         assert empty.between("done", {"id": (2**63 + 1, 2**64 - 1)}, ["id"])["id"].tolist() == ids[1::-1]
