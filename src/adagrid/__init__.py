@@ -8,7 +8,7 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
-from adagrid.jobs import Run, Status, StepReport, drop_job, list_jobs, open_job
+from adagrid.jobs import Run, Status, StepReport, copy_job, drop_job, import_job, list_jobs, open_job
 from adagrid.models import FisherExact, Model, PooledZ, ZTest
 
 __version__ = _version("adagrid")
@@ -35,10 +35,12 @@ __all__ = [
     "bootstrap_calibrate",
     "calibrate",
     "cartesian_grid",
+    "copy_job",
     "create_grid",
     "drop_job",
     "errors",
     "hypo",
+    "import_job",
     "list_jobs",
     "open_job",
     "validate",

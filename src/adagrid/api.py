@@ -13,6 +13,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.grid import Grid
 from adagrid.jobs import Run, continue_job, start_job
+from adagrid.jobs.backup import BackupTo, destinations
 from adagrid.jobs.progress import Callback
 from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Model
@@ -46,6 +47,8 @@ def ada_validate(
     backend: Backend | None = None,
     progress: bool | None = None,
     accept_changed_model: bool = False,
+    backup: BackupTo | None = None,
+    snapshot: str | PathLike[str] | None = None,
 ) -> Run:
     """Bound the Type I Error of a design over a region, refining tiles and adding simulations where it is worst.
 
@@ -80,6 +83,10 @@ def ada_validate(
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
         accept_changed_model: continue although the design is not the recorded one.
+        backup: where to keep a copy of the job while it runs: the path of a DuckDB file or the URL of a job on a
+            ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
+            background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.
+        snapshot: the path of a DuckDB file for others to read, replaced at the same moments by the job as it stands.
 
     Returns:
         The run; `run.bound` is the certificate.
@@ -106,7 +113,7 @@ def ada_validate(
     }
     return _start_or_continue(
         "validate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
-        job_id=job_id, backend=backend, callback=callback, progress=progress,
+        job_id=job_id, backend=backend, callback=callback, progress=progress, backup=backup, snapshot=snapshot,
     )  # fmt: skip
 
 
@@ -138,6 +145,8 @@ def ada_calibrate(
     backend: Backend | None = None,
     progress: bool | None = None,
     accept_changed_model: bool = False,
+    backup: BackupTo | None = None,
+    snapshot: str | PathLike[str] | None = None,
 ) -> Run:
     """Find the threshold that keeps the Type I Error of a design at or below alpha over a region.
 
@@ -175,6 +184,10 @@ def ada_calibrate(
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
         accept_changed_model: continue although the design is not the recorded one.
+        backup: where to keep a copy of the job while it runs: the path of a DuckDB file or the URL of a job on a
+            ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
+            background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.
+        snapshot: the path of a DuckDB file for others to read, replaced at the same moments by the job as it stands.
 
     Returns:
         The run; `run.threshold` is the certificate, in the model's own direction.
@@ -204,7 +217,7 @@ def ada_calibrate(
     }
     return _start_or_continue(
         "calibrate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
-        job_id=job_id, backend=backend, callback=callback, progress=progress,
+        job_id=job_id, backend=backend, callback=callback, progress=progress, backup=backup, snapshot=snapshot,
     )  # fmt: skip
 
 
@@ -365,6 +378,8 @@ def _start_or_continue(
     *,
     job_id: str | None,
     method: Method | None = None,
+    backup: BackupTo | None = None,
+    snapshot: str | PathLike[str] | None = None,
     **how: Any,
 ) -> Run:
     design = checked_design(model, model_kwargs)
@@ -376,6 +391,7 @@ def _start_or_continue(
     is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
     store = open_store(db)
     try:
+        how["kept"] = destinations(store, backup, snapshot)
         if store.exists and len(store.table("config")):
             return continue_job(
                 kind, design, store, grid=grid, requested=given, overrides=overrides, job_id=job_id, method=method,

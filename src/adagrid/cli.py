@@ -66,6 +66,42 @@ def drop(
     _explained(lambda: _drop(db, confirm))
 
 
+def export(
+    db: Database,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    format: Annotated[str, typer.Option(help="parquet, or csv (compressed with gzip).")] = "parquet",  # noqa: A002
+) -> None:
+    """Write a job to a folder of Parquet or CSV files that last, with a manifest of them."""
+    _explained(lambda: _export(db, folder, format))
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="What `adagrid export` wrote.")],
+    db: Annotated[str, typer.Argument(help="A new DuckDB file, or the clickhouse:// URL of a new job.")],
+) -> None:
+    """Read an export into a database; every file is checked first, and the job verified afterwards."""
+    _explained(lambda: _import(folder, db))
+
+
+@app.command()
+def copy(
+    source: Database,
+    target: Annotated[str, typer.Argument(help="A DuckDB file or clickhouse:// URL, new or with an earlier copy.")],
+) -> None:
+    """Copy a job to another database, and verify the copy. Repeated, it copies only what is new."""
+    _explained(lambda: _copy(source, target))
+
+
+@app.command()
+def snapshot(
+    db: Database,
+    path: Annotated[Path, typer.Argument(help="A DuckDB file, new or with an earlier snapshot of the job.")],
+) -> None:
+    """Write a job as it stands to a DuckDB file that others may read."""
+    _explained(lambda: _snapshot(db, path))
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -145,6 +181,37 @@ def _drop(db: str, confirm: str | None) -> None:
         confirm = typer.prompt("Nothing can bring it back. Type its job_id to drop it").strip()
     drop_job(db, confirm=confirm)
     typer.echo(f"Dropped {db}.")
+
+
+def _export(db: str, folder: Path, format: str) -> None:  # noqa: A002
+    from adagrid.jobs import open_job
+
+    with open_job(db) as run:
+        run.export(folder, format)  # type: ignore[arg-type] # checked there
+        typer.echo(f"{run.db}: the job {run.record.job_id!r} is exported to {folder}.")
+
+
+def _import(folder: Path, db: str) -> None:
+    from adagrid.jobs import import_job
+
+    with import_job(folder, db) as run:
+        typer.echo(f"{run.db} holds the job {run.record.job_id!r}; all relations between the tables hold.")
+
+
+def _copy(source: str, target: str) -> None:
+    from adagrid.jobs import copy_job
+
+    copied = {name: rows for name, rows in copy_job(source, target).items() if rows}
+    told = ", ".join(f"{rows:,} rows of {name}" for name, rows in copied.items()) or "nothing was new"
+    typer.echo(f"Copied to {target}: {told}. All relations between its tables hold.")
+
+
+def _snapshot(db: str, path: Path) -> None:
+    from adagrid.jobs import open_job
+
+    with open_job(db) as run:
+        run.snapshot(path)
+        typer.echo(f"{path} holds the job {run.record.job_id!r} as it stands.")
 
 
 def _explained(action: Callable[[], object]) -> None:

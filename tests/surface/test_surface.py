@@ -94,6 +94,40 @@ def test_show_a_job_by_interpolation(tmp_path):
     assert CliRunner().invoke(app, ["verify", str(path)]).exit_code == 0
 
 
+def test_export_import_copy_and_snapshot(tmp_path):
+    grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
+    first, *others = (str(tmp_path / f"{name}.duckdb") for name in ("first", "second", "third", "fourth"))
+    with ada.validate(ada.ZTest(), threshold=1.96, grid=grid, db=first) as run:
+        summary = run.summary()
+    runner = CliRunner()
+    for command in (
+        ["export", first, str(tmp_path / "parquet")],
+        ["export", first, str(tmp_path / "csv"), "--format", "csv"],
+        ["import", str(tmp_path / "csv"), others[0]],
+        ["copy", others[0], others[1]],
+        ["copy", others[0], others[1]],
+        ["snapshot", others[1], others[2]],
+        ["snapshot", others[1], others[2]],
+    ):
+        answer = runner.invoke(app, command)
+        assert answer.exit_code == 0, answer.output
+    for path in others:
+        with ada.open_job(path) as run:
+            assert run.summary().replace(path, first) == summary
+    for command, rule in (
+        (["export", first, str(tmp_path / "csv")], "new folder"),
+        (["export", first, str(tmp_path / "new"), "--format", "xlsx"], "'parquet' or 'csv'"),
+        (["import", str(tmp_path), str(tmp_path / "new.duckdb")], "no export of a job"),
+        (["copy", first, first], "onto itself"),
+        (["snapshot", first, first], "own database"),
+    ):
+        answer = runner.invoke(app, command)
+        assert answer.exit_code == 1
+        assert rule in answer.output
+        assert "Traceback" not in answer.output
+    assert not (tmp_path / "new.duckdb").exists()
+
+
 def test_errors_are_messages(tmp_path):
     answer = subprocess.run(
         [sys.executable, "-m", "adagrid", "show", str(tmp_path / "nothing.duckdb")],

@@ -4,6 +4,18 @@ from adagrid.jobs.listing import drop_job, list_jobs
 from adagrid.jobs.open import continue_job, start_job
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import StepReport
+from adagrid.jobs.restore import copy_job, import_job
 from adagrid.jobs.run import Run, open_job
 
-__all__ = ["Run", "Status", "StepReport", "continue_job", "drop_job", "list_jobs", "open_job", "start_job"]
+__all__ = [
+    "Run",
+    "Status",
+    "StepReport",
+    "continue_job",
+    "copy_job",
+    "drop_job",
+    "import_job",
+    "list_jobs",
+    "open_job",
+    "start_job",
+]

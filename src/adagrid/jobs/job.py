@@ -16,6 +16,7 @@ from adagrid.algorithms import Algorithm, StagedAlgorithm
 from adagrid.backends import Backend
 from adagrid.engine import Simulator
 from adagrid.grid import HalfSpace
+from adagrid.jobs.backup import Backup
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import JobRecord
@@ -44,6 +45,7 @@ class Job(Generic[A]):
         journal: what is told about the work.
         display: progress for people.
         callback: called after every step.
+        backups: keep the job elsewhere, too.
         deadline: time after which no new step begins.
         worker_id: who works.
     """
@@ -57,6 +59,7 @@ class Job(Generic[A]):
     journal: Journal
     display: ProgressDisplay
     callback: Callback | None = None
+    backups: Sequence[Backup] = ()
     started: float = field(default_factory=time.monotonic)
     deadline: float = np.inf
     worker_id: int = LEADER
@@ -65,6 +68,22 @@ class Job(Generic[A]):
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.started
+
+    def back_up(self) -> None:
+        """Let the job be kept elsewhere as it stands; returns at once."""
+        for backup in self.backups:
+            backup.request()
+
+    def finish_backups(self) -> None:
+        """Let the job, which has ended, be kept elsewhere; wait for it."""
+        self.journal.flush()
+        for backup in self.backups:
+            backup.finish()
+
+    def stop_backups(self) -> None:
+        """End what is under way."""
+        for backup in self.backups:
+            backup.stop()
 
     def signed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return rows with the columns that say who wrote them and when."""

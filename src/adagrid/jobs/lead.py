@@ -57,6 +57,7 @@ def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> 
     place = Place(coordination, 0, coordination * job.record.coordinate_every)
     job.store.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
     logger.info("coordination %d", coordination)
+    job.back_up()
     return coordination
 
 

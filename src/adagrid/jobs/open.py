@@ -19,6 +19,7 @@ from adagrid.bounds import tilt_bound
 from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
 from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.environment import environment
 from adagrid.jobs.job import LEADER, AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
@@ -44,6 +45,7 @@ def start_job(
     backend: Backend | None = None,
     callback: Callback | None = None,
     progress: bool | None = None,
+    kept: Sequence[Destination] = (),
 ) -> Run:
     """Start a job in an empty database and run it to its end.
 
@@ -58,6 +60,7 @@ def start_job(
         backend: where work runs; in this process if None.
         callback: called after every step.
         progress: whether to show progress; None shows it where the standard error is a terminal.
+        kept: where the job is kept besides the store.
 
     Raises:
         InvalidInputError: with everything that is wrong with the settings, the grid and the design.
@@ -65,6 +68,8 @@ def start_job(
     """
     backend = backend or LocalBackend()
     checked = _checked(method, kind, settings, grid, model)
+    for destination in kept:
+        destination.check(None)
     simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked))
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
@@ -87,7 +92,7 @@ def start_job(
         _check_unfinished_start(store, schema, tiles, done)
     else:
         store.create(schema)
-    job = _job(store, record, algorithm, simulator, grid.hypotheses, backend, callback, progress)
+    job = _job(store, record, algorithm, simulator, grid.hypotheses, backend, callback, progress, kept)
     _write_job(job, grid.hypotheses, tiles, done)
     return _run(job)
 
@@ -135,6 +140,7 @@ def continue_job(
     backend: Backend | None = None,
     callback: Callback | None = None,
     progress: bool | None = None,
+    kept: Sequence[Destination] = (),
 ) -> Run:
     """Continue the job in a database and run it to its end.
 
@@ -152,6 +158,7 @@ def continue_job(
         backend: where work runs; must have the job's zones and coordination interval.
         callback: called after every step.
         progress: whether to show progress.
+        kept: where the job is kept besides the store.
 
     Raises:
         ResumeError: if the job cannot be continued as asked.
@@ -172,13 +179,15 @@ def continue_job(
         problems += _model_problems(record, model, accept_changed_model)
     if problems:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
+    for destination in kept:
+        destination.check(store)
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
     hypotheses = read_hypotheses(store)
     algorithm = _algorithm(changed, model, read_grid_tiles(store), hypotheses)
-    job = _job(store, changed, algorithm, simulator, hypotheses, backend, callback, progress)
+    job = _job(store, changed, algorithm, simulator, hypotheses, backend, callback, progress, kept)
     return _run(job, _as_begun(job, record), len(history))
 
 
@@ -213,10 +222,12 @@ def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
             status = lead_stages(job) if job.record.method == "interpolated" else lead(job)
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
+        job.finish_backups()
     except BaseException as error:
         logger.error("stopped by %s: %s", type(error).__name__, error)
         raise
     finally:
+        job.stop_backups()
         logger.removeHandler(job.journal)
         logger.setLevel(level)
         job.journal.flush()
@@ -240,8 +251,10 @@ def _job(
     backend: Backend,
     callback: Callback | None,
     progress: bool | None,
+    kept: Sequence[Destination],
 ) -> AnyJob:
     timeout = record.checked_settings().timeout
+    display = ProgressDisplay(progress, record.model.direction, staged=record.method == "interpolated")
     return Job(
         store=store,
         record=record,
@@ -250,8 +263,9 @@ def _job(
         hypotheses=hypotheses,
         backend=backend,
         journal=Journal(store, LEADER),
-        display=ProgressDisplay(progress, record.model.direction, staged=record.method == "interpolated"),
+        display=display,
         callback=callback,
+        backups=[Backup(store, destination, display.warn) for destination in kept],
         deadline=np.inf if timeout is None else time.monotonic() + timeout,
     )
 

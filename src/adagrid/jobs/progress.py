@@ -111,6 +111,10 @@ class ProgressDisplay:
             overflow="ellipsis",
         )
 
+    def warn(self, text: str) -> None:
+        """Print what the person who started the job should know, whether or not progress is shown."""
+        self._progress.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     def _shown(self, name: str, value: float) -> str:
         if name.endswith("threshold"):
             return f"{self._direction * float(below_rounding(value)):.7g}"

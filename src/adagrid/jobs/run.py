@@ -12,12 +12,14 @@ import pandas as pd
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, StoreError
 from adagrid.estimation import below_rounding
 from adagrid.grid import HalfSpace, Tiles
+from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import JobRecord
 from adagrid.jobs.summary import summary
 from adagrid.stores import Store, is_url, open_store
+from adagrid.stores._duckdb_files import Format
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -243,6 +245,39 @@ class Run:
                 "simulations; do not use its certificate."
             )
 
+    def snapshot(self, path: str | PathLike[str]) -> None:
+        """Write the job as it stands to a DuckDB file, which any number of programs may then read.
+
+        It is written beside and renamed, so the file is whole at every moment. It takes the place of an earlier
+        snapshot of this job and of nothing else. The callback of a job under way may call this.
+
+        Args:
+            path: the file.
+
+        Raises:
+            InvalidInputError: if there is anything but an earlier snapshot of the job.
+            StoreError: if a database fails.
+            OSError: if the file cannot be written.
+        """
+        write_snapshot(self._store, path)
+
+    def export(self, folder: str | PathLike[str], format: Format = "parquet") -> None:  # noqa: A002 - as pandas says
+        """Write the job as it stands to a new folder of files that last: see docs/storage.md.
+
+        One file for every table, `config.json`, and a manifest with the number of rows and the SHA-256 of each.
+        `adagrid.import_job` reads it into any database, exactly.
+
+        Args:
+            folder: the folder; it must not exist yet.
+            format: "parquet", or "csv" (compressed with gzip).
+
+        Raises:
+            InvalidInputError: if the folder exists, or the format is unknown.
+            StoreError: if the database fails.
+            OSError: if a file cannot be written.
+        """
+        export(self._store, folder, format)
+
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
         return summary(self, self._store.summary())
@@ -309,12 +344,17 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
     """
     if isinstance(db, Store):
         return Run(db)
-    store = open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
+    store = open_reading(db)
     try:
         return Run(store)
     except BaseException:
         store.close()
         raise
+
+
+def open_reading(db: str | PathLike[str]) -> Store:
+    """Open a database to read it."""
+    return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
 
 
 def read_records(store: Store) -> list[JobRecord]:

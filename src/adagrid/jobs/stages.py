@@ -89,6 +89,7 @@ def _begin_stage(job: Staged, coordination: int, stage: Stage) -> None:
     report = job.journal.report("coordination", place, stage=stage.kind)
     job.store.append({**missing, "coordinations": job.signed(row), "reports": report})
     logger.info("stage %d (%s): %d points", coordination, stage.kind, len(points))
+    job.back_up()
 
 
 def _missing(job: Staged, name: Table, place: Place, frame: pd.DataFrame) -> pd.DataFrame:

@@ -125,6 +125,18 @@ class Store(ABC):
         """Return the rows of a table with ids that a step wrote, in the order of their keys."""
 
     @abstractmethod
+    def between(
+        self, name: Table, bounds: Mapping[str, tuple[float, float]], columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows whose values lie between bounds, both included, in the order of the table's keys.
+
+        Args:
+            name: a table.
+            bounds: the least and the greatest value, by column; none for all rows.
+            columns: what to return of the rows; everything if None.
+        """
+
+    @abstractmethod
     def last_step(self, coordination_id: int, zone_id: int) -> int | None:
         """Return the last finished step of a zone in a coordination, None if there is none."""
 
@@ -162,6 +174,10 @@ class Store(ABC):
     @abstractmethod
     def violations(self) -> Mapping[str, IdArray]:
         """Return the relations of `verify` that do not hold, each with up to ten offending ids."""
+
+    @abstractmethod
+    def reader(self) -> Store:
+        """Return a store that reads the same job in another thread, which calls this, and closes it."""
 
     @abstractmethod
     def close(self) -> None:

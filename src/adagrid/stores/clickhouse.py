@@ -50,6 +50,7 @@ class ClickHouseStore(SqlStore):
 
     def __init__(self, url: str, *, patience: float = 120.0, connect: Connect | None = None) -> None:
         self._address = read_url(url)
+        self._connect = connect
         self._connection = Connection(self._address, patience, connect)
         self._adopt()
 
@@ -89,6 +90,10 @@ class ClickHouseStore(SqlStore):
             )
         self.schema = schema
         self._append({"schema": pd.DataFrame([{"version": VERSION, "definition": schema.dumps()}])})
+
+    @override
+    def reader(self) -> ClickHouseStore:
+        return ClickHouseStore(str(self._address), connect=self._connect)
 
     @override
     def close(self) -> None:

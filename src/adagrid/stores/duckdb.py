@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from copy import copy
 from os import PathLike, fspath
 from pathlib import Path
 from typing import final
@@ -16,6 +18,7 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
+from adagrid.stores._duckdb_files import Format, quote, read_text, write_text
 from adagrid.stores.base import Schema, Table
 from adagrid.stores.schema import VERSION
 from adagrid.stores.sql import SqlStore
@@ -118,8 +121,56 @@ class DuckDBStore(SqlStore):
                 self._connection.unregister("wanted")
 
     @override
+    def reader(self) -> DuckDBStore:
+        other = copy(self)
+        with self._explaining():
+            other._connection = self._connection.cursor()
+        return other
+
+    @contextmanager
+    def frozen(self) -> Iterator[DuckDBStore]:
+        """Yield a store that reads the job as it stands now, whatever is appended meanwhile."""
+        reader = self.reader()
+        try:
+            with reader._transaction():
+                yield reader
+        finally:
+            reader.close()
+
+    def dump(self, path: str | PathLike[str]) -> None:
+        """Write the job as it stands to a new file; the job may go on meanwhile, in another thread."""
+        name = f"dump_{uuid.uuid4().hex}"
+        reader = self.reader()
+        with reader._explaining(), closing(reader._connection) as connection:
+            own = connection.execute("select current_database()").fetchall()[0][0].replace('"', '""')
+            connection.execute(f"attach {quote(fspath(path))} as {name} (read_write)")
+            try:
+                connection.execute(f'copy from database "{own}" to {name}')
+                connection.execute(f"checkpoint {name}")
+            finally:
+                connection.execute(f"detach {name}")
+
+    def write_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
+        """Write a table to a file in the order of its keys, and return how many rows it has."""
+        query = f"select {self._columns(name)} from {name} {self._in_order(name)}"
+        with self._explaining():
+            self._connection.execute(write_text(query, fspath(path), of, self._types(name)))
+        return self._number(f"count(*) as n from {name}")
+
+    def read_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
+        """Append the rows of such a file to a table, and return how many rows the table has."""
+        columns = self._columns(name)
+        with self._transaction():
+            rows = read_text(fspath(path), of, self._types(name))
+            self._connection.execute(f"insert into {name} ({columns}) select {columns} from {rows}")
+        return self._number(f"count(*) as n from {name}")
+
+    @override
     def close(self) -> None:
         self._connection.close()
+
+    def _types(self, name: Table) -> Mapping[str, str]:
+        return {column: _TYPES[kind] for column, kind in self.schema.tables[name].items()}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -77,6 +77,16 @@ class PandasStore(Store):
         return frame[here].reset_index(drop=True)
 
     @override
+    def between(
+        self, name: Table, bounds: Mapping[str, tuple[float, float]], columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        frame = self._tables[name]
+        for column, (low, high) in bounds.items():
+            frame = frame[(frame[column] >= low) & (frame[column] <= high)]
+        frame = frame.sort_values(list(KEYS[name]), kind="stable", ignore_index=True)
+        return frame if columns is None else frame[list(columns)]
+
+    @override
     def last_step(self, coordination_id: int, zone_id: int) -> int | None:
         steps = self._tables["steps"]
         mine = steps[(steps["coordination_id"] == coordination_id) & (steps["zone_id"] == zone_id)]
@@ -119,6 +129,14 @@ class PandasStore(Store):
     @override
     def violations(self) -> Mapping[str, IdArray]:
         return violations(self._tables, self.schema)
+
+    @override
+    def reader(self) -> PandasStore:
+        other = PandasStore()
+        other._tables = dict(self._tables)  # frames are replaced, never changed
+        if self.exists:
+            other.schema = self.schema
+        return other
 
     @override
     def close(self) -> None:

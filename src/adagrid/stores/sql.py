@@ -105,6 +105,18 @@ class SqlStore(Store):
 
     @final
     @override
+    def between(
+        self, name: Table, bounds: Mapping[str, tuple[float, float]], columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        within = [f"{column} >= :{column}_from and {column} <= :{column}_to" for column in bounds]
+        values = {f"{column}_from": low for column, (low, _) in bounds.items()}
+        values |= {f"{column}_to": high for column, (_, high) in bounds.items()}
+        listed = self._columns(name) if columns is None else ", ".join(columns)
+        where = f"where {' and '.join(within)}" if within else ""
+        return self._query(f"select {listed} from {name} {where} {self._in_order(name)}", values)
+
+    @final
+    @override
     def last_step(self, coordination_id: int, zone_id: int) -> int | None:
         return self._last(
             "select count(*) as n, max(step_id) as last from steps "

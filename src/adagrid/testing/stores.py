@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -412,6 +413,48 @@ class StoreContract:
         pd.testing.assert_frame_equal(empty.rows(name, wanted), rows)
         assert sorted(empty.known(name, np.append(wanted, np.uint64(9)))) == sorted(ids)
         assert empty.append_missing({name: rows}, key=name) == 0
+
+    def test_between(self, empty: Store) -> None:
+        """Rows and columns asked for, in the order of the keys; nothing asked for is everything."""
+        fill(empty, "classic")
+        step = {"coordination_id": (0, 0), "zone_id": (0, 0), "step_id": (1, 1)}
+        pd.testing.assert_frame_equal(empty.between("tiles", step), empty.step_rows("tiles", _LATER))
+        pd.testing.assert_frame_equal(empty.between("steps", {}), empty.table("steps"))
+        narrow = empty.between("tiles", {"position": (1, 2)}, ["id", "position"])
+        assert narrow.to_numpy().tolist() == [[2, 1], [3, 2], [12, 1]]
+        assert narrow["id"].dtype == np.uint64
+        assert narrow["position"].dtype == np.uint32
+        ids = [2**64 - 1, 2**63 + 1, 2**63 - 1]
+        empty.append({"done": done_rows(ids)})
+        assert empty.between("done", {"id": (2**63 + 1, 2**64 - 1)}, ["id"])["id"].tolist() == ids[1::-1]
+        assert not len(empty.between("done", {"id": (2**63 + 2, 2**64 - 2)}))
+
+    def test_between_times(self, store: Store) -> None:
+        """Reports and messages are found by when they were written."""
+        message = {"worker_id": 1, "level": "INFO", "logger": "x"}
+        rows = [{**message, "time": when, "message": f"at {when}"} for when in (3.5, 1.0, 2.25, 2.25)]
+        rows[-1]["message"] = "another"
+        store.append({"logs": pd.DataFrame(rows)})
+        assert store.between("logs", {}, ["time"])["time"].tolist() == [1.0, 2.25, 2.25, 3.5]
+        assert sorted(store.between("logs", {"time": (2.0, 3.0)})["message"]) == ["another", "at 2.25"]
+
+    def test_reader(self, empty: Store) -> None:
+        """Another thread reads what is there, while this one goes on writing."""
+        fill(empty, "classic")
+        before, read = empty.table("results"), []
+
+        def work() -> None:
+            reader = empty.reader()
+            read.append((reader.schema, reader.exists, reader.table("results")))
+            reader.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        empty.append({"tiles": tile_rows([4], Place(0, 0, 2), parent=2)})
+        thread.join()
+        assert read[0][:2] == (empty.schema, True)
+        pd.testing.assert_frame_equal(read[0][2], before)
+        assert len(empty.table("tiles")) == 6
 
     def test_last_step_and_coordination(self, empty: Store) -> None:
         """None before the first."""

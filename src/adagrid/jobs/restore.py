@@ -1,0 +1,194 @@
+"""Brings jobs into databases: from exports, after every file has been checked, and from other databases."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError
+from adagrid.jobs.archive import CONFIG, LAYOUT, MANIFEST, digest, digest_of, give_name, part_of, remove, tables_of
+from adagrid.jobs.run import Run, open_job, open_reading
+from adagrid.jobs.transfer import transfer
+from adagrid.stores import Schema, Store, is_url, open_store
+from adagrid.stores._duckdb_files import SUFFIXES
+from adagrid.stores.base import Table
+from adagrid.stores.duckdb import DuckDBStore
+
+# Names of columns become parts of statements.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
+    """Read an export of a job into a database, after every file has been checked, and verify what was read.
+
+    Args:
+        folder: what `Run.export` wrote.
+        db: a path of a DuckDB file, the URL of a job on a ClickHouse server, None for a database in memory, or a
+            store: new, or with an earlier copy of the job, which is completed.
+
+    Returns:
+        The job, opened to be read. To continue it, close it and give `db` to ada_validate or ada_calibrate.
+
+    Raises:
+        NotAJobError: if the folder is no export, or one of another version.
+        CorruptStoreError: if a file is missing or damaged, naming it, or the job contradicts itself.
+        InvalidInputError: if the database holds another job.
+        StoreError: if the database fails.
+    """
+    if _is_new_file(db):
+        _import_as(folder, Path(db))
+        return open_job(db)
+    store = open_store(db)
+    try:
+        _import_into(folder, store)
+        return Run(store)
+    except BaseException:
+        if store is not db:
+            store.close()
+        raise
+
+
+def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | Store) -> Mapping[Table, int]:
+    """Copy a job from one database to another, exactly, and verify the copy.
+
+    Repeated, it copies only what is new. Cut short, it leaves a job that can be continued, and is completed when it
+    is repeated. The job may be under way meanwhile, on a server or as the store of a run in this thread.
+
+    Args:
+        source: a path of a DuckDB file, the URL of a job on a ClickHouse server, or a store.
+        target: the same: new, or with an earlier copy of the job.
+
+    Returns:
+        How many rows of every table were copied.
+
+    Raises:
+        NotAJobError: if there is no job to copy.
+        InvalidInputError: if the target holds another job, or the same one that went on by itself.
+        CorruptStoreError: if the job contradicts itself.
+        StoreError: if a database fails; what was copied stays, and is not copied again.
+    """
+    if _same_place(source, target):
+        raise InvalidInputError(f"A job cannot be copied onto itself; got {str(source)!r} twice.")
+    is_new = _is_new_file(target)
+    read = source if isinstance(source, Store) else open_reading(source)
+    try:
+        written = open_store(target)
+        try:
+            copied = transfer(read, written)
+            Run(written).verify()
+        finally:
+            nothing = is_new and not written.exists
+            if written is not target:
+                written.close()
+            if nothing:  # leave no file behind
+                Path(written.location).unlink(missing_ok=True)
+    finally:
+        if read is not source:
+            read.close()
+    return copied
+
+
+def _same_place(source: object, target: object) -> bool:
+    if not isinstance(source, (str, PathLike)) or not isinstance(target, (str, PathLike)):
+        return source is target
+    if is_url(source) or is_url(target):
+        return source == target
+    return Path(source).absolute() == Path(target).absolute()
+
+
+def _is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
+    """Return whether `db` is the path of a file that does not exist."""
+    return isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
+
+
+def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
+    """Read an export into an empty database, after every file has been checked against the manifest.
+
+    Raises:
+        NotAJobError: if the folder is no export, or one of another version.
+        CorruptStoreError: if a file is missing or damaged, naming it, or the tables contradict each other.
+    """
+    place = Path(folder)
+    manifest = _manifest(place)
+    schema, of = _schema(place, manifest), manifest["format"]
+    files: dict[Table, str] = {name: f"{name}.{SUFFIXES[of]}" for name in tables_of(schema)}
+    told = manifest["files"]
+    damaged = [
+        name
+        for name in (*files.values(), CONFIG)
+        if name not in told or not (place / name).is_file() or digest(place / name) != told[name]["sha256"]
+    ]
+    if damaged:
+        raise CorruptStoreError(
+            f"{str(folder)!r}: {', '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} missing or damaged; the "
+            "checksums in the manifest are others. Take another copy of the export."
+        )
+    store.create(schema)
+    for name, file in files.items():
+        if store.read_file(name, place / file, of) != told[file]["rows"]:
+            raise CorruptStoreError(f"{str(folder)!r}: {file} has not as many rows as the manifest says.")
+    Run(store).verify()
+
+
+def _import_into(folder: str | PathLike[str], target: Store) -> None:
+    """Copy an export into an open store, which is empty or holds an earlier copy of the job."""
+    with (
+        tempfile.TemporaryDirectory(prefix="adagrid-") as temporary,
+        closing(DuckDBStore(Path(temporary) / "job.duckdb")) as read,
+    ):
+        _read_export(folder, read)
+        transfer(read, target)
+    Run(target).verify()
+
+
+def _import_as(folder: str | PathLike[str], file: Path) -> None:
+    """Turn an export into a new DuckDB file."""
+    part = part_of(file)
+    remove(part)
+    try:
+        with closing(DuckDBStore(part)) as store:
+            _read_export(folder, store)
+        give_name(part, file)
+    finally:
+        remove(part)
+
+
+def _manifest(place: Path) -> dict[str, Any]:
+    """Return what an export says about itself.
+
+    Raises:
+        NotAJobError: if there is none that this version reads.
+        CorruptStoreError: if the manifest is damaged.
+    """
+    file = place / MANIFEST
+    if not file.is_file():
+        raise NotAJobError(f"{str(place)!r} is no export of a job: it has no {MANIFEST}.")
+    try:
+        manifest = json.loads(file.read_text())
+        whole = manifest.pop("sha256") == digest_of(manifest)
+    except (ValueError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        raise CorruptStoreError(f"{str(file)!r} is damaged: its checksum is another. Take another copy of the export.")
+    if manifest["layout"] != LAYOUT:
+        raise NotAJobError(
+            f"{str(place)!r} is an export of the layout {manifest['layout']}, but this adagrid reads {LAYOUT}. Use "
+            "the adagrid that wrote it."
+        )
+    return manifest
+
+
+def _schema(place: Path, manifest: Mapping[str, Any]) -> Schema:
+    """Return the schema of an export; its names become parts of statements, so they must be nothing but names."""
+    schema = Schema.loads(manifest["version"], json.dumps(manifest["schema"]), str(place))
+    added = [*schema.results, *schema.pilot, *schema.vertices]
+    strange = [name for name in added if not _NAME.fullmatch(name)]
+    if strange or manifest["format"] not in SUFFIXES:
+        raise CorruptStoreError(f"{str(place)!r}: the manifest has columns or a format that no job has: {strange}.")
+    return schema

@@ -1,0 +1,259 @@
+"""Backups and snapshots of a job under way: complete in the end, and never in its way."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from jobcases import assert_same, run_case, tables
+
+import adagrid as ada
+import adagrid.jobs.backup
+from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreError
+from adagrid.stores.clickhouse import ClickHouseStore
+from adagrid.stores.pandas import PandasStore
+from clickhouse_server import BINARY, CANARY, GUARDED, WITHOUT, ClickHouseServer, connect_to_old_server
+
+CASES = ("validate_z", "staged_validate_z")
+EVERY = ada.LocalBackend(coordinate_every=1)
+
+
+def assert_backed_up(run, copy):
+    """All but what was said about the backup itself, after it."""
+    for name in copy.schema.tables:
+        original, there = run._store.table(name), copy.table(name)
+        if name == "logs":
+            assert original["message"][len(there) :].str.contains("backup|snapshot").all()
+            original = original[: len(there)]
+        if name != "schema":
+            pd.testing.assert_frame_equal(there, original, check_exact=True, obj=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+class TestFiles:
+    def test_complete_in_the_end(self, case, tmp_path):
+        """The answer is that of a job without; what is certified afterwards is kept, too."""
+        backup, snapshot = tmp_path / "backup.duckdb", tmp_path / "snapshot.duckdb"
+        run = run_case(case, db=tmp_path / "job.duckdb", backup=backup, snapshot=str(snapshot), backend=EVERY)
+        assert_same(run, tables(run_case(case, backend=EVERY)))
+        for _ in range(2):
+            for path in (backup, snapshot):
+                with ada.open_job(path) as read:
+                    read.verify()
+                    assert_backed_up(run, read._store)
+                    assert (read.status, read.guarantee) == (run.status, run.guarantee)
+            run.certify()
+        run.close()
+        assert sorted(os.listdir(tmp_path)) == ["backup.duckdb", "job.duckdb", "snapshot.duckdb"]
+        assert not at_work()
+
+    def test_every_moment_can_be_continued(self, case, tmp_path):
+        """What is in the backup while the job runs gives the same answer."""
+        expected, store, seen = tables(run_case(case, backend=EVERY)), PandasStore(), []
+
+        def look(report):
+            step = report.place.step_id
+            wait_for(lambda: not at_work())
+            if step in (1, 2):
+                with ada.open_job(tmp_path / "backup.duckdb") as read:
+                    read.verify()
+                    read.snapshot(tmp_path / f"{step}.duckdb")
+                seen.append(step)
+
+        run_case(case, db=store, backup=tmp_path / "backup.duckdb", callback=look, backend=EVERY)
+        assert seen == [1, 2]
+        for step in seen:
+            with run_case(case, db=tmp_path / f"{step}.duckdb", backend=EVERY) as run:
+                assert_same(run, expected)
+
+    def test_continued_with_its_backup(self, case, tmp_path):
+        """Only what is new is copied; a backup that is not given again stays behind, and is brought up to date."""
+        path = tmp_path / "backup.duckdb"
+        db = tmp_path / "job.duckdb"
+        run_case(case, db=db, backup=path, n_steps=2, backend=EVERY).close()
+        run_case(case, db=db, n_steps=2, overrides={"n_steps": 3}, backend=EVERY).close()
+        again = {"n_steps": 2, "overrides": {"n_steps": 4}, "backend": EVERY}
+        with run_case(case, db=db, backup=path, **again) as run, ada.open_job(path) as read:
+            assert_backed_up(run, read._store)
+            assert len(read.config()) == 3
+
+
+def at_work():
+    """Return whether some backup is being made."""
+    return any(thread.name.startswith("adagrid") for thread in threading.enumerate())
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def server(tmp_path):
+    if BINARY is None:
+        pytest.skip(WITHOUT)
+    (tmp_path / "server").mkdir()
+    server = ClickHouseServer(tmp_path / "server")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_server_that_is_killed_and_comes_back(case, server, monkeypatch):
+    """The job goes on, tells, and the backup is complete in the end."""
+    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.1)
+    opened, steps = [], []
+
+    def backup():
+        store = ClickHouseStore(server.url("kept"), patience=0.5, connect=connect_to_old_server)
+        opened.append(store.location)
+        return store
+
+    def fail(report):
+        steps.append(report)
+        if len(steps) == 2:
+            server.kill()
+        if len(steps) == 4:
+            wait_for(lambda: not at_work())
+            restart.start()
+
+    restart = threading.Timer(0.5, server.start)
+    run = run_case(case, backup=backup, callback=fail, backend=EVERY)
+    restart.join()
+    assert len(steps) >= 4
+    assert len(opened) >= 3
+    assert_same(run, tables(run_case(case, backend=EVERY)))
+    copy = backup()
+    assert_backed_up(run, copy)
+    copy.verify()
+    copy.close()
+
+
+def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
+    """The job ends with its answer, and says where the backup stands."""
+    monkeypatch.setattr(adagrid.jobs.backup, "_PATIENCE_AT_LAST", 0.3)
+    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.05)
+
+    def away():
+        raise StoreError(f"the server is away, says {CANARY}")
+
+    monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", CANARY)
+    run = run_case("validate_z", db=tmp_path / "job.duckdb", backup=away, backend=EVERY)
+    assert_same(run, tables(run_case("validate_z", backend=EVERY)))
+    warnings = run.logs()[run.logs()["level"] == "WARNING"]["message"]
+    assert warnings.str.contains("has nothing of it").iloc[-1]
+    assert warnings.str.contains("adagrid copy").iloc[-1]
+    assert 1 < len(warnings) < 5  # not the same again and again
+    assert "has nothing of it" in " ".join(capsys.readouterr().err.split())
+    run.close()
+    assert CANARY.encode() not in (tmp_path / "job.duckdb").read_bytes()
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_place_that_fails_now_and_then(failures, tmp_path, monkeypatch):
+    """Whatever it raises."""
+    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.01)
+    kept, tries = tmp_path / "kept.duckdb", 0
+
+    def sometimes():
+        nonlocal tries
+        tries += 1
+        if tries % (failures + 1):
+            raise StoreError("a cosmic ray")
+        return ada.stores.open_store(kept)
+
+    run = run_case("validate_z", backup=sometimes, backend=EVERY)
+    with ada.open_job(kept) as read:
+        assert_backed_up(run, read._store)
+
+
+def test_a_snapshot_that_fails_does_not_fail_the_job(tmp_path, monkeypatch):
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    run = run_case("validate_z", snapshot=tmp_path / "now.duckdb", backend=EVERY)
+    assert_same(run, tables(run_case("validate_z", backend=EVERY)))
+    assert run.logs()["message"].str.contains("has nothing of it.*No space left").iloc[-1]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_job_that_fails_lets_go(tmp_path):
+    """No thread is left, and the job can be continued with its backup."""
+    expected = tables(run_case("validate_z", backend=EVERY))
+
+    def fail(report):
+        if report.place.step_id == 3:
+            raise ModelError("stop")
+
+    path = tmp_path / "backup.duckdb"
+    with pytest.raises(ModelError):
+        run_case("validate_z", db=tmp_path / "job.duckdb", backup=path, callback=fail, backend=EVERY)
+    assert not at_work()
+    with ada.open_job(path) as read:
+        read.verify()
+        assert len(read.steps()) >= 3
+    with run_case("validate_z", db=tmp_path / "job.duckdb", backup=path, backend=EVERY) as run:
+        assert_same(run, expected)
+    with run_case("validate_z", db=path, backend=EVERY) as run:
+        assert_same(run, expected)
+
+
+@pytest.mark.parametrize(
+    ("how", "rule"),
+    [
+        ({"backup": 5}, "a path, a clickhouse:// URL or a function"),
+        ({"snapshot": 5}, "the path of a file"),
+        ({"backup": "{}/no/folder.duckdb"}, "an existing folder"),
+        ({"snapshot": "{}/no/folder.duckdb"}, "an existing folder"),
+        ({"backup": "pandas"}, "a DuckDB file"),
+        ({"backup": "{}/job.duckdb"}, "different places"),
+        ({"snapshot": "{}/job.duckdb"}, "different places"),
+        ({"backup": "{}/x.duckdb", "snapshot": "{}/x.duckdb"}, "different places"),
+        ({"backup": "clickhouse://me:secret@db.example.org/j"}, "must not hold a password"),
+        ({"backup": "clickhouse://db.example.org"}, "needs a name"),
+        ({"backup": "{}/old.duckdb"}, "already holds a job"),
+        ({"snapshot": "{}/old.duckdb"}, "already holds a job"),
+    ],
+)
+def test_bad_places_are_told_before_anything_is_written(how, rule, tmp_path):
+    run_case("staged_validate_z", db=tmp_path / "old.duckdb").close()
+    how = {name: value.format(tmp_path) if isinstance(value, str) else value for name, value in how.items()}
+    with pytest.raises(InvalidInputError, match=rule) as caught:
+        run_case("validate_z", db=tmp_path / "job.duckdb", **how)
+    assert "secret" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["old.duckdb"]
+
+
+def test_bad_places_of_a_job_that_is_continued(tmp_path):
+    run_case("staged_validate_z", db=tmp_path / "other.duckdb").close()
+    (tmp_path / "notes.txt").write_text("mine")
+    store = PandasStore()
+    run_case("validate_z", db=store, n_steps=2)
+    for how in ("backup", "snapshot"):
+        with pytest.raises(InvalidInputError, match="holds another job"):
+            run_case("validate_z", db=store, n_steps=2, **{how: tmp_path / "other.duckdb"})
+        with pytest.raises(NotAJobError, match="no DuckDB database"):
+            run_case("validate_z", db=store, n_steps=2, **{how: tmp_path / "notes.txt"})
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert len(store.table("config")) == 1
+
+
+def test_no_password_is_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", CANARY)
+    url = server.url("kept", user=GUARDED)
+    place = lambda: ClickHouseStore(url, connect=connect_to_old_server)
+    run = run_case("validate_z", db=tmp_path / "job.duckdb", backup=place, backend=EVERY)
+    run.close()
+    copy = place()
+    told = [copy.table(name).to_csv() for name in copy.schema.tables]
+    copy.close()
+    assert CANARY not in "".join(told)
+    assert CANARY.encode() not in Path(tmp_path / "job.duckdb").read_bytes()
