@@ -8,7 +8,19 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
-from adagrid.jobs import Run, Status, StepReport, copy_job, drop_job, import_job, list_jobs, open_job
+from adagrid.jobs import (
+    Look,
+    Run,
+    Status,
+    StepReport,
+    View,
+    copy_job,
+    drop_job,
+    import_job,
+    list_jobs,
+    open_job,
+    open_view,
+)
 from adagrid.models import FisherExact, Model, PooledZ, ZTest
 
 __version__ = _version("adagrid")
@@ -22,6 +34,7 @@ __all__ = [
     "Grid",
     "HalfSpace",
     "LocalBackend",
+    "Look",
     "Model",
     "Normal",
     "NullHypothesis",
@@ -29,6 +42,7 @@ __all__ = [
     "Run",
     "Status",
     "StepReport",
+    "View",
     "ZTest",
     "ada_calibrate",
     "ada_validate",
@@ -43,5 +57,6 @@ __all__ = [
     "import_job",
     "list_jobs",
     "open_job",
+    "open_view",
     "validate",
 ]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 
 from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from adagrid.jobs import Look
+    from adagrid.jobs.record import JobRecord
 
 app = typer.Typer(
     name="adagrid",
@@ -46,6 +54,16 @@ def show(
 
 
 @app.command()
+def watch(
+    db: Database,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 5.0,
+    worst: Annotated[int, typer.Option(help="How many of the worst tiles to list.", min=0)] = 5,
+) -> None:
+    """Watch a job until it ends: a job on a server, or the snapshots of one that runs elsewhere."""
+    _explained(lambda: _watch(db, every, worst))
+
+
+@app.command()
 def verify(db: Database) -> None:
     """Check that the tables of a job agree with each other."""
     _explained(lambda: _verify(db))
@@ -66,6 +84,7 @@ def drop(
     _explained(lambda: _drop(db, confirm))
 
 
+@app.command()
 def export(
     db: Database,
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -111,40 +130,77 @@ def version() -> None:
 
 
 def _show(db: str, tiles: int) -> None:
-    from adagrid.estimation import percent_up
     from adagrid.jobs import open_job
 
     console = Console()
     with open_job(db) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
-        validate = run.record.kind == "validate"
-        results = run.results().sort_values(
-            ["tie_bound" if validate else "lambda_star", "id"], ascending=[not validate, True]
-        )
-        dim = len(run.record.theta_min)
-        staged = run.record.method == "interpolated"
-        what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
-        table = Table(title=f"Worst {min(tiles, len(results))} of {len(results)} {what}", title_justify="left")
-        for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in results.head(tiles).to_dict("records"):
-            found = (
-                [f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])]
-                if validate
-                else [f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}"]
-            )
-            table.add_row(
-                ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
-                ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),
-                f"{row['n_sims']:,}",
-                *found,
-            )
-        console.print(table)
+        console.print(_worst(run.record, run.worst_tiles(tiles), run.counts()["active"]))
         try:
             run.verify()
         except CorruptStoreError as error:
             console.print(f"[bold red]Do not use this certificate.[/] {error}", soft_wrap=True)
             raise typer.Exit(1) from None
+
+
+def _watch(db: str, every: float, worst: int) -> None:
+    from adagrid.jobs import Status, open_view
+
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            with open_view(db) as view:  # a snapshot is another file every time
+                look = view.look(worst=worst)
+            live.update(_looked_at(look), refresh=True)
+            if look.status is not Status.NEW_STEP:
+                return
+            time.sleep(every)
+
+
+def _looked_at(look: Look) -> Group:
+    """Return what a look at a job shows."""
+    from adagrid.estimation import percent_up
+
+    found = f"bound {percent_up(look.bound)}" if look.record.kind == "validate" else f"threshold {look.threshold:.7g}"
+    lines = [
+        f"{look.record.method} {look.record.kind} job {look.record.job_id!r}: {look.status.name}",
+        f"So far      {found} ({look.guarantee})",
+        "Work        " + ", ".join(f"{number:,} {name}" for name, number in look.counts.items()),
+        *(
+            f"Slack       {row['column']}: mean {row['mean']:.3%}, at most {row['greatest']:.3%}"
+            for row in look.slack.to_dict("records")
+        ),
+        *(
+            f"Worker {row['worker_id']:<5}{row['simulations']:,.0f} simulations per second, last sign of life "
+            f"{look.time - row['last_sign']:,.0f} s ago"
+            for row in look.workers.to_dict("records")
+        ),
+    ]
+    return Group("\n".join(lines), _worst(look.record, look.worst, look.counts["active"]))
+
+
+def _worst(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
+    """Return a table of the worst tiles or cells of a job."""
+    from adagrid.estimation import percent_up
+
+    validate, dim = record.kind == "validate", len(record.theta_min)
+    staged = record.method == "interpolated"
+    what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
+    table = Table(title=f"Worst {len(rows)} of {active} {what}", title_justify="left")
+    for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        found = (
+            [f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])]
+            if validate
+            else [f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}"]
+        )
+        table.add_row(
+            ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
+            ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),
+            f"{row['n_sims']:,}",
+            *found,
+        )
+    return table
 
 
 def _verify(db: str) -> None:

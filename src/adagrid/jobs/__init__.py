@@ -6,16 +6,20 @@ from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import StepReport
 from adagrid.jobs.restore import copy_job, import_job
 from adagrid.jobs.run import Run, open_job
+from adagrid.jobs.view import Look, View, open_view
 
 __all__ = [
+    "Look",
     "Run",
     "Status",
     "StepReport",
+    "View",
     "continue_job",
     "copy_job",
     "drop_job",
     "import_job",
     "list_jobs",
     "open_job",
+    "open_view",
     "start_job",
 ]

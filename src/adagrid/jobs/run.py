@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -147,6 +148,24 @@ class Run:
             raise StoreError(f"{self.db}: nothing decides before the region is simulated. Continue the job.")
         return self._shown(self._extreme()).astype(object).iloc[0]  # as objects, because an id is no float
 
+    def worst_tiles(self, count: int = 10) -> pd.DataFrame:
+        """Return the rows of results that come nearest to deciding, the one that decides first.
+
+        Args:
+            count: at most so many.
+        """
+        return self._shown(self._extreme(count))
+
+    def slack(self) -> pd.DataFrame:
+        """Return what separates the bounds in force from the estimates, by source.
+
+        Returns:
+            Columns `column`, `least`, `mean` and `greatest`; a row for each of `grid_cost`, and of validations
+            `sim_cost` and `total_cost` (see `results`).
+        """
+        costs = ["grid_cost", "sim_cost", "total_cost"] if self.record.kind == "validate" else ["grid_cost"]
+        return self._store.spread(costs, self._outcome)
+
     def results(self, *, active: bool = True) -> pd.DataFrame:
         """Return one row per simulated tile, or per certified cell; after `certify`, of the fresh pass.
 
@@ -278,9 +297,13 @@ class Run:
         """
         export(self._store, folder, format)
 
+    def counts(self) -> Mapping[str, int]:
+        """Return counts of tiles or cells, steps, points and simulations, as `Store.summary` explains them."""
+        return self._store.summary()
+
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
-        return summary(self, self._store.summary())
+        return summary(self, self.counts())
 
     def close(self) -> None:
         """Close the database; idempotent."""
@@ -312,11 +335,11 @@ class Run:
         finished = [self._store.last_step(last, zone) is not None for zone in range(self.record.n_zones)]
         return "certificate" if all(finished) else "results"
 
-    def _extreme(self) -> pd.DataFrame:
-        """Return the row that decides."""
+    def _extreme(self, count: int = 1) -> pd.DataFrame:
+        """Return the rows that decide, the first of them first."""
         validate = self.record.kind == "validate"
         column = "tie_bound" if validate else "lambda_star"
-        return self._store.extreme(column, largest=validate, name=self._outcome)
+        return self._store.extreme(column, largest=validate, name=self._outcome, count=count)
 
     def _optional_table(self, name: Table) -> pd.DataFrame:
         return self._store.table(name) if name in self._store.schema.tables else pd.DataFrame()

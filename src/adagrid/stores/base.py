@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import IdArray
+from adagrid._typing import FloatArray, IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores.schema import INCIDENTAL, Columns, Method, Schema, Table
 
@@ -20,6 +20,8 @@ __all__ = ["INCIDENTAL", "Columns", "Method", "Place", "Schema", "Store", "Table
 VOLUME_TOLERANCE = 1e-6
 # How many offending ids are named.
 NAMED = 10
+# Columns of `Store.activity`.
+ACTIVITY = {"worker_id": np.uint32, "last_sign": np.float64, "simulated": np.int64, "simulations": np.int64}
 
 
 @final
@@ -66,6 +68,12 @@ def zone_shift(coordination_id: int) -> int:
 def zone_of(ids: IdArray, coordination_id: int, n_zones: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
     """Return the zones that a coordination deals to older tiles."""
     return ((ids >> np.uint64(zone_shift(coordination_id))) % np.uint64(n_zones)).astype(np.uint32)
+
+
+def spread_frame(columns: Sequence[str], values: FloatArray) -> pd.DataFrame:
+    """Return what `Store.spread` does, from values of shape (columns, 3)."""
+    least, mean, greatest = values[: len(columns)].T
+    return pd.DataFrame({"column": list(columns), "least": least, "mean": mean, "greatest": greatest})
 
 
 class Store(ABC):
@@ -152,13 +160,34 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
-        """Return the row with the extreme value of a column of results or of the certificate.
+    def extreme(self, column: str, *, largest: bool, name: Table = "results", count: int = 1) -> pd.DataFrame:
+        """Return the rows with the most extreme values of a column of results or of the certificate, those first.
 
         Only active tiles or cells count; ties go to the lower id.
 
         Raises:
             StoreError: if there is no such column.
+        """
+
+    @abstractmethod
+    def spread(self, columns: Sequence[str], name: Table = "results") -> pd.DataFrame:
+        """Return the least, the mean and the greatest value of columns over active tiles or cells.
+
+        Returns:
+            One row per column, in their order: `column`, `least`, `mean`, `greatest`; none if nothing is active.
+        """
+
+    @abstractmethod
+    def activity(self, since: float) -> pd.DataFrame:
+        """Return what workers did.
+
+        Args:
+            since: a time, in seconds since 1970.
+
+        Returns:
+            One row per worker, in the order of their ids: `worker_id`, `last_sign` (of life: the time of the last
+            row it wrote of its start, its reports and its simulations), and since the given time `simulated` (tiles
+            or points) with the `simulations` behind them.
         """
 
     @abstractmethod

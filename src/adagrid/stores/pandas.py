@@ -12,8 +12,8 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._model_relations import inactive, retired, violations
-from adagrid.stores.base import NAMED, Place, Schema, Store, Table, ZoneView, zone_of
-from adagrid.stores.schema import KEYS
+from adagrid.stores.base import ACTIVITY, NAMED, Place, Schema, Store, Table, ZoneView, spread_frame, zone_of
+from adagrid.stores.schema import KEYS, SIMULATED
 
 
 @final
@@ -113,14 +113,30 @@ class PandasStore(Store):
         return frame
 
     @override
-    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
+    def extreme(self, column: str, *, largest: bool, name: Table = "results", count: int = 1) -> pd.DataFrame:
         if column not in self.schema.tables[name]:
             raise StoreError(f"{name} has no column {column!r}.")
         return (
             self.results(name, active=True)
             .sort_values([column, "id"], ascending=[not largest, True], kind="stable", ignore_index=True)
-            .head(1)
+            .head(count)
         )
+
+    @override
+    def spread(self, columns: Sequence[str], name: Table = "results") -> pd.DataFrame:
+        active = self.results(name, active=True)[list(columns)].astype(float)
+        return spread_frame(columns if len(active) else [], active.agg(["min", "mean", "max"]).to_numpy().T)
+
+    @override
+    def activity(self, since: float) -> pd.DataFrame:
+        signs = [self._tables[name][["worker_id", "time"]] for name in ("config", "reports")]
+        for name in SIMULATED[self.schema.method]:
+            rows = self._tables[name]
+            rows = rows[rows["time"] >= since]
+            signs.append(rows[["worker_id", "time"]].assign(simulated=1, simulations=rows["n_sims"]))
+        grouped = pd.concat(signs).groupby("worker_id", as_index=False)
+        named = {"last_sign": ("time", "max"), "simulated": ("simulated", "sum"), "simulations": ("simulations", "sum")}
+        return grouped.agg(**named).astype(ACTIVITY)
 
     @override
     def summary(self) -> Mapping[str, int]:

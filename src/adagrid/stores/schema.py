@@ -96,6 +96,12 @@ _FIXED: Mapping[Table, Columns] = {
 # Tables whose rows have a place, a position there and an id.
 _PLACED: tuple[Table, ...] = ("tiles", "results", "points", "pilot", "vertices", "cells", "certificate")
 
+# Tables that simulation fills, by method.
+SIMULATED: Mapping[Method, tuple[Table, ...]] = {
+    "classic": ("results", "certificate"),
+    "interpolated": ("pilot", "vertices"),
+}
+
 # Columns by which every table is ordered.
 KEYS: Mapping[Table, tuple[str, ...]] = {
     **dict.fromkeys(_PLACED, (*_PLACE, "position", "id")),

@@ -19,8 +19,8 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, relations
-from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView
-from adagrid.stores.schema import KEYS, Method
+from adagrid.stores.base import ACTIVITY, NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView, spread_frame
+from adagrid.stores.schema import KEYS, SIMULATED, Method
 
 # Rows that some engine stored twice count once.
 _STEPS = """count(*) as n from (
@@ -155,13 +155,37 @@ class SqlStore(Store):
 
     @final
     @override
-    def extreme(self, column: str, *, largest: bool, name: Table = "results") -> pd.DataFrame:
+    def extreme(self, column: str, *, largest: bool, name: Table = "results", count: int = 1) -> pd.DataFrame:
         if column not in self.schema.tables[name]:
             raise StoreError(f"{name} has no column {column!r}.")
         return self._query(
             f"select {self._columns(name)} from {name} where id not in {INACTIVE} "
-            f"order by {column} {'desc' if largest else 'asc'}, id limit 1"
+            f"order by {column} {'desc' if largest else 'asc'}, id {self._once(name)} limit {int(count)}"
         )
+
+    @final
+    @override
+    def spread(self, columns: Sequence[str], name: Table = "results") -> pd.DataFrame:
+        listed = ", ".join(f"min({column}), avg({column}), max({column})" for column in columns)
+        row = self._query(f"select count(*) as n, {listed} from {name} where id not in {INACTIVE}").iloc[0]
+        values = row.to_numpy(float)[1:].reshape(-1, 3)
+        return spread_frame(columns if row["n"] else [], values)
+
+    @final
+    @override
+    def activity(self, since: float) -> pd.DataFrame:
+        simulated = " ".join(
+            f"union all select worker_id, time, 1 as simulated, n_sims as simulations from {table} where time >= :since"
+            for table in SIMULATED[self.schema.method]
+        )
+        return self._query(
+            f"""select worker_id, max(time) as last_sign, sum(simulated) as simulated, sum(simulations) as simulations
+            from (
+                select worker_id, time, 0 as simulated, 0 as simulations from config
+                union all select worker_id, time, 0 as simulated, 0 as simulations from reports {simulated}
+            ) as signs group by worker_id order by worker_id""",
+            {"since": since},
+        ).astype(ACTIVITY)
 
     @final
     @override

@@ -495,6 +495,42 @@ class StoreContract:
         with pytest.raises(StoreError, match="no column"):
             empty.extreme("score; drop table tiles", largest=True)
 
+    def test_extremes(self, empty: Store) -> None:
+        """The most extreme first, as many as there are."""
+        fill(empty, "classic")
+        assert empty.extreme("score", largest=True, count=2)["id"].tolist() == [11, 2]
+        assert empty.extreme("score", largest=False, count=9)["id"].tolist() == [12, 2, 11]
+        assert empty.extreme("count", largest=True, count=2)["id"].tolist() == [2, 11]
+
+    def test_spread(self, empty: Store) -> None:
+        """Of active tiles only; nothing of nothing."""
+        empty.create(_SCHEMA)
+        assert not len(empty.spread(["score"]))
+        for rows in classic_job():
+            empty.append(rows)
+        spread = empty.spread(["score", "n_sims"])
+        assert spread["column"].tolist() == ["score", "n_sims"]
+        assert spread["least"].tolist() == [0.125, 64]
+        assert spread["mean"].tolist() == [0.375, 64]
+        assert spread["greatest"].tolist() == [0.75, 64]
+
+    @pytest.mark.parametrize(("job", "table", "n_before"), [("certified", "results", 4), ("interpolated", "pilot", 2)])
+    def test_activity(self, empty: Store, job: str, table: Table, n_before: int) -> None:
+        """Every worker's last sign of life, and what it simulated since a time."""
+        fill(empty, job)
+        before = empty.activity(0.0)
+        assert set(before["worker_id"]) <= {0, 1}
+        assert not before["last_sign"].any()
+        rows = empty.table(table)[:1].assign(id=np.array([99], np.uint64), worker_id=2, time=50.0)
+        empty.append({table: rows})
+        now = empty.activity(40.0)
+        assert now["worker_id"].tolist()[-1] == 2
+        assert now.iloc[-1].tolist() == [2, 50.0, 1, 64]
+        everything = empty.activity(0.0)
+        assert everything["simulated"].sum() == before["simulated"].sum() + 1
+        assert before["simulated"].sum() >= n_before
+        assert (everything["simulations"] == 64 * everything["simulated"]).all()
+
     @pytest.mark.parametrize(("job", "largest", "smallest"), [("certified", 12, 11), ("interpolated", 31, 211)])
     def test_extreme_of_the_certificate(self, empty: Store, job: str, largest: int, smallest: int) -> None:
         """Of active tiles or cells in force."""
