@@ -26,14 +26,18 @@ _PACKAGES = (
     "clickhouse-connect",
     "tenacity",
 )
-_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
+_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE", re.IGNORECASE)
+# The password in a URL, whatever the variable is called.
+_IN_URL = re.compile(r"://[^/?#\s:@]*:([^/?#\s@]+)@")
 _MAX_DIFF = 100_000
+# Shorter values are no secrets, but would blot out half of every text.
+_SHORTEST = 4
 
 
 def environment() -> dict[str, Any]:
     """Return platform, processors, memory, accelerators, package versions, and the commit and diff of the folder.
 
-    Values of environment variables with telling names are blotted out wherever they appear.
+    Secrets are blotted out, as `without_secrets` does.
     """
     device = jax.devices()[0]
     return {
@@ -50,11 +54,28 @@ def environment() -> dict[str, Any]:
 
 
 def without_secrets(text: str) -> str:
-    """Return text in which the values of secret environment variables are replaced by asterisks."""
-    for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= 4:
-            text = text.replace(value, "***")
+    """Return text in which secrets of the environment are replaced by asterisks.
+
+    These are the values of variables with telling names, and the passwords in variables that hold a URL.
+    """
+    for secret in sorted(_secrets(), key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, "***")
     return text
+
+
+def blotted(value: Any) -> Any:
+    """Return JSON-like data without secrets in its texts."""
+    if isinstance(value, dict):
+        return {name: blotted(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [blotted(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def _secrets() -> set[str]:
+    named = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    found = {password for value in os.environ.values() for password in _IN_URL.findall(value)}
+    return {secret for secret in named | found if len(secret) >= _SHORTEST}
 
 
 def _version(package: str) -> str | None:

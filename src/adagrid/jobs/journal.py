@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
+from collections import deque
 from typing import Any, final
 
 import pandas as pd
 from typing_extensions import override
 
 from adagrid.errors import StoreError
-from adagrid.jobs.environment import without_secrets
+from adagrid.jobs.environment import blotted, without_secrets
 from adagrid.stores import Place, Store
 
 _NOWHERE = Place(0, 0, 0)
-_FLUSH_AT = 200
-
-
-def _blotted(value: Any) -> Any:
-    """Return a report without secrets in its texts."""
-    if isinstance(value, dict):
-        return {name: _blotted(item) for name, item in value.items()}
-    return without_secrets(value) if isinstance(value, str) else value
+# Messages that are written together, and that wait at most while the database refuses them.
+_FLUSH_AT, _KEPT = 200, 2000
 
 
 @final
 class Journal(logging.Handler):
     """Writes reports at once, and the messages of the "adagrid" logger in batches.
+
+    Those of other threads wait for the one that owns the store; while the database refuses them, the latest are kept.
 
     Args:
         store: the job's store.
@@ -38,7 +36,9 @@ class Journal(logging.Handler):
         super().__init__(logging.INFO)
         self._store = store
         self._worker_id = worker_id
-        self._messages: list[dict[str, Any]] = []
+        self._messages: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._since = 0  # messages since the last try to write them
+        self._thread = threading.get_ident()
 
     def report(self, kind: str, place: Place = _NOWHERE, packet_id: int = 0, **content: Any) -> pd.DataFrame:
         """Return one row for `reports`, to be written with the rows it tells about."""
@@ -50,7 +50,7 @@ class Journal(logging.Handler):
                     "kind": kind,
                     **vars(place),
                     "packet_id": packet_id,
-                    "content": json.dumps(_blotted(content)),
+                    "content": json.dumps(blotted(content)),
                 }
             ]
         )
@@ -66,15 +66,19 @@ class Journal(logging.Handler):
                 "message": without_secrets(record.getMessage()),
             }
         )
-        if len(self._messages) >= _FLUSH_AT:
+        self._since += 1
+        if self._since >= _FLUSH_AT:
             self.flush()
 
     @override
     def flush(self) -> None:
-        """Write the messages; a database that fails here fails the run elsewhere."""
-        messages, self._messages = self._messages, []
-        if messages:
-            try:
-                self._store.append({"logs": pd.DataFrame(messages)})
-            except StoreError:
-                self._messages = messages[-_FLUSH_AT // 2 :]
+        """Write the messages, if this is the thread that may; a database that fails here fails the run elsewhere."""
+        if not self._messages or threading.get_ident() != self._thread:
+            return
+        self._since = 0
+        messages = list(self._messages)
+        self._messages.clear()
+        try:
+            self._store.append({"logs": pd.DataFrame(messages)})
+        except StoreError:
+            self._messages.extendleft(reversed(messages))

@@ -25,6 +25,7 @@ from adagrid.algorithms import (
 from adagrid.engine import Shape
 from adagrid.families import Family, family_record
 from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.jobs.environment import blotted
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_fingerprint, model_name
 from adagrid.stores import Method
@@ -58,7 +59,7 @@ class ModelRecord(BaseModel):
         """Return the record of a design."""
         return ModelRecord(
             name=model_name(model),
-            arguments=model_arguments(model),
+            arguments=blotted(model_arguments(model)),
             fingerprint=model_fingerprint(model),
             reject_when=model.reject_when,
             precision=model.precision,
