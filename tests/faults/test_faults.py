@@ -79,6 +79,7 @@ def _continued_carelessly(engine, job, at, file):
         return in_child(lambda: complete(engine, job, "careless", file)).error
 
 
+@pytest.mark.slow
 def test_a_broken_resume_is_noticed(workers, tmp_path):
     engine, file = DuckDBFiles(tmp_path), tmp_path / "answer"
     moments = workers.run(uninterrupted, engine, SHORT, file)
@@ -123,12 +124,14 @@ def test_a_file_whose_creation_was_killed_is_explained(tmp_path, size):
 # No room
 
 
+@pytest.mark.slow
 def test_where_files_cannot_grow(workers, tmp_path):
     file = tmp_path / "answer"
     workers.run(uninterrupted, DuckDBFiles(tmp_path), SHORT, file)
     assert all(_survived(workers.run_all(without_room, [(tmp_path, SHORT, size, file) for size in (2, 8, 16)])))
 
 
+@pytest.mark.slow
 def test_a_full_disk(workers, tmp_path):
     if not workers.run(may_mount, tmp_path / "disk"):
         pytest.skip("only who may mount disks can fill a small one")
@@ -140,6 +143,7 @@ def test_a_full_disk(workers, tmp_path):
 # Two processes
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused(workers, tmp_path):
     engine, file = DuckDBFiles(tmp_path), tmp_path / "answer"
     workers.run(uninterrupted, engine, SHORT, file)
