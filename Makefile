@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint format picture coverage clean
+.PHONY: demo test quick lint format picture coverage reliability clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -32,6 +32,9 @@ picture: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python tests/coverage/coverage_report.py
+
+reliability: $(VENV)/.installed-dev
+	$(BIN)/python tests/faults/fault_report.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adagrid needs Python 3.11 or later: make PYTHON=python3.11")'

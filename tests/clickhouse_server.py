@@ -40,7 +40,9 @@ _CONFIG = """<yandex>
 </yandex>"""
 _USER = """<{name}><password>{password}</password><networks><ip>127.0.0.1</ip></networks>
   <profile>default</profile><quota>default</quota></{name}>"""
-_USERS = """<yandex><profiles><default/></profiles><users>{users}</users><quotas><default/></quotas></yandex>"""
+# One thread for a query: tables of tests are small, and several servers may run at once.
+_USERS = """<yandex><profiles><default><max_threads>1</max_threads></default></profiles>
+  <users>{users}</users><quotas><default/></quotas></yandex>"""
 
 
 class ClickHouseServer:

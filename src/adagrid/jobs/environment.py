@@ -89,7 +89,7 @@ def _git(*arguments: str) -> str:
     """Return what git says about the current folder, nothing where there is no git or no repository."""
     try:
         answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", *arguments],  # noqa: S607
+            ["git", "--no-optional-locks", *arguments],  # noqa: S607
             cwd=Path.cwd(),
             capture_output=True,
             text=True,

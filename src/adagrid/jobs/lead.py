@@ -23,7 +23,7 @@ def lead(job: Job[Algorithm]) -> Status:
     if coordination is None:
         coordination = coordinate(job, 0)
     elif job.store.table("coordinations")["kind"].iloc[-1] == "certify":  # what comes next may not look at it
-        return _status(job, [], out_of_steps=True)
+        return _status(job, coordination, [], out_of_steps=True)
     while True:
         last_step = min((coordination + 1) * every, n_steps)
         zones = job.backend.map_zones(
@@ -31,7 +31,7 @@ def lead(job: Job[Algorithm]) -> Status:
             range(job.record.n_zones),
         )
         job.store.verify()
-        status = _status(job, zones, last_step >= n_steps)
+        status = _status(job, coordination, zones, last_step >= n_steps)
         if status is not Status.NEW_STEP:
             return status
         coordination = coordinate(job, coordination + 1)
@@ -61,20 +61,22 @@ def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> 
     return coordination
 
 
-def _status(job: Job[Algorithm], zones: list[Status], out_of_steps: bool) -> Status:
-    """Decide whether the run goes on after all zones have stopped.
+def _status(job: Job[Algorithm], coordination: int, zones: list[Status], out_of_steps: bool) -> Status:
+    """Decide whether the run goes on after all zones of a coordination have stopped.
 
     Zones that have converged while the whole has not go on: the next coordination deals their tiles anew.
     """
     if Status.TIMED_OUT in zones:
         return Status.TIMED_OUT
-    if _global_convergence(job).converged:
+    if _global_convergence(job, coordination).converged:
         return Status.CONVERGED
     if set(zones) == {Status.EMPTY_STEP}:
         return Status.EMPTY_STEP
     return Status.REACHED_N_STEPS if out_of_steps else Status.NEW_STEP
 
 
-def _global_convergence(job: Job[Algorithm]) -> Convergence:
-    everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=2**31)
+def _global_convergence(job: Job[Algorithm], coordination: int) -> Convergence:
+    """Check the targets of all tiles, without what another process that runs the same job has written since."""
+    before_step = (coordination + 1) * job.record.coordinate_every
+    everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=before_step)
     return job.algorithm.convergence(read_frontier(job, everything), partial(tile_fraction_below, job))

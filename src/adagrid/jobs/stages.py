@@ -32,9 +32,8 @@ Staged = Job[StagedAlgorithm]
 
 def lead_stages(job: Staged) -> Status:
     """Plan and run stages until the targets are met or nothing more can or may be done."""
-    advanced = finish_stage(job)
     while True:
-        state = read_state(job.store)
+        state, advanced = _finished_state(job)
         convergence = job.algorithm.convergence(state, partial(_fraction_below, job, state))
         if advanced:
             tell(job, _report(job, state, convergence))
@@ -48,14 +47,24 @@ def lead_stages(job: Staged) -> Status:
         if stage is None:
             return Status.EMPTY_STEP
         _begin_stage(job, len(state.stages), stage)
-        advanced = finish_stage(job)
 
 
-def finish_stage(job: Staged) -> bool:
+def _finished_state(job: Staged) -> tuple[State, bool]:
+    """Finish the stage that was begun last and read what all have found; return whether there was anything to do.
+
+    Another process that runs the same job may begin a stage meanwhile: nothing is planned from half of it.
+    """
+    advanced = False
+    while True:
+        coordination = job.store.last_coordination()
+        advanced |= coordination is not None and finish_stage(job, coordination)
+        state = read_state(job.store)
+        if job.store.last_coordination() == coordination:
+            return state, advanced
+
+
+def finish_stage(job: Staged, coordination: int) -> bool:
     """Finish the stage that was begun last; return whether there was anything to do."""
-    coordination = job.store.last_coordination()
-    if coordination is None:
-        return False
     kind: StageKind = job.store.table("coordinations")["kind"].iloc[-1]
     zones = range(job.record.n_zones)
     worked = job.backend.map_zones(lambda zone: _simulate_zone(job, kind, coordination, zone), zones)
@@ -101,8 +110,8 @@ def _missing(job: Staged, name: Table, place: Place, frame: pd.DataFrame) -> pd.
     """
     ids = frame["id"].to_numpy(np.uint64)
     places = [Place(place.coordination_id, zone, place.step_id) for zone in range(job.record.n_zones)]
+    known = job.store.known(name, ids)  # first: another process may be writing the same plan
     written = pd.concat([job.store.step_rows(name, each) for each in places])
-    known = job.store.known(name, ids)
     if frame["id"].duplicated().any() or (ids == 0).any() or len(known) > written["id"].isin(ids).sum():
         raise CorruptStoreError(
             f"Two rows of {name} have the same 64-bit id. Start the job again with another model_seed."

@@ -71,7 +71,11 @@ class ClickHouseStore(SqlStore):
         if "schema" not in names:
             return False
         self._connection.use_database()
-        return self._number("count(*) as n from schema") > 0  # its row is written when all tables are there
+        if not self._number("count(*) as n from schema"):  # its row is written when all tables are there
+            return False
+        if not hasattr(self, "schema"):  # another process may have created the job since this one opened it
+            self.schema = self._read_schema()
+        return True
 
     @override
     def create(self, schema: Schema) -> None:
@@ -121,6 +125,11 @@ class ClickHouseStore(SqlStore):
     @override
     def _once(self, name: Table) -> str:
         return f"limit 1 by {', '.join(_identity(name, self.schema.tables[name]))}"
+
+    @override
+    def _version(self) -> object:
+        counts = [f"select '{name}' as name, count(*) as n from {name}" for name in self.schema.tables]
+        return sorted(self._query(" union all ".join(counts)).itertuples(index=False, name=None))
 
     @override
     def _repeated(self) -> Mapping[Table, str]:

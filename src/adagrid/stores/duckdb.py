@@ -32,6 +32,9 @@ _TYPES: Mapping[type, str] = {
     np.float32: "float",
     str: "varchar",
 }
+# What a file without any table takes: three headers.
+_EMPTY = 3 * 4096
+_UNWRITTEN = "Could not write file"
 
 
 @final
@@ -47,13 +50,15 @@ class DuckDBStore(SqlStore):
     Raises:
         NotAJobError: if the file is no database, no adagrid database, or of another version.
         StoreBusyError: if another process has the file open.
+        StoreError: if the file or its write-ahead log is damaged, or cannot be written.
     """
 
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
         self._path = fspath(path)
+        file = Path(self._path)
+        is_new = self._path != ":memory:" and not file.exists()
         if self._path != ":memory:":
-            file = Path(self._path)
-            if read_only and not file.exists():
+            if read_only and is_new:
                 raise NotAJobError(f"There is no database at {self._path!r}.")
             if file.is_dir() or not file.absolute().parent.is_dir():
                 raise InvalidInputError(
@@ -62,6 +67,8 @@ class DuckDBStore(SqlStore):
         try:
             self._connection = duckdb.connect(self._path, read_only=read_only)
         except duckdb.Error as error:
+            if is_new and _UNWRITTEN in str(error):  # a file that is created in part could never be opened
+                file.unlink(missing_ok=True)
             raise self._explained(error) from error
         if not read_only:
             self._connection.execute("set checkpoint_threshold = '256MB'")
@@ -213,4 +220,20 @@ class DuckDBStore(SqlStore):
             return StoreError(f"{self._path!r} is closed. Open the job again with adagrid.open_job.")
         if "not a valid DuckDB database" in text or "not a DuckDB database" in text:
             return NotAJobError(f"{self._path!r} is no DuckDB database. Give the path of a job or of a new file.")
+        if "replaying WAL" in text:
+            return StoreError(
+                f"{self._path!r} cannot be opened: its write-ahead log {self._path + '.wal'!r}, which holds what was "
+                "written last, is damaged. Nothing was changed. Restore both files from a copy. Without one, move the "
+                f"log elsewhere and continue the job with the same arguments: it repeats what the log held ({text})."
+            )
+        if _UNWRITTEN in text:
+            return StoreError(
+                f"{self._path!r} cannot be written: its disk is full or fails. What was written before is safe: make "
+                f"room, then continue the job with the same arguments ({text})."
+            )
+        if "Could not read enough bytes" in text:
+            return StoreError(
+                f"{self._path!r} is cut short. If it is smaller than {_EMPTY} bytes it was never completed and holds "
+                f"nothing: delete it and start the job again. Otherwise restore it from a copy ({text})."
+            )
         return StoreError(f"{self._path!r}: {text}")

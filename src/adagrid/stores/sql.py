@@ -8,6 +8,7 @@ from the schema, never from users.
 from __future__ import annotations
 
 import re
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -22,6 +23,8 @@ from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, 
 from adagrid.stores.base import ACTIVITY, NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView, spread_frame
 from adagrid.stores.schema import KEYS, SIMULATED, Method
 
+# How often `verify` looks again while other processes write, and how long it waits before (seconds).
+_LOOKS, _PAUSE = 40, 0.25
 # Rows that some engine stored twice count once.
 _STEPS = """count(*) as n from (
     select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
@@ -195,8 +198,14 @@ class SqlStore(Store):
     @final
     @override
     def violations(self) -> Mapping[str, IdArray]:
-        repeated = self._repeated()
-        return self._broken(relations(self.schema), repeated) or self._broken(coverage(self.schema), repeated)
+        for _ in range(_LOOKS):
+            before = self._version()
+            repeated = self._repeated()
+            broken = self._broken(relations(self.schema), repeated) or self._broken(coverage(self.schema), repeated)
+            if not broken or self._version() == before:
+                break
+            time.sleep(_PAUSE)  # rows arrived between two queries: what they seem to contradict may have arrived too
+        return broken
 
     def _once(self, name: Table) -> str:  # noqa: ARG002 - for engines that need it
         """Return what ends a query so that it gives every row of a table once.
@@ -211,6 +220,10 @@ class SqlStore(Store):
         None where an append is a transaction: what is there twice was written twice, which `verify` has to tell.
         """
         return {}
+
+    def _version(self) -> object:
+        """Return what changes whenever another process writes; the same for ever if none can."""
+        return None
 
     def _in_order(self, name: Table) -> str:
         return f"order by {', '.join(KEYS[name])} {self._once(name)}"
