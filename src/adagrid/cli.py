@@ -5,20 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from adagrid.jobs import Look
-    from adagrid.jobs.record import JobRecord
 
 app = typer.Typer(
     name="adagrid",
@@ -27,9 +20,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-
-_VALIDATED = ("rejected", "limit", "bound")
-_CALIBRATED = ("level", "threshold")
 
 Database = Annotated[str, typer.Argument(help="The DuckDB file of a job, or its clickhouse:// URL.")]
 
@@ -131,11 +121,12 @@ def version() -> None:
 
 def _show(db: str, tiles: int) -> None:
     from adagrid.jobs import open_job
+    from adagrid.screens import worst_table
 
     console = Console()
     with open_job(db) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
-        console.print(_worst(run.record, run.worst_tiles(tiles), run.counts()["active"]))
+        console.print(worst_table(run.record, run.worst_tiles(tiles), run.counts()["active"]))
         try:
             run.verify()
         except CorruptStoreError as error:
@@ -145,62 +136,16 @@ def _show(db: str, tiles: int) -> None:
 
 def _watch(db: str, every: float, worst: int) -> None:
     from adagrid.jobs import Status, open_view
+    from adagrid.screens import look_screen
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
             with open_view(db) as view:  # a snapshot is another file every time
                 look = view.look(worst=worst)
-            live.update(_looked_at(look), refresh=True)
+            live.update(look_screen(look), refresh=True)
             if look.status is not Status.NEW_STEP:
                 return
             time.sleep(every)
-
-
-def _looked_at(look: Look) -> Group:
-    """Return what a look at a job shows."""
-    from adagrid.estimation import percent_up
-
-    found = f"bound {percent_up(look.bound)}" if look.record.kind == "validate" else f"threshold {look.threshold:.7g}"
-    lines = [
-        f"{look.record.method} {look.record.kind} job {look.record.job_id!r}: {look.status.name}",
-        f"So far      {found} ({look.guarantee})",
-        "Work        " + ", ".join(f"{number:,} {name}" for name, number in look.counts.items()),
-        *(
-            f"Slack       {row['column']}: mean {row['mean']:.3%}, at most {row['greatest']:.3%}"
-            for row in look.slack.to_dict("records")
-        ),
-        *(
-            f"Worker {row['worker_id']:<5}{row['simulations']:,.0f} simulations per second, last sign of life "
-            f"{look.time - row['last_sign']:,.0f} s ago"
-            for row in look.workers.to_dict("records")
-        ),
-    ]
-    return Group("\n".join(lines), _worst(look.record, look.worst, look.counts["active"]))
-
-
-def _worst(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
-    """Return a table of the worst tiles or cells of a job."""
-    from adagrid.estimation import percent_up
-
-    validate, dim = record.kind == "validate", len(record.theta_min)
-    staged = record.method == "interpolated"
-    what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
-    table = Table(title=f"Worst {len(rows)} of {active} {what}", title_justify="left")
-    for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows.to_dict("records"):
-        found = (
-            [f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])]
-            if validate
-            else [f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}"]
-        )
-        table.add_row(
-            ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
-            ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),
-            f"{row['n_sims']:,}",
-            *found,
-        )
-    return table
 
 
 def _verify(db: str) -> None:
@@ -213,16 +158,9 @@ def _verify(db: str) -> None:
 
 def _jobs(server: str) -> None:
     from adagrid.jobs import list_jobs
+    from adagrid.screens import jobs_table
 
-    console, found = Console(), list_jobs(server)
-    table = Table(title=f"{len(found)} jobs on {server}", title_justify="left")
-    for name in ("job_id", "what", "status", "last sign of life (UTC)", "MB"):
-        table.add_column(name, no_wrap=name != "status", justify="right" if name == "MB" else "left")
-    for row in found.to_dict("records"):
-        what, status, sign = f"{row['method']} {row['kind']}, {row['model']}", row["status"], row["last_sign"]
-        told = (row["problem"], "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
-        table.add_row(row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
-    console.print(table)
+    Console().print(jobs_table(server, list_jobs(server)))
 
 
 def _drop(db: str, confirm: str | None) -> None:

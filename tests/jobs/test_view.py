@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -169,7 +170,7 @@ def test_watch(tmp_path, monkeypatch):
         if len(waits) == 3:
             run_case("validate_z", db=path).close()
 
-    monkeypatch.setattr("adagrid.cli.time.sleep", sleep)
+    monkeypatch.setattr("adagrid.cli.time", SimpleNamespace(sleep=sleep))
     answer = CliRunner().invoke(app, ["watch", str(path), "--every", "7"])
     assert answer.exit_code == 0
     assert waits == [7.0, 7.0, 7.0]
