@@ -21,7 +21,7 @@ from adagrid.grid.grid import refine
 from adagrid.jobs.job import Job
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.progress import ProgressDisplay
-from adagrid.stores import Place, Schema, Store
+from adagrid.stores import Schema, Store
 
 N_SIMS = 8192
 PARENTS = 10_000
@@ -84,12 +84,21 @@ class MadeUp(Algorithm):
         return _ALGORITHM.choose(frontier)
 
 
+class _Statistics:
+    """In place of a simulator, for the check of the targets."""
+
+    def __init__(self) -> None:
+        self._sorted = np.sort(np.random.default_rng(0).normal(size=N_SIMS)).astype(np.float32)
+
+    def smallest(self, theta: Any, null_truth: Any, n_sims: int, at_most: int, begin: int) -> np.ndarray:  # noqa: ARG002
+        return self._sorted[None, :at_most]
+
+
 def job(store: Store, seed: int = 1) -> Job[Algorithm]:
     """Return a job on a store with made-up results; the targets are out of its reach."""
-    statistics = np.sort(np.random.default_rng(0).normal(size=N_SIMS)).astype(np.float32)
-    simulator = SimpleNamespace(smallest=lambda theta, null_truth, n_sims, count, begin: statistics[None, :count])
     everything: Any = {"store": store, "record": SimpleNamespace(n_zones=1, coordinate_every=10**6)}
-    everything |= {"algorithm": MadeUp(seed), "simulator": simulator, "hypotheses": (), "backend": ada.LocalBackend()}
+    everything |= {"algorithm": MadeUp(seed), "simulator": _Statistics(), "hypotheses": ()}
+    everything |= {"backend": ada.LocalBackend()}
     return Job(**everything, journal=Journal(store, 1), display=ProgressDisplay(show=False, direction=1.0))
 
 

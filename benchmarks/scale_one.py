@@ -37,30 +37,31 @@ def open_store(engine: str, where: str) -> Store:
 
     if engine == "clickhouse-18":
         return ClickHouseStore(where, connect=connect_to_old_server)
-    in_process = lambda _: clickhouse_connect.get_client(interface="chdb", path=where)
-    return ClickHouseStore("clickhouse://localhost/scale", connect=in_process)
+    return ClickHouseStore(
+        "clickhouse://localhost/scale", connect=lambda _: clickhouse_connect.get_client(interface="chdb", path=where)
+    )
 
 
 class Watch:
-    """Adds up how long calls take, by what they do; calls within calls count once."""
+    """Adds up how long calls take, by what they do; a call within a call is taken off the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._within = False
+        self._inner = [0.0]
 
     def over(self, owner: Any, method: str, name: Callable[..., str]) -> None:
         """Watch a method of an object."""
         original = getattr(owner, method)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            if self._within:
-                return original(*arguments, **named)
-            self._within, began = True, time.perf_counter()
+            self._inner.append(0.0)
+            began = time.perf_counter()
             try:
                 return original(*arguments, **named)
             finally:
-                self.seconds[name(*arguments, **named)] += time.perf_counter() - began
-                self._within = False
+                taken = time.perf_counter() - began
+                self.seconds[name(*arguments, **named)] += taken - self._inner.pop()
+                self._inner[-1] += taken
 
         setattr(owner, method, timed)
 
@@ -79,8 +80,8 @@ def ours(store: Store, n_steps: int) -> dict[str, Any]:
     size = _bytes(frontier) / 1e6
     answer: dict[str, Any] = {"active": len(frontier), "parts": len(frontier._parts), "resume": resumed}
     answer |= {"before": before, "frontier": size, "peak resume": before + memory.growth()}
-    watch.over(store, "append_missing", lambda frames, key: f"insert {key}")
-    watch.over(store, "append", lambda frames: f"insert {next(iter(frames))}")
+    watch.over(store, "append_missing", lambda _, key: f"insert {key}")
+    watch.over(store, "append", lambda frames: f"insert {next(iter(frames))}")  # most of the one before
     watch.over(store, "step_rows", lambda name, *_: f"look at {name}")
     watch.over(store, "last_step", lambda *_: "look at steps")
     watch.over(work.algorithm, "convergence", lambda *_: "convergence")
