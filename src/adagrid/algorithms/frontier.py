@@ -58,6 +58,7 @@ class Frontier:
         for page in pages:
             for begin in range(0, len(page["id"]), _LARGEST_PART):
                 self._add({name: column[begin : begin + _LARGEST_PART] for name, column in page.items()})
+            del page  # before the next one is read
 
     @staticmethod
     def joined(frontiers: Sequence[Frontier]) -> Frontier:
@@ -86,7 +87,7 @@ class Frontier:
         """Return the position of the tile that has the extreme value of a column; of several, that of the lowest id.
 
         Raises:
-            IndexError: if there are no tiles.
+            ValueError: if there are no tiles.
         """
         found = [
             begin + row

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import FloatArray, IntArray
+from adagrid._typing import Array, FloatArray, IntArray
 from adagrid.algorithms import Algorithm, Frontier
 from adagrid.grid import Tiles
 from adagrid.grid.tiles import tile_columns
@@ -20,7 +20,11 @@ EVERYTHING = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=2**31
 def read_frontier(job: Job[Algorithm], view: ZoneView) -> Frontier:
     """Read the active tiles that a zone sees."""
     pages = job.store.frontier(view, frontier_columns(job)[1:])
-    return Frontier(job.algorithm.layout, ({str(name): page[name].to_numpy() for name in page} for page in pages))
+    return Frontier(job.algorithm.layout, map(_columns, pages))
+
+
+def _columns(page: pd.DataFrame) -> dict[str, Array]:
+    return {str(name): page[name].to_numpy() for name in page}
 
 
 def frontier_columns(job: Job[Algorithm]) -> Sequence[str]:

@@ -140,13 +140,12 @@ class SqlStore(Store):
             values,
         )
         for page in _pages(steps):
-            frame = self._query(
+            yield self._query(
                 f"select {', '.join(['id', *columns])} from results where {_PAGE} and {mine} "
                 "and id not in (select id from done where active = 0 and step_id < :before_step) "
                 f"{self._once('results')}",
                 values | page,
-            )
-            yield frame.assign(eligible=~frame["id"].isin(kept["id"]).to_numpy())
+            ).assign(eligible=lambda frame: ~frame["id"].isin(kept["id"]))
 
     @final
     @override
