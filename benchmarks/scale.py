@@ -116,6 +116,7 @@ def _whole(line: Line) -> list[str]:
         f"{ours['active']:,}",
         str(ours["parts"]),
         f"**{ours['resume']:.1f}**",
+        f"{ours['resume CPU']:.1f}",
         f"{line['naive']['resume']:.1f}",
         f"{ours['frontier']:,.0f}",
         f"**{beside:,.0f}**",
@@ -149,7 +150,7 @@ def report(lines: Sequence[Line]) -> str:
     step += ["look what is there", "insert tiles", "insert results", "done, steps, reports", "database in all"]
     against = ["engine", "tiles", "choose", "worst tile and minima", "frontier brought up to date"]
     against += ["parents and what is there", "highest resident memory, MB"]
-    whole = ["engine", "tiles", "active", "parts", "resume, s", "naive resume, s", "frontier, MB"]
+    whole = ["engine", "tiles", "active", "parts", "resume, s", "its CPU, s", "naive resume, s", "frontier, MB"]
     whole += ["process beside it, MB", "of which imports, MB", "verify, s", "verify beside it, MB", "fill, s"]
     others = "cores used by others"
     return "\n\n".join(

@@ -75,10 +75,12 @@ def ours(store: Store, n_steps: int) -> dict[str, Any]:
         nonlocal frontier
         frontier = read_frontier(work, ZoneView(0, 0, 1, step))
 
-    resumed = seconds(resume)
+    cpu = time.process_time()
+    resumed, cpu = seconds(resume), time.process_time() - cpu
     assert frontier is not None
     size = _bytes(frontier) / 1e6
     answer: dict[str, Any] = {"active": len(frontier), "parts": len(frontier._parts), "resume": resumed}
+    answer["resume CPU"] = cpu
     answer |= {"before": before, "frontier": size, "peak resume": before + memory.growth()}
     watch.over(store, "append_missing", lambda _, key: f"insert {key}")
     watch.over(store, "append", lambda frames: f"insert {next(iter(frames))}")  # most of the one before
