@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from measuring import Neighbours, Times, in_ms, machine, table, times_as_fast, wait_until_quiet
+from measuring import Times, in_ms, machine, table, times_as_fast, wait_until_quiet
 
 Line = dict[str, Any]
 
@@ -38,9 +38,7 @@ def measure(engine: str, millions: float, steps: int, folder: Path, patience: fl
         line: Line = {"engine": engine, "tiles": f"{millions:g} M"}
         for what in ("fill", "ours", "naive"):
             wait_until_quiet(patience)
-            neighbours = Neighbours()
             line[what] = _run(what, engine, where, str(int(millions * 1e6)), str(steps))
-            line[f"others {what}"] = neighbours.cores()
             print(json.dumps(line[what]), file=sys.stderr, flush=True)
     return line
 
@@ -93,7 +91,6 @@ def _step(line: Line) -> list[str]:
         of("insert results"),
         of("insert done", "insert steps", "insert reports"),
         f"**{of(_LOOK, _INSERT)}**",
-        f"{line['others ours']:.1f}",
     ]
 
 
@@ -104,7 +101,7 @@ def _against(line: Line) -> list[str]:
         cells.append(f"{naive} ({times_as_fast(naive.median, ours.median)})")
     look = statistics.median([a + b for a, b in zip(line["naive"]["known"], line["naive"]["parents"], strict=True)])
     cells.append(f"{in_ms(look)} ({times_as_fast(look, _times(line, _LOOK).median)})")
-    return [*cells, f"{line['naive']['peak']:,.0f}", f"{line['others naive']:.1f}"]
+    return [*cells, f"{line['naive']['peak']:,.0f}"]
 
 
 def _whole(line: Line) -> list[str]:
@@ -152,15 +149,14 @@ def report(lines: Sequence[Line]) -> str:
     against += ["parents and what is there", "highest resident memory, MB"]
     whole = ["engine", "tiles", "active", "parts", "resume, s", "its CPU, s", "naive resume, s", "frontier, MB"]
     whole += ["process beside it, MB", "of which imports, MB", "verify, s", "verify beside it, MB", "fill, s"]
-    others = "cores used by others"
     return "\n\n".join(
         [
             "## Machine",
             table(["", ""], list(machine().items())),
             "## A step of 10,000 parents and 40,000 children, ms",
-            table([*step, others], [_step(line) for line in lines]),
+            table(step, [_step(line) for line in lines]),
             "## The naive form, ms (and how many times as fast ours is)",
-            table([*against, others], [_against(line) for line in lines]),
+            table(against, [_against(line) for line in lines]),
             "## Resume and memory",
             table(whole, [_whole(line) for line in lines]),
         ]
