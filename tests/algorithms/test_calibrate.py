@@ -23,57 +23,60 @@ row = st.tuples(
 )
 
 
-def frontier_of(rows):
+def columns_of(rows):
     eligible, star, grid, impossible, n_sims, bootstrap = zip(*rows, strict=True)
     bootstrap = np.array(bootstrap)
-    return Frontier(
-        {
-            "id": np.arange(1, len(rows) + 1, dtype=np.uint64),
-            "eligible": np.array(eligible),
-            "lambda_star": np.array(star),
-            "grid_cost": np.array(grid),
-            "impossible": np.array(impossible).astype(np.uint8),
-            "n_sims": np.array(n_sims),
-            "tilewise_mean": np.array(star) + 0.01,
-            "tilewise_min": np.array(star) - 0.1,
-            **{f"bootstrap{b}": bootstrap[:, b] for b in range(3)},
-        }
-    )
+    return {
+        "id": np.arange(1, len(rows) + 1, dtype=np.uint64),
+        "eligible": np.array(eligible),
+        "lambda_star": np.array(star),
+        "grid_cost": np.array(grid),
+        "impossible": np.array(impossible).astype(np.uint8),
+        "n_sims": np.array(n_sims),
+        "tilewise_mean": np.array(star) + 0.01,
+        "tilewise_min": np.array(star) - 0.1,
+        **{f"bootstrap{b}": bootstrap[:, b] for b in range(3)},
+    }
 
 
-@given(st.lists(row, min_size=1, max_size=8).map(frontier_of), st.floats(0.02, 0.03), st.floats(0, 0.003))
+def ids_at(frontier, positions):
+    return frontier.take(["id"], positions)["id"].tolist()
+
+
+@given(st.lists(row, min_size=1, max_size=8).map(columns_of), st.floats(0.02, 0.03), st.floats(0, 0.003))
 @settings(max_examples=300)
-def test_convergence_and_choice(frontier, level, slope):
+def test_convergence_and_choice(columns, level, slope):
     algorithm = AdaCalibrate(SETTINGS)
-    star = frontier["lambda_star"].tolist()
+    frontier = Frontier(algorithm.layout, [columns])
+    star = columns["lambda_star"].tolist()
     worst = min(range(len(star)), key=lambda k: (star[k], k))
     asked = []
 
-    def fraction_below(tile, values):
-        asked.append(int(tile))
+    def fraction_below(position, values):
+        asked.extend(ids_at(frontier, np.array([position])))
         return level + slope * (values - star[worst])
 
     convergence = algorithm.convergence(frontier, fraction_below)
-    if frontier["impossible"].any():
+    if columns["impossible"].any():
         assert not convergence.converged
         assert not asked
     else:
         assert asked == [worst + 1]
-        resampled = [level + slope * (min(frontier[f"bootstrap{b}"]) - star[worst]) for b in range(3)]
+        resampled = [level + slope * (min(columns[f"bootstrap{b}"]) - star[worst]) for b in range(3)]
         bias, std = level - np.mean(resampled), np.std(resampled)
         assert convergence.figures["bias"] == pytest.approx(bias)
         assert convergence.figures["std"] == pytest.approx(std)
-        assert convergence.converged == (bias < 0.001 and std < 0.002 and frontier["grid_cost"][worst] < 0.001)
+        assert convergence.converged == (bias < 0.001 and std < 0.002 and columns["grid_cost"][worst] < 0.001)
     choice = algorithm.choose(frontier)
     fate = {}
     for k in range(len(star)):
-        decisive = frontier["impossible"][k] or star[k] <= min(star)
-        deepest = frontier["n_sims"][k] == 256
-        refine = frontier["grid_cost"][k] > 0.001 and bool(decisive or deepest)
+        decisive = columns["impossible"][k] or star[k] <= min(star)
+        deepest = columns["n_sims"][k] == 256
+        refine = columns["grid_cost"][k] > 0.001 and bool(decisive or deepest)
         fate[k] = (refine, not refine and not deepest)
-    eligible = [k for k in range(len(star)) if frontier.eligible[k] and any(fate[k])]
-    eligible.sort(key=lambda k: (not frontier["impossible"][k], frontier["impossible"][k] or star[k], k))
-    assert choice.chosen.tolist() == eligible[:3]
+    eligible = [k for k in range(len(star)) if columns["eligible"][k] and any(fate[k])]
+    eligible.sort(key=lambda k: (not columns["impossible"][k], columns["impossible"][k] or star[k], k))
+    assert ids_at(frontier, choice.chosen) == [k + 1 for k in eligible[:3]]
     assert list(zip(choice.refine, choice.deepen, strict=True)) == [fate[k] for k in eligible[:3]]
 
 

@@ -182,7 +182,8 @@ class Stores(RuleBasedStateMachine):
     @precondition(lambda self: self.schema.method == "classic")
     @rule(view=views)
     def read_frontier(self, view):
-        self.asked(lambda store: store.frontier(view, ["score", "n_sims"]).sort_values("id", ignore_index=True))
+        columns = ["score", "n_sims"]
+        self.asked(lambda store: pd.concat(store.frontier(view, columns)).sort_values("id", ignore_index=True))
 
     @rule(data=st.data(), largest=st.booleans(), active=st.booleans())
     def read_results(self, data, largest, active):

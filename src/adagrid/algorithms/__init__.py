@@ -2,7 +2,7 @@
 
 from adagrid.algorithms.base import Algorithm, Choice, Convergence, Packet
 from adagrid.algorithms.calibrate import AdaCalibrate
-from adagrid.algorithms.frontier import Frontier
+from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.interpolated.base import StagedAlgorithm
 from adagrid.algorithms.interpolated.calibrate import InterpolatedCalibration
 from adagrid.algorithms.interpolated.validate import InterpolatedValidation
@@ -27,6 +27,7 @@ __all__ = [
     "InterpolatedCalibration",
     "InterpolatedValidateSettings",
     "InterpolatedValidation",
+    "Layout",
     "Packet",
     "Settings",
     "StagedAlgorithm",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias, final
 import numpy as np
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.algorithms.frontier import Frontier
+from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.settings import Settings
 from adagrid.engine import Simulator
 from adagrid.grid import Tiles
@@ -77,8 +77,8 @@ class Convergence:
     figures: Mapping[str, float]
 
 
-FractionBelow: TypeAlias = Callable[[np.uint64, FloatArray], FloatArray]
-"""Returns, for a tile id, the fractions of its statistics strictly below given values."""
+FractionBelow: TypeAlias = Callable[[int, FloatArray], FloatArray]
+"""Returns, for a position in the frontier, the fractions of that tile's statistics strictly below given values."""
 
 
 class Algorithm(ABC):
@@ -101,8 +101,8 @@ class Algorithm(ABC):
 
     @property
     @abstractmethod
-    def frontier_columns(self) -> tuple[str, ...]:
-        """Columns of results that the frontier holds."""
+    def layout(self) -> Layout:
+        """What the frontier holds, and in which order tiles are worked on."""
 
     @abstractmethod
     def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
@@ -120,7 +120,7 @@ class Algorithm(ABC):
         """Return the simulations and rejections that children take over from their parents.
 
         Args:
-            parents: result columns of each child's parent.
+            parents: columns of each child's parent: those of the layout.
             deepened: which children are their parents with more simulations.
         """
         del parents

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import Array, IntArray
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.base import (
     CALIBRATION_STREAM,
     Algorithm,
@@ -20,14 +20,19 @@ from adagrid.algorithms.base import (
     batches,
     tile_points,
 )
-from adagrid.algorithms.frontier import Frontier, first
+from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.policies import CalibrationPolicy, CalibrationState, ClassicCalibration
 from adagrid.algorithms.settings import CalibrateSettings
+from adagrid.algorithms.sorted_tiles import LEAST, Columns
 from adagrid.bounds import inverse_tilt_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, first_order_statistics
 
 _BATCH = 128
+# What the policy judges a tile by.
+_JUDGED = ("grid_cost", "impossible", "tilewise_mean", "n_sims")
+# Where the tiles that are not impossible begin in the order of work.
+_POSSIBLE = (1, -np.inf)
 
 
 @final
@@ -76,15 +81,12 @@ class AdaCalibrate(Algorithm):
 
     @property
     @override
-    def frontier_columns(self) -> tuple[str, ...]:
-        return (
-            "n_sims",
-            "lambda_star",
-            "grid_cost",
-            "impossible",
-            "tilewise_mean",
-            "tilewise_min",
-            *self._bootstrap_columns,
+    def layout(self) -> Layout:
+        bootstrap = self._bootstrap_columns
+        return Layout(
+            columns=("rank", "lambda_star", *_JUDGED, "tilewise_min", *bootstrap),
+            extremes=dict.fromkeys(("lambda_star", "tilewise_mean", *bootstrap), LEAST),
+            order=_order,
         )
 
     @override
@@ -117,19 +119,17 @@ class AdaCalibrate(Algorithm):
 
     @override
     def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:
-        settings = self.settings
-        star = frontier["lambda_star"]
-        threshold = float(star.min(initial=np.inf))
-        impossible = int(frontier["impossible"].sum())
+        settings, threshold = self.settings, frontier.extremes["lambda_star"]
+        impossible = frontier.count(before=_POSSIBLE)
         figures = {"threshold": threshold, "impossible": float(impossible)}
         if not len(frontier) or impossible or not settings.n_bootstrap:
             return Convergence(False, figures)
-        worst = int(first(star, frontier.id, 1)[0])
-        bootstrap = np.array([frontier[name].min() for name in self._bootstrap_columns], float)
-        below = fraction_below(frontier.id[worst], np.concatenate([[threshold], bootstrap]))
+        worst = frontier.holder("lambda_star")
+        bootstrap = [frontier.extremes[name] for name in self._bootstrap_columns]
+        below = fraction_below(worst, np.array([threshold, *bootstrap]))
         figures["bias"] = float(below[0] - below[1:].mean())
         figures["std"] = float(below[1:].std())
-        figures["grid cost"] = float(frontier["grid_cost"][worst])
+        figures["grid cost"] = float(frontier.take(["grid_cost"], np.array([worst]))["grid_cost"][0])
         converged = (
             figures["bias"] < settings.bias_target
             and figures["std"] < settings.std_target
@@ -139,26 +139,27 @@ class AdaCalibrate(Algorithm):
 
     @override
     def choose(self, frontier: Frontier) -> Choice:
-        candidates = np.flatnonzero(frontier.eligible)
-        impossible = frontier["impossible"][candidates] > 0
-        state = CalibrationState(
-            grid_cost=frontier["grid_cost"][candidates],
-            impossible=impossible,
-            tilewise_mean=frontier["tilewise_mean"][candidates],
-            n_sims=frontier["n_sims"][candidates],
-            least_mean=float(frontier["tilewise_mean"].min(initial=np.inf)),
-        )
-        refine, deepen = self._policy.decide(state, self.settings)
-        some = np.flatnonzero(refine | deepen)
-        key = np.where(impossible, -np.inf, frontier["tilewise_min"][candidates])[some]
-        chosen = some[first(key, frontier.id[candidates[some]], self.settings.step_size)]
-        return Choice(candidates[chosen], refine[chosen], deepen[chosen])
+        least = frontier.extremes["tilewise_mean"]
+
+        def decide(tiles: Columns) -> tuple[BoolArray, BoolArray]:
+            state = CalibrationState(**{**tiles, "impossible": tiles["impossible"] > 0}, least_mean=least)
+            return self._policy.decide(state, self.settings)
+
+        wanted = lambda tiles: np.logical_or(*decide(tiles))  # noqa: E731 - said once
+        chosen = frontier.first(self.settings.step_size, _JUDGED, wanted)
+        return Choice(chosen, *decide(frontier.take(_JUDGED, chosen)))
 
     def _first_of_resamples(self, n_sims: int) -> IntArray:
         """Return the smallest indices of the identity and of all resamples, shape (1 + 2 n_bootstrap, ranks)."""
         count = max(1, int(calibration_rank(n_sims, self.settings.alpha)))
         resamples = first_order_statistics(self.settings.bootstrap_seed, n_sims, 2 * self.settings.n_bootstrap, count)
         return np.concatenate([np.arange(count)[None], resamples])
+
+
+def _order(tiles: Columns) -> tuple[Array, FloatArray]:
+    """Impossible tiles first, by id; then the lowest of the tilewise resamples."""
+    possible = tiles["impossible"] == 0
+    return possible.astype(np.uint8), np.where(possible, tiles["tilewise_min"], -np.inf)
 
 
 def _mean(thresholds: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import Array, BoolArray, IntArray
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.base import (
     VALIDATION_STREAM,
     Algorithm,
@@ -19,14 +19,17 @@ from adagrid.algorithms.base import (
     batches,
     tile_points,
 )
-from adagrid.algorithms.frontier import Frontier, first
+from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.policies import ClassicValidation, ValidationPolicy, ValidationState
 from adagrid.algorithms.settings import ValidateSettings
+from adagrid.algorithms.sorted_tiles import LARGEST, Columns
 from adagrid.bounds import tilt_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
 
 _BATCH = 4096
+# What the policy judges a tile by.
+_JUDGED = ("grid_cost", "sim_cost", "tie_bound", "n_sims")
 
 
 @final
@@ -64,8 +67,12 @@ class AdaValidate(Algorithm):
 
     @property
     @override
-    def frontier_columns(self) -> tuple[str, ...]:
-        return ("n_sims", "tie_estimate", "tie_bound", "grid_cost", "sim_cost", "total_cost")
+    def layout(self) -> Layout:
+        return Layout(
+            columns=("rejections", "tie_estimate", "total_cost", *_JUDGED),
+            extremes=dict.fromkeys(("tie_estimate", "tie_bound", "total_cost"), LARGEST),
+            order=self._order,
+        )
 
     @override
     def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
@@ -92,49 +99,45 @@ class AdaValidate(Algorithm):
 
     @override
     def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:
-        over_global, over_max = self._missed(frontier)
+        over_target = frontier.count(before=_over_target(frontier))
         return Convergence(
-            converged=not (over_global | over_max).any(),
+            converged=not over_target,
             figures={
-                "bound": float(frontier["tie_bound"].max(initial=0.0)),
+                "bound": max(0.0, frontier.extremes["tie_bound"]),
                 "estimate": _largest_estimate(frontier),
-                "slack": float(frontier["total_cost"].max(initial=0.0)),
-                "over target": int((over_global | over_max).sum()),
+                "slack": max(0.0, frontier.extremes["total_cost"]),
+                "over target": over_target,
             },
         )
 
     @override
     def choose(self, frontier: Frontier) -> Choice:
-        over_global, over_max = self._missed(frontier)
-        candidates = np.flatnonzero(frontier.eligible & (over_global | over_max))
-        state = ValidationState(
-            grid_cost=frontier["grid_cost"][candidates],
-            sim_cost=frontier["sim_cost"][candidates],
-            tie_bound=frontier["tie_bound"][candidates],
-            n_sims=frontier["n_sims"][candidates],
-            max_estimate=_largest_estimate(frontier),
-        )
-        refine, deepen = self._policy.decide(state, self.settings)
-        size, urgent = self.settings.step_size, over_global[candidates]
-        order = []
-        for group, key in ((urgent, "total_cost"), (~urgent, "tie_bound")):
-            some = np.flatnonzero(group & (refine | deepen))
-            rows = candidates[some]
-            order.append(some[first(-frontier[key][rows], frontier.id[rows], size)])
-        chosen = np.concatenate(order)[:size]
-        return Choice(candidates[chosen], refine[chosen], deepen[chosen])
+        largest = _largest_estimate(frontier)
+
+        def decide(tiles: Columns) -> tuple[BoolArray, BoolArray]:
+            return self._policy.decide(ValidationState(**tiles, max_estimate=largest), self.settings)
+
+        wanted = lambda tiles: np.logical_or(*decide(tiles))  # noqa: E731 - said once
+        chosen = frontier.first(self.settings.step_size, _JUDGED, wanted, before=_over_target(frontier))
+        return Choice(chosen, *decide(frontier.take(_JUDGED, chosen)))
 
     @override
     def prior(self, parents: Mapping[str, Array], deepened: BoolArray) -> tuple[IntArray, IntArray]:
         """A deepened tile keeps its parent's count: rejections over [0, 2N) are those over [0, N) plus the rest."""
         return np.where(deepened, parents["n_sims"], 0), np.where(deepened, parents["rejections"], 0)
 
-    def _missed(self, frontier: Frontier) -> tuple[BoolArray, BoolArray]:
-        """Return which tiles miss the global target, and which could hold the worst error and miss the other."""
-        over_global = frontier["total_cost"] > self.settings.global_target
-        could_be_worst = frontier["tie_bound"] > _largest_estimate(frontier)
-        return over_global, could_be_worst & (frontier["total_cost"] > self.settings.max_target)
+    def _order(self, tiles: Columns) -> tuple[Array, FloatArray]:
+        """Tiles over the global target, the worst first; then those over the other, the largest bounds first."""
+        group = 2 - (tiles["total_cost"] > self.settings.max_target).astype(np.uint8)
+        over_global = tiles["total_cost"] > self.settings.global_target
+        group[over_global] = 0
+        return group, -np.where(over_global, tiles["total_cost"], tiles["tie_bound"])
+
+
+def _over_target(frontier: Frontier) -> tuple[int, float]:
+    """Return the priority before which tiles miss a target: of the second group, those that could be the worst."""
+    return 1, -_largest_estimate(frontier)
 
 
 def _largest_estimate(frontier: Frontier) -> float:
-    return float(frontier["tie_estimate"].max(initial=0.0))
+    return max(0.0, frontier.extremes["tie_estimate"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from adagrid.algorithms import Algorithm, Packet
 from adagrid.errors import CorruptStoreError
@@ -43,8 +44,8 @@ def _certify_zone(job: Job[Algorithm], coordination: int, zone: int) -> None:
     place = Place(coordination, zone, coordination * job.record.coordinate_every)
     columns = [name for name in tile_columns(store.schema.dim, store.schema.n_nulls) if name != "id"]
     view = ZoneView(coordination, zone, job.record.n_zones, place.step_id)
-    tiles = Tiles.from_frame(store.frontier(view, columns).sort_values("id"))
-    written = store.step_rows("certificate", place)["id"].to_numpy(np.uint64)
+    tiles = Tiles.from_frame(pd.concat(store.frontier(view, columns)).sort_values("id"))
+    written = store.step_rows("certificate", place, ["id"])["id"].to_numpy(np.uint64)
     if not np.isin(written, tiles.id).all():
         raise CorruptStoreError(f"{store.location}: tiles were replaced after they were certified.")
     packet, simulator = Packet.fresh(tiles), job.simulator.of_stream(job.algorithm.first_stream + 1)

@@ -30,9 +30,8 @@ def wrong_figures(store: Store, record: JobRecord) -> IdArray:
     if record.kind == "calibrate":
         names = ["n_sims", "alpha0", "rank", "lambda_star"]
     right = _right_validation if record.kind == "validate" else _right_calibration
-    searched = store.frontier(ZoneView(0, 0, 1, 2**31), names)
-    certified = store.results("certificate", active=True)[["id", *names]]
-    return np.concatenate([frame["id"].to_numpy(np.uint64)[~right(frame, record)] for frame in (searched, certified)])
+    frames = [*store.frontier(ZoneView(0, 0, 1, 2**31), names), store.results("certificate", active=True)]
+    return np.concatenate([frame["id"].to_numpy(np.uint64)[~right(frame, record)] for frame in frames])
 
 
 def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:

@@ -1,24 +1,43 @@
-"""What the leader and the zones of a job with tiles read of its tables."""
+"""What the leader and the zones of a job with tiles keep of its tables in memory."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from adagrid._typing import FloatArray
+import numpy as np
+import pandas as pd
+
+from adagrid._typing import Array, FloatArray, IntArray
 from adagrid.algorithms import Algorithm, Frontier
 from adagrid.grid import Tiles
+from adagrid.grid.tiles import tile_columns
 from adagrid.jobs.job import Job
 from adagrid.stores import ZoneView
 
 
 def read_frontier(job: Job[Algorithm], view: ZoneView) -> Frontier:
     """Read the active tiles that a zone sees."""
-    frame = job.store.frontier(view, job.algorithm.frontier_columns)
-    return Frontier({str(name): frame[name].to_numpy() for name in frame.columns})
+    pages = job.store.frontier(view, frontier_columns(job)[1:])
+    return Frontier(job.algorithm.layout, map(_columns, pages))
 
 
-def tile_fraction_below(job: Job[Algorithm], tile: np.uint64, values: FloatArray) -> FloatArray:
+def _columns(page: pd.DataFrame) -> dict[str, Array]:
+    return {str(name): page[name].to_numpy() for name in page}
+
+
+def frontier_columns(job: Job[Algorithm]) -> Sequence[str]:
+    """Return the columns of results that a frontier holds: those of tiles, `id` first, and the algorithm's."""
+    schema = job.store.schema
+    return tuple(dict.fromkeys([*tile_columns(schema.dim, schema.n_nulls), *job.algorithm.layout.columns]))
+
+
+def taken(job: Job[Algorithm], frontier: Frontier, positions: IntArray) -> pd.DataFrame:
+    """Return all that a frontier holds of tiles."""
+    return pd.DataFrame(frontier.take(frontier_columns(job), positions))
+
+
+def tile_fraction_below(job: Job[Algorithm], frontier: Frontier, position: int, values: FloatArray) -> FloatArray:
     """Return the fractions of a tile's statistics that are strictly below some of its smallest."""
-    tiles = Tiles.from_frame(job.store.rows("tiles", np.array([tile], np.uint64)))
-    rank = int(job.store.rows("results", np.array([tile], np.uint64))["rank"].iloc[0])
+    tile = taken(job, frontier, np.array([position]))
+    tiles, rank = Tiles.from_frame(tile), int(tile["rank"].iloc[0])
     return job.fraction_below(job.simulator, tiles.theta, tiles.null_truth, 0, int(tiles.n_sims[0]), rank, values)

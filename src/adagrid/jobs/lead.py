@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from adagrid.algorithms import Algorithm, Convergence
+from adagrid.algorithms import Algorithm, Frontier
 from adagrid.jobs.frontier import read_frontier, tile_fraction_below
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.outcome import Status
-from adagrid.jobs.zone import run_zone
+from adagrid.jobs.zone import ZoneEnd, run_zone
 from adagrid.stores import Place, ZoneView
 
 
@@ -24,16 +24,19 @@ def lead(job: Job[Algorithm]) -> Status:
         coordination = coordinate(job, 0)
     elif job.store.table("coordinations")["kind"].iloc[-1] == "certify":  # what comes next may not look at it
         return _status(job, coordination, [], out_of_steps=True)
+    frontier: Frontier | None = None  # of all tiles, which one zone keeps
     while True:
         last_step = min((coordination + 1) * every, n_steps)
         zones = job.backend.map_zones(
-            lambda zone, c=coordination, s=last_step: run_zone(job, c, zone, s),  # type: ignore[misc]
+            lambda zone, c=coordination, s=last_step, f=frontier: run_zone(job, c, zone, s, f),  # type: ignore[misc]
             range(job.record.n_zones),
         )
         job.store.verify()
-        status = _status(job, coordination, zones, last_step >= n_steps)
+        frontier = _joined(zones)
+        status = _status(job, coordination, [zone.status for zone in zones], last_step >= n_steps, frontier)
         if status is not Status.NEW_STEP:
             return status
+        frontier = frontier if job.record.n_zones == 1 else None
         coordination = coordinate(job, coordination + 1)
 
 
@@ -61,22 +64,30 @@ def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> 
     return coordination
 
 
-def _status(job: Job[Algorithm], coordination: int, zones: list[Status], out_of_steps: bool) -> Status:
+def _status(
+    job: Job[Algorithm],
+    coordination: int,
+    zones: list[Status],
+    out_of_steps: bool,
+    frontier: Frontier | None = None,
+) -> Status:
     """Decide whether the run goes on after all zones of a coordination have stopped.
 
     Zones that have converged while the whole has not go on: the next coordination deals their tiles anew.
     """
     if Status.TIMED_OUT in zones:
         return Status.TIMED_OUT
-    if _global_convergence(job, coordination).converged:
+    if frontier is None:  # without what another process that runs the same job has written since
+        before_step = (coordination + 1) * job.record.coordinate_every
+        frontier = read_frontier(job, ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=before_step))
+    if job.algorithm.convergence(frontier, partial(tile_fraction_below, job, frontier)).converged:
         return Status.CONVERGED
     if set(zones) == {Status.EMPTY_STEP}:
         return Status.EMPTY_STEP
     return Status.REACHED_N_STEPS if out_of_steps else Status.NEW_STEP
 
 
-def _global_convergence(job: Job[Algorithm], coordination: int) -> Convergence:
-    """Check the targets of all tiles, without what another process that runs the same job has written since."""
-    before_step = (coordination + 1) * job.record.coordinate_every
-    everything = ZoneView(coordination_id=0, zone_id=0, n_zones=1, before_step=before_step)
-    return job.algorithm.convergence(read_frontier(job, everything), partial(tile_fraction_below, job))
+def _joined(zones: list[ZoneEnd]) -> Frontier | None:
+    """Return all active tiles, if those of all zones are in memory here."""
+    frontiers = [zone.frontier for zone in zones if zone.frontier is not None]
+    return Frontier.joined(frontiers) if len(frontiers) == len(zones) else None

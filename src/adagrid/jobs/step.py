@@ -14,6 +14,7 @@ from adagrid.algorithms import Algorithm, Choice, Frontier, Packet
 from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
 from adagrid.grid.grid import deepen, refine
+from adagrid.jobs.frontier import frontier_columns, taken
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.packets import write_packets
 from adagrid.stores import Place
@@ -26,21 +27,22 @@ def first_step(job: Job[Algorithm], place: Place) -> Frontier:
     tiles = Tiles.from_frame(rows[~rows["id"].isin(retired["id"])])
     results = _simulate(job, place, Packet.fresh(tiles))
     finish_step(job, place, len(rows), len(retired))
-    return Frontier(results | {"eligible": np.ones(len(tiles), bool)})
+    return Frontier(job.algorithm.layout, [results | {"eligible": np.ones(len(tiles), bool)}])
 
 
-def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice) -> tuple[Frontier, int]:
-    """Work on chosen tiles and return the frontier afterwards, with the number of tiles created."""
-    packet, children = _children(job, frontier, choice)
+def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice) -> int:
+    """Work on chosen tiles, bring the frontier up to date, and return the number of tiles created."""
+    parents = taken(job, frontier, choice.chosen)
+    packet, children = _children(job, parents, choice)
     if len(packet):
         frame = packet.tiles.to_frame().assign(**vars(place), position=np.arange(len(packet)))
-        _refuse_collisions(job, place, packet.tiles)
+        _refuse_collisions(place, packet.tiles)
         job.store.append_missing({"tiles": job.signed(frame)}, key="tiles")
     results = _simulate(job, place, packet)
     replaced = choice.refine | choice.deepen
     done = pd.DataFrame(
         {
-            "id": frontier.id[choice.chosen],
+            "id": parents["id"],
             "active": (~replaced).astype(np.uint8),
             "refine": np.where(choice.refine, children, 0),
             "deepen": np.where(choice.deepen, children, 0),
@@ -50,16 +52,16 @@ def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Cho
     )
     job.store.append_missing({"done": job.signed(done)}, key="done")
     finish_step(job, place, len(packet), len(done))
-    return frontier.advance(choice.chosen, replaced, results), len(packet)
+    frontier.advance(choice.chosen, replaced, results)
+    return len(packet)
 
 
-def _children(job: Job[Algorithm], frontier: Frontier, choice: Choice) -> tuple[Packet, Array]:
+def _children(job: Job[Algorithm], parents: pd.DataFrame, choice: Choice) -> tuple[Packet, Array]:
     """Create the children of chosen tiles, in the order of their parents.
 
     Returns:
         The children, and the number of children of every chosen tile.
     """
-    parents = job.store.rows("results", frontier.id[choice.chosen])
     tiles = Tiles.from_frame(parents)
     to_refine, to_deepen = np.flatnonzero(choice.refine), np.flatnonzero(choice.deepen)
     refined, parent = refine(tiles.take(to_refine), job.hypotheses)
@@ -69,7 +71,7 @@ def _children(job: Job[Algorithm], frontier: Frontier, choice: Choice) -> tuple[
     born, parent = born.take(order), parent[order]
     columns = {str(name): parents[name].to_numpy()[parent] for name in parents.columns}
     prior = job.algorithm.prior(columns, choice.deepen[parent])
-    return Packet(born, *prior), np.bincount(parent, minlength=len(choice.chosen))
+    return Packet(born, *prior), np.bincount(parent, minlength=len(parents))
 
 
 def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Array]:
@@ -77,30 +79,24 @@ def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Ar
 
     Tiles that already have results are not simulated again.
     """
-    columns = ("id", *job.algorithm.frontier_columns)
-    written = job.store.step_rows("results", place)
-    parts = [written[list(columns)]]
+    columns = list(frontier_columns(job))
+    written = job.store.step_rows("results", place, columns)
+    parts = [written]
     simulate = lambda rows: job.algorithm.simulate(job.simulator, packet.take(rows))  # noqa: E731 - said once
     for frame in write_packets(job, place, "results", packet.tiles, written["id"].to_numpy(np.uint64), simulate):
-        parts.append(frame[list(columns)])  # noqa: PERF401 - written one by one
+        parts.append(frame[columns])  # noqa: PERF401 - written one by one
     frame = pd.concat(parts, ignore_index=True)
     types = job.store.schema.tables["results"]
     return {name: frame[name].to_numpy(types[name]) for name in columns}
 
 
-def _refuse_collisions(job: Job[Algorithm], place: Place, tiles: Tiles) -> None:
-    """Stop if two different tiles have the same id."""
+def _refuse_collisions(place: Place, tiles: Tiles) -> None:
+    """Stop if two tiles of a step have the same id; `verify` tells of those of different steps."""
     unique, counts = np.unique(tiles.id, return_counts=True)
-    clash = list(unique[counts > 1])
-    known = job.store.known("tiles", tiles.id)
-    if len(known):
-        rows = job.store.rows("tiles", known)
-        parents = dict(zip(tiles.id.tolist(), tiles.parent_id.tolist(), strict=True))
-        clash += [i for i, p in zip(rows["id"], rows["parent_id"], strict=True) if parents[int(i)] != int(p)]
-    if clash or (tiles.id == 0).any():
+    if (counts > 1).any() or (unique == 0).any():
         raise CorruptStoreError(
-            f"Two tiles have the same 64-bit id ({clash[:5]}) in step {place.step_id}. Start the job again with "
-            "another initial grid (for example another n)."
+            f"Two tiles have the same 64-bit id ({unique[counts > 1][:5].tolist()}) in step {place.step_id}. Start "
+            "the job again with another initial grid (for example another n)."
         )
 
 

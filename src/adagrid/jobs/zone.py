@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
+from typing import final
 
 from adagrid.algorithms import Algorithm, Frontier
 from adagrid.jobs.frontier import read_frontier, tile_fraction_below
@@ -15,7 +17,24 @@ from adagrid.jobs.tell import tell
 from adagrid.stores import Place, ZoneView
 
 
-def run_zone(job: Job[Algorithm], coordination_id: int, zone_id: int, last_step: int) -> Status:
+@final
+@dataclass(frozen=True)
+class ZoneEnd:
+    """How a zone stopped.
+
+    Args:
+        status: NEW_STEP if steps are left to do after the next coordination, ALREADY_EXISTS if all had been finished
+            before, or why the zone stopped.
+        frontier: its active tiles, None if they are not in memory here.
+    """
+
+    status: Status
+    frontier: Frontier | None = None
+
+
+def run_zone(
+    job: Job[Algorithm], coordination_id: int, zone_id: int, last_step: int, frontier: Frontier | None = None
+) -> ZoneEnd:
     """Run the steps of a zone that belong to a coordination.
 
     Args:
@@ -23,19 +42,15 @@ def run_zone(job: Job[Algorithm], coordination_id: int, zone_id: int, last_step:
         coordination_id: the current coordination.
         zone_id: the zone.
         last_step: one past the last step to run.
-
-    Returns:
-        NEW_STEP if steps are left to do after the next coordination, ALREADY_EXISTS if all had been finished
-        before, or why the zone stopped.
+        frontier: the zone's active tiles; None reads them when they are needed.
     """
     finished = job.store.last_step(coordination_id, zone_id)
     step = coordination_id * job.record.coordinate_every if finished is None else finished + 1
     if step >= last_step:
-        return Status.ALREADY_EXISTS
-    frontier: Frontier | None = None
+        return ZoneEnd(Status.ALREADY_EXISTS, frontier)
     while step < last_step:
         if time.monotonic() >= job.deadline:
-            return Status.TIMED_OUT
+            return ZoneEnd(Status.TIMED_OUT, frontier)
         place = Place(coordination_id, zone_id, step)
         if step == 0:
             frontier = first_step(job, place)
@@ -43,16 +58,16 @@ def run_zone(job: Job[Algorithm], coordination_id: int, zone_id: int, last_step:
         else:
             if frontier is None:
                 frontier = read_frontier(job, ZoneView(coordination_id, zone_id, job.record.n_zones, step))
-            status, frontier = _adapt(job, place, frontier)
+            status = _adapt(job, place, frontier)
             if status not in (Status.NEW_STEP, Status.NO_NEW_TILES):
-                return status
+                return ZoneEnd(status, frontier)
         step += 1
-    return Status.NEW_STEP
+    return ZoneEnd(Status.NEW_STEP, frontier)
 
 
-def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> tuple[Status, Frontier]:
+def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> Status:
     """Check the targets, and work on the tiles that miss them most."""
-    convergence = job.algorithm.convergence(frontier, partial(tile_fraction_below, job))
+    convergence = job.algorithm.convergence(frontier, partial(tile_fraction_below, job, frontier))
     n_tiles = 0
     if convergence.converged:
         status = Status.CONVERGED
@@ -60,7 +75,7 @@ def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> tuple[Statu
         choice = job.algorithm.choose(frontier)
         status = Status.EMPTY_STEP
         if len(choice.chosen):
-            frontier, n_tiles = next_step(job, place, frontier, choice)
+            n_tiles = next_step(job, place, frontier, choice)
             status = Status.NEW_STEP if n_tiles else Status.NO_NEW_TILES
     tell(job, StepReport(place, status, n_tiles, len(frontier), job.seconds, convergence.figures))
-    return status, frontier
+    return status

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import final
 
 import numpy as np
@@ -32,6 +32,9 @@ class Place:
     coordination_id: int
     zone_id: int
     step_id: int
+
+
+_PLACE = [field.name for field in fields(Place)]
 
 
 @final
@@ -129,8 +132,8 @@ class Store(ABC):
         """Return those of the ids that have a row in a table that has ids."""
 
     @abstractmethod
-    def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
-        """Return the rows of a table with ids that a step wrote, in the order of their keys."""
+    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows of a table with ids that a step wrote, in the order of their keys; all columns if None."""
 
     @abstractmethod
     def between(
@@ -153,10 +156,11 @@ class Store(ABC):
         """Return the last coordination, None before the first."""
 
     @abstractmethod
-    def frontier(self, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
-        """Return ids, the given columns of results and `eligible` of the active tiles that a zone sees.
+    def frontier(self, view: ZoneView, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield ids, the given columns of results and `eligible` of the active tiles that a zone sees.
 
-        Only for classic jobs: the stages of interpolated ones see everything.
+        Every tile is in one of the frames, whose number and order are the store's: they are as large as it is
+        good to have in memory. Only for classic jobs: the stages of interpolated ones see everything.
         """
 
     @abstractmethod
@@ -247,12 +251,16 @@ class Store(ABC):
     def append_missing(self, frames: Mapping[Table, pd.DataFrame], *, key: Table) -> int:
         """Insert only rows whose ids are not yet in `key`; rows of other tables in `frames` go with them.
 
+        A row that is run again has the place that it had, so only rows of the same steps are looked at: this costs
+        the same whatever the size of the table. An id that some other step has is for `verify` to tell.
+
         Returns:
             How many rows of `key` were missing.
         """
         frame = frames[key]
-        ids = frame["id"].to_numpy(np.uint64)
-        new = ~np.isin(ids, self.known(key, ids))
+        places = frame[_PLACE].drop_duplicates().itertuples(index=False, name=None)
+        known = [self.step_rows(key, Place(*map(int, place)), ["id"])["id"] for place in places]
+        new = ~frame["id"].isin(pd.concat(known) if known else []).to_numpy()
         if new.any():
             self.append({**frames, key: frame[new]})
         return int(new.sum())

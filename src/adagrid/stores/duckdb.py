@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,8 @@ _TYPES: Mapping[type, str] = {
 # What a file without any table takes: three headers.
 _EMPTY = 3 * 4096
 _UNWRITTEN = "Could not write file"
+# What the engine may keep in memory of a file, beyond which it uses a folder beside it; threads need shares of it.
+_MEMORY, _THREADS = "400MB", 4
 
 
 @final
@@ -73,6 +76,9 @@ class DuckDBStore(SqlStore):
         if not read_only:
             self._connection.execute("set checkpoint_threshold = '256MB'")
         self._connection.execute("set preserve_insertion_order = false")
+        if self._path != ":memory:":  # what a job needs is in its frontier; the engine would fill the machine's memory
+            self._connection.execute(f"set memory_limit = '{_MEMORY}'")
+            self._connection.execute(f"set threads = {min(_THREADS, os.cpu_count() or 1)}")
         self._adopt()
 
     @property

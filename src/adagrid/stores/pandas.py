@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -71,10 +71,10 @@ class PandasStore(Store):
         return ids[np.isin(ids, self._tables[name]["id"].to_numpy(np.uint64))]
 
     @override
-    def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
+    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
         frame = self.table(name)
         here = np.logical_and.reduce([frame[column] == value for column, value in vars(place).items()])
-        return frame[here].reset_index(drop=True)
+        return frame.loc[here, list(columns or frame.columns)].reset_index(drop=True)
 
     @override
     def between(
@@ -98,7 +98,7 @@ class PandasStore(Store):
         return int(ids.max()) if len(ids) else None
 
     @override
-    def frontier(self, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
+    def frontier(self, view: ZoneView, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         results, done = self._tables["results"], self._tables["done"]
         done = done[done["step_id"] < view.before_step]
         mine = results["step_id"] < view.before_step
@@ -110,7 +110,7 @@ class PandasStore(Store):
         mine &= ~results["id"].isin(inactive(done))
         frame = results.loc[mine, ["id", *columns]].reset_index(drop=True)
         frame["eligible"] = ~frame["id"].isin(done["id"])
-        return frame
+        yield frame
 
     @override
     def extreme(self, column: str, *, largest: bool, name: Table = "results", count: int = 1) -> pd.DataFrame:

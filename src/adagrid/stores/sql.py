@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -25,6 +26,9 @@ from adagrid.stores.schema import KEYS, SIMULATED, Method
 
 # How often `verify` looks again while other processes write, and how long it waits before (seconds).
 _LOOKS, _PAUSE = 40, 0.25
+# Rows that are in memory at once while a frontier is read.
+PAGE = 2**19
+_PAGE = "step_id >= :first_step and step_id <= :last_step and position >= :begin and position < :end"
 # Rows that some engine stored twice count once.
 _STEPS = """count(*) as n from (
     select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
@@ -99,9 +103,10 @@ class SqlStore(Store):
 
     @final
     @override
-    def step_rows(self, name: Table, place: Place) -> pd.DataFrame:
+    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
         return self._query(
-            f"select {self._columns(name)} from {name} where coordination_id = :coordination_id "
+            f"select {', '.join(columns or self.schema.tables[name])} from {name} "
+            "where coordination_id = :coordination_id "
             f"and zone_id = :zone_id and step_id = :step_id {self._in_order(name)}",
             vars(place),
         )
@@ -134,27 +139,28 @@ class SqlStore(Store):
 
     @final
     @override
-    def frontier(self, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
-        values = vars(view) | {"shift": view.shift}
-        mine = (
-            "((coordination_id = :coordination_id and zone_id = :zone_id) or (coordination_id < :coordination_id "
-            f"and {self._shifted('id', ':shift')} % :n_zones = :zone_id))"
-            if view.n_zones > 1
-            else "1 = 1"
+    def frontier(self, view: ZoneView, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        mine, values = "step_id < :before_step", {"before_step": view.before_step}
+        if view.n_zones > 1:
+            mine += (
+                " and ((coordination_id = :coordination_id and zone_id = :zone_id) or (coordination_id < "
+                f":coordination_id and {self._shifted('id', ':shift')} % :n_zones = :zone_id))"
+            )
+            values = vars(view) | {"shift": view.shift}
+        before = {"before_step": view.before_step}
+        kept = self._query("select id from done where active = 1 and step_id < :before_step", before)
+        steps = self._query(
+            f"select step_id, count(*) as n, max(position) + 1 as end from results where {mine} "
+            "group by step_id order by step_id",
+            values,
         )
-        used = {name: values[name] for name in ("coordination_id", "zone_id", "n_zones", "shift")}
-        bound = (used if view.n_zones > 1 else {}) | {"before_step": view.before_step}
-        frame = self._query(
-            f"select {', '.join(['id', *columns])} from results where {mine} and step_id < :before_step "
-            "and id not in (select id from done where active = 0 and step_id < :before_step)",
-            bound,
-        ).drop_duplicates("id")
-        finished = self._query(
-            "select id from done where active = 1 and step_id < :before_step",
-            {"before_step": view.before_step},
-        )
-        frame["eligible"] = ~np.isin(frame["id"].to_numpy(np.uint64), finished["id"].to_numpy(np.uint64))
-        return frame
+        for page in _pages(steps):
+            yield self._query(
+                f"select {', '.join(['id', *columns])} from results where {_PAGE} and {mine} "
+                "and id not in (select id from done where active = 0 and step_id < :before_step) "
+                f"{self._once('results')}",
+                values | page,
+            ).assign(eligible=lambda frame: ~frame["id"].isin(kept["id"]))
 
     @final
     @override
@@ -267,3 +273,26 @@ class SqlStore(Store):
     def _read_schema(self) -> Schema:
         row = self._query("select version, definition from schema").iloc[0]
         return Schema.loads(int(row["version"]), str(row["definition"]), self.location)
+
+
+def _pages(steps: pd.DataFrame) -> list[dict[str, int]]:
+    """Cut steps into ranges of about as many rows as a page has.
+
+    Args:
+        steps: step_id, n (rows) and end (one past the last position) of every step, in order.
+
+    Returns:
+        Values for `_PAGE`: some steps, or some positions of a large one; one page at least.
+    """
+    pages: list[dict[str, int]] = []
+    room = 0
+    for step, n, end in steps.astype(np.int64).itertuples(index=False, name=None):
+        if n <= room:
+            pages[-1] |= {"last_step": step, "end": max(pages[-1]["end"], end)}
+            room -= n
+        else:
+            cuts = np.linspace(0, end, -(-n // PAGE) + 1, dtype=np.int64).tolist()
+            of_step = {"first_step": step, "last_step": step}
+            pages += [of_step | {"begin": begin, "end": end} for begin, end in pairwise(cuts)]
+            room = max(0, PAGE - n)
+    return pages or [{"first_step": 0, "last_step": 0, "begin": 0, "end": 0}]

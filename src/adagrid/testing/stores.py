@@ -324,6 +324,10 @@ def fill(store: Store, job: str) -> None:
     store.append({name: pd.concat(frames) for name, frames in written.items() if frames})
 
 
+def _frontier(store: Store, view: ZoneView, columns: Sequence[str]) -> pd.DataFrame:
+    return pd.concat(store.frontier(view, columns)).sort_values("id", ignore_index=True)
+
+
 class StoreContract:
     """Laws that every store keeps. Subclass and give the fixture `empty`, a new store without a job."""
 
@@ -393,9 +397,23 @@ class StoreContract:
         with pytest.raises(CorruptStoreError, match="9"):
             store.rows("tiles", np.array([1, 9], np.uint64))
 
+    def test_append_missing_looks_at_the_rows_own_steps(self, store: Store) -> None:
+        """Rows of several places at once; an id that another step has is left for `verify` to tell."""
+        frame = pd.concat([tile_rows([1, 2]), tile_rows([3], Place(0, 1, 0)), tile_rows([4], _LATER)])
+        assert store.append_missing({"tiles": frame.iloc[1:3]}, key="tiles") == 2
+        assert store.append_missing({"tiles": frame}, key="tiles") == 2
+        assert sorted(store.table("tiles")["id"]) == [1, 2, 3, 4]
+        assert store.append_missing({"tiles": tile_rows([1], _LATER)}, key="tiles") == 1
+        with pytest.raises(CorruptStoreError, match="tiles has each id once: 1"):
+            store.verify()
+
     def test_step_rows(self, empty: Store) -> None:
         """Only those of the place."""
         fill(empty, "classic")
+        assert empty.step_rows("results", _LATER, ["score", "id"]).to_dict("list") == {
+            "score": [0.75, 0.125],
+            "id": [11, 12],
+        }
         assert empty.step_rows("tiles", _LATER)["id"].tolist() == [11, 12]
         assert empty.step_rows("done", _LATER)["id"].tolist() == [1, 2]
         assert not len(empty.step_rows("tiles", Place(0, 1, 1)))
@@ -543,13 +561,27 @@ class StoreContract:
     def test_frontier_is_as_of_a_step(self, empty: Store) -> None:
         """Rows of this and later steps are ignored, whatever was written since."""
         fill(empty, "classic")
-        now = empty.frontier(ZoneView(0, 0, 1, 2), ["score"]).sort_values("id")
+        now = _frontier(empty, ZoneView(0, 0, 1, 2), ["score"])
         assert now["id"].tolist() == [2, 11, 12]
         assert now["eligible"].tolist() == [False, True, True]
         assert now["score"].tolist() == [0.25, 0.75, 0.125]
-        before = empty.frontier(ZoneView(0, 0, 1, 1), ["score"]).sort_values("id")
+        before = _frontier(empty, ZoneView(0, 0, 1, 1), ["score"])
         assert before["id"].tolist() == [1, 2]
         assert before["eligible"].all()
+
+    @pytest.mark.parametrize("page", [1, 2, 3, 100])
+    def test_frontier_in_pages(self, store: Store, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every tile is in one of them, wherever steps are cut or put together."""
+        monkeypatch.setattr("adagrid.stores.sql.PAGE", page)
+        assert not len(_frontier(store, ZoneView(0, 0, 1, 9), ["score"]))
+        sizes = {0: 7, 1: 1, 2: 1, 4: 2, 5: 1}
+        for step, size in sizes.items():
+            ids = [10 * (step + 1) + k for k in range(size)]
+            store.append({"results": result_rows(ids, [float(i) for i in ids], Place(0, step % 2, step))})
+        whole = _frontier(store, ZoneView(0, 0, 1, 5), ["score", "position"])
+        assert whole["id"].tolist() == [*range(10, 17), 20, 30, 50, 51]
+        assert whole["score"].tolist() == whole["id"].tolist()
+        assert whole["eligible"].all()
 
     @pytest.mark.parametrize("n_zones", [2, 3, 7])
     @pytest.mark.parametrize("coordination", [1, 2, 40])
@@ -561,7 +593,7 @@ class StoreContract:
         new = rng.integers(0, 2**64, 20, np.uint64)
         here = Place(coordination, 1, 10)
         store.append({"results": result_rows(new.tolist(), [0.0] * 20, here)})
-        zones = [set(store.frontier(ZoneView(coordination, zone, n_zones, 11), [])["id"]) for zone in range(n_zones)]
+        zones = [set(_frontier(store, ZoneView(coordination, zone, n_zones, 11), [])["id"]) for zone in range(n_zones)]
         assert sorted(i for zone in zones for i in zone) == sorted([*old.tolist(), *new.tolist()])
         assert set(new.tolist()) <= zones[1]
         for zone, ids in enumerate(zones):
