@@ -64,7 +64,7 @@ def changed(frame: pd.DataFrame, row: int, column: str, value) -> pd.DataFrame:
 
 @st.composite
 def losses(draw, schema: Schema, tables: Tables) -> Tables:
-    """A row is lost. That of the last step of a zone would only mean that the step is unfinished."""
+    """A row is lost. The last row of all would only mean that a step, or a pass, is unfinished."""
     names = [name for name in (*_WITH_IDS, "steps", "coordinations") if len(tables.get(name, ()))]
     name = draw(st.sampled_from(names))
     frame = tables[name]
@@ -75,6 +75,9 @@ def losses(draw, schema: Schema, tables: Tables) -> Tables:
         rows = rows[~(last & (frame["step_id"] == newest)) & (frame["n_tiles"] + frame["n_done"] > 0)]
     if name == "coordinations":
         rows = rows[frame["coordination_id"] < frame["coordination_id"].max()]
+    if name == "done":
+        of_last = frame["coordination_id"] == frame["coordination_id"].max()
+        rows = rows if of_last.sum() > 1 else rows[~of_last]
     if not len(rows):
         name, rows = "tiles", np.arange(len(tables["tiles"]))
     return {name: without(tables[name], draw(st.sampled_from(rows.tolist())))}

@@ -87,7 +87,7 @@ def _interpolated(tables: Frames, schema: Schema) -> Culprits:
     number, replaced = coordinations["coordination_id"], inactive(done)
     of_passes = points[points["coordination_id"].isin(number[coordinations["kind"] == "pass"])]
     begun = cells[_begun(tables, cells)]
-    in_force = _without(certificate, replaced)
+    in_force, settled = _without(certificate, replaced), certificate[_settled(tables)]
     simulated, family = pd.concat([pilot["id"], vertices["id"]]), pd.concat([tiles["id"], cells["id"]])
     corners = [f"point{i}" for i in range(schema.dim + 1)]
     return {
@@ -121,11 +121,11 @@ def _interpolated(tables: Frames, schema: Schema) -> Culprits:
         "a parent is in done, replaced": pd.concat(
             [
                 _lacking(rows, replaced, column="parent_id")
-                for rows in (_children(tiles[_begun(tables, tiles)]), certificate)
+                for rows in (_children(tiles[_begun(tables, tiles)]), settled)
             ]
         ),
         "a certified cell in force has no certified children": in_force["id"][
-            in_force["id"].isin(certificate["parent_id"])
+            in_force["id"].isin(settled["parent_id"])
         ],
         **_families(tables, "tiles", "cells"),
         **_steps(
@@ -137,7 +137,7 @@ def _interpolated(tables: Frames, schema: Schema) -> Culprits:
 def _interpolated_coverage(tables: Frames) -> Culprits:
     cells, certificate = tables["cells"], tables["certificate"]
     planned = cells[_begun(tables, cells)]
-    finished = len(certificate) > 0 and planned["id"].isin(certificate["id"]).all()
+    finished = len(certificate) > 0 and planned["id"].isin(certificate["id"]).all() and _settled(tables).all()
     gap = finished and _leaves_gaps(tables, _without(certificate, inactive(tables["done"])))
     return {"certified cells in force and pruned tiles cover the region exactly": [0] if gap else []}
 
@@ -181,6 +181,13 @@ def _finished(tables: Frames, rows: pd.DataFrame) -> Any:
 def _begun(tables: Frames, rows: pd.DataFrame) -> pd.Series:
     """Return which rows are of coordinations that are begun: a plan that is being written may be incomplete."""
     return rows["coordination_id"].isin(tables["coordinations"]["coordination_id"])
+
+
+def _settled(tables: Frames) -> pd.Series:
+    """Return which cells have been certified and their parents, since engines write one after the other, replaced."""
+    certificate, last = tables["certificate"], tables["coordinations"]["coordination_id"].max()
+    begun = certificate["coordination_id"]
+    return (begun < last) | begun.isin(tables["done"]["coordination_id"])
 
 
 def _certification_has_ended(tables: Frames) -> bool:

@@ -23,6 +23,8 @@ _FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zon
 # Rows of coordinations that are begun: a plan that is being written may be incomplete too.
 _BEGUN = "coordination_id in (select coordination_id from coordinations)"
 _LAST = "(select max(coordination_id) from coordinations)"
+# Certified cells whose parents are said to be replaced: engines without transactions write that a moment later.
+_SETTLED = f"(coordination_id < {_LAST} or coordination_id in (select coordination_id from done))"
 # What tells zones apart: each coordination deals them anew.
 _ZONE = ("coordination_id", "zone_id")
 # Certifying coordinations in which every zone has finished.
@@ -46,7 +48,8 @@ def coverage(schema: Schema) -> Queries:
         active = f"tiles where id in (select id from results) and id not in {INACTIVE}"
         return {"active and pruned tiles cover the region exactly": _covered(active, unfinished)}
     uncertified = f"select count(*) from cells where {_BEGUN} and id not in (select id from certificate)"
-    finished = f"({uncertified}) = 0 and (select count(*) from certificate) > 0"
+    unsettled = f"select count(*) from certificate where not {_SETTLED}"
+    finished = f"({uncertified}) = 0 and ({unsettled}) = 0 and (select count(*) from certificate) > 0"
     active = f"certificate where id not in {INACTIVE}"
     return {"certified cells in force and pruned tiles cover the region exactly": _covered(active, finished)}
 
@@ -112,9 +115,10 @@ def _interpolated(schema: Schema) -> Queries:
             union all {_lacking("cells", "tiles", "cells", column="parent_id")}""",
         "a parent is in done, replaced": f"""
             select id from tiles where {_BEGUN} and parent_id <> 0 and parent_id not in {INACTIVE}
-            union all select id from certificate where parent_id not in {INACTIVE}""",
+            union all select id from certificate where {_SETTLED} and parent_id not in {INACTIVE}""",
         "a certified cell in force has no certified children": f"""
-            select id from certificate where id not in {INACTIVE} and id in (select parent_id from certificate)""",
+            select id from certificate where id not in {INACTIVE}
+            and id in (select parent_id from certificate where {_SETTLED})""",
         **_families("tiles", "cells"),
         **_steps("n_tiles", "points", zone=("zone_id",)),  # one step a coordination, all finished before the next
     }
