@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from adagrid.algorithms import Settings
 from adagrid.backends import Backend
-from adagrid.errors import InvalidInputError
+from adagrid.errors import InvalidInputError, StoreError
 from adagrid.families import Family
 from adagrid.grid import Grid
 from adagrid.jobs import Run, continue_job, start_job
@@ -415,7 +416,8 @@ def _start_or_continue(
     except BaseException:
         is_empty = is_new_file and not store.exists
         if store is not db:
-            store.close()
+            with suppress(StoreError):  # what went wrong first is what is told
+                store.close()
         if is_empty:  # nothing was written: leave no file behind
             Path(store.location).unlink(missing_ok=True)
         raise

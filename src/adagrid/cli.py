@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
+from adagrid.errors import AdagridError, CorruptStoreError, InvalidInputError, NotAJobError
 
 app = typer.Typer(
     name="adagrid",
@@ -40,7 +40,7 @@ def show(
     tiles: Annotated[int, typer.Option(help="How many of the worst tiles to list.", min=0)] = 10,
 ) -> None:
     """Show what a job found, and its worst tiles."""
-    _explained(lambda: _show(db, tiles))
+    _explained(lambda: _show(db, tiles), saved="")
 
 
 @app.command()
@@ -50,13 +50,13 @@ def watch(
     worst: Annotated[int, typer.Option(help="How many of the worst tiles to list.", min=0)] = 5,
 ) -> None:
     """Watch a job until it ends: a job on a server, or the snapshots of one that runs elsewhere."""
-    _explained(lambda: _watch(db, every, worst))
+    _explained(lambda: _watch(db, every, worst), saved="")
 
 
 @app.command()
 def verify(db: Database) -> None:
     """Check that the tables of a job agree with each other."""
-    _explained(lambda: _verify(db))
+    _explained(lambda: _verify(db), saved="")
 
 
 @app.command()
@@ -125,26 +125,31 @@ def _show(db: str, tiles: int) -> None:
 
     console = Console()
     with open_job(db) as run:
-        console.print(run.summary(), highlight=False, soft_wrap=True)
+        console.print(run.summary(), highlight=False, markup=False, soft_wrap=True)
         console.print(worst_table(run.record, run.worst_tiles(tiles), run.counts()["active"]))
         try:
             run.verify()
         except CorruptStoreError as error:
-            console.print(f"[bold red]Do not use this certificate.[/] {error}", soft_wrap=True)
+            console.print("Do not use this certificate.", style="bold red")
+            console.print(str(error), markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
 
 def _watch(db: str, every: float, worst: int) -> None:
     from adagrid.jobs import Status, open_view
     from adagrid.screens import look_screen
+    from adagrid.stores import is_url
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            with open_view(db) as view:  # a snapshot is another file every time
-                look = view.look(worst=worst)
-            live.update(look_screen(look), refresh=True)
-            if look.status is not Status.NEW_STEP:
-                return
+            if is_url(db) or Path(db).exists():
+                with open_view(db) as view:  # a snapshot is another file every time
+                    look = view.look(worst=worst)
+                live.update(look_screen(look), refresh=True)
+                if look.status is not Status.NEW_STEP:
+                    return
+            else:
+                live.update(f"There is no file {db!r} yet: waiting for the job's first snapshot.", refresh=True)
             time.sleep(every)
 
 
@@ -165,7 +170,10 @@ def _jobs(server: str) -> None:
 
 def _drop(db: str, confirm: str | None) -> None:
     from adagrid.jobs import drop_job, open_job
+    from adagrid.stores import is_url
 
+    if not is_url(db):
+        raise InvalidInputError("Only jobs on a server are dropped. A job in a DuckDB file: delete it, and its .wal.")
     if confirm is None:
         try:
             with open_job(db) as run:
@@ -208,13 +216,15 @@ def _snapshot(db: str, path: Path) -> None:
         typer.echo(f"{path} holds the job {run.record.job_id!r} as it stands.")
 
 
-def _explained(action: Callable[[], object]) -> None:
-    """Run an action; an error of ours is a message, not a traceback."""
+def _explained(
+    action: Callable[[], object], *, saved: str = " What was finished is saved: run the same command again to go on."
+) -> None:
+    """Run an action; an error of ours is a message, not a traceback; `saved` is what an interrupt leaves."""
     try:
         action()
     except (AdagridError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.secho("Interrupted. What was finished is saved: run the same command again to go on.", err=True)
+        typer.secho(f"Interrupted.{saved}", err=True)
         raise typer.Exit(130) from None

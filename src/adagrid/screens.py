@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from adagrid.estimation import percent_up
-from adagrid.jobs import Look
+from adagrid.jobs import Look, Status
 from adagrid.jobs.record import JobRecord
 
 _VALIDATED = ("rejected", "limit", "bound")
@@ -29,9 +31,10 @@ def look_screen(look: Look) -> Group:
             f"Worker {row['worker_id']:<5}{row['simulations']:,.0f} simulations per second, last sign of life "
             f"{look.time - row['last_sign']:,.0f} s ago"
             for row in look.workers.to_dict("records")
+            if look.status is Status.NEW_STEP
         ),
     ]
-    return Group("\n".join(lines), worst_table(look.record, look.worst, look.counts["active"]))
+    return Group(Text("\n".join(lines)), worst_table(look.record, look.worst, look.counts["active"]))
 
 
 def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
@@ -64,6 +67,6 @@ def jobs_table(server: str, found: pd.DataFrame) -> Table:
         table.add_column(name, no_wrap=name != "status", justify="right" if name == "MB" else "left")
     for row in found.to_dict("records"):
         what, status, sign = f"{row['method']} {row['kind']}, {row['model']}", row["status"], row["last_sign"]
-        told = (row["problem"], "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
+        told = (escape(row["problem"]), "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
         table.add_row(row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
     return table

@@ -52,10 +52,11 @@ def engine(request, tmp_path):
 
 
 def _survived(outcomes):
-    errors = [each for each in outcomes if isinstance(each, BaseException)]
-    if errors:
-        raise errors[0]
-    return list(outcomes)
+    found = list(outcomes)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return found
 
 
 # Kills

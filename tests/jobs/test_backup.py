@@ -13,8 +13,10 @@ from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 import adagrid.jobs.backup
-from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreError
+from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreBusyError, StoreError
+from adagrid.jobs.backup import Snapshot
 from adagrid.stores.clickhouse import ClickHouseStore
+from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from clickhouse_server import BINARY, CANARY, GUARDED, WITHOUT, ClickHouseServer, connect_to_old_server
 
@@ -257,3 +259,67 @@ def test_no_password_is_kept(server, tmp_path, monkeypatch):
     copy.close()
     assert CANARY not in "".join(told)
     assert CANARY.encode() not in Path(tmp_path / "job.duckdb").read_bytes()
+
+
+def test_a_snapshot_that_somebody_else_has_open_does_not_hold_the_job_up(tmp_path, monkeypatch):
+    """It is told, after a while; the job has ended all the same."""
+
+    def save(self, source, advance):
+        raise StoreBusyError("open elsewhere")
+
+    monkeypatch.setattr(adagrid.jobs.backup, "_PATIENCE_AT_LAST", 1.0)
+    monkeypatch.setattr(Snapshot, "save", save)
+    run = run_case("validate_z", snapshot=tmp_path / "now.duckdb")
+    assert run.logs()["message"].str.contains("The job has ended, but its snapshot").any()
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt("mine")])
+def test_what_stops_a_job_is_told_though_a_snapshot_is_under_way(tmp_path, monkeypatch, error):
+    """The engine is interrupted in the middle of it."""
+    dumping = threading.Event()
+
+    def dump(self, path):
+        dumping.set()
+        self._query("select sum(a.range * b.range) as n from range(1000000) as a, range(1000000) as b")
+
+    monkeypatch.setattr(DuckDBStore, "dump", dump)
+
+    def callback(report):
+        assert dumping.wait(30)
+        raise error
+
+    with pytest.raises(type(error), match="mine"):
+        run_case("validate_z", db=tmp_path / "job.duckdb", snapshot=tmp_path / "now.duckdb", callback=callback)
+    monkeypatch.undo()
+    with run_case("validate_z", db=tmp_path / "job.duckdb") as run:
+        run.verify()
+
+
+def test_a_log_that_an_earlier_file_left_is_not_taken_for_the_snapshots(tmp_path):
+    path = tmp_path / "now.duckdb"
+    path.with_name("now.duckdb.wal").write_bytes(b"something else")
+    run_case("validate_z", snapshot=path)
+    with ada.open_job(path) as run:
+        run.verify()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda url, run: ada.open_job(url),
+        lambda url, run: ada.open_job(url.replace("clickhouse", "ClickHouse")),
+        lambda url, run: ada.open_job(url.replace("://", ":/")),
+        lambda url, run: run.snapshot(url),
+        lambda url, run: run.export(url),
+        lambda url, run: ada.import_job(url),
+        lambda url, run: ada.import_job("folder", url.replace("clickhouse", "http")),
+        lambda url, run: ada.copy_job(url, url),
+        lambda url, run: run_case("validate_z", snapshot=url),
+        lambda url, run: run_case("validate_z", backup=url.replace("clickhouse", "http")),
+    ],
+)
+def test_no_message_repeats_the_password_of_a_misplaced_url(use):
+    run = run_case("validate_z", db=DuckDBStore())
+    with pytest.raises(InvalidInputError) as caught:
+        use(f"clickhouse://me:{CANARY}@db.example.org/j", run)
+    assert CANARY not in f"{caught.value} {caught.value.__cause__}"

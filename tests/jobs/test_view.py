@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from jobcases import CASES, run_case
+from rich.console import Console
 from typer.testing import CliRunner
 
 import adagrid as ada
 from adagrid.cli import app
 from adagrid.errors import NotAJobError, StoreBusyError
+from adagrid.screens import look_screen
 from adagrid.stores import open_store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.sql import SqlStore
@@ -150,7 +152,7 @@ def test_watch(tmp_path, monkeypatch):
     run_case("calibrate_fisher", db=path).close()
     answer = CliRunner().invoke(app, ["watch", str(path), "--worst", "2"], env={"COLUMNS": "150"})
     assert answer.exit_code == 0
-    for told in ("So far      threshold", "grid_cost", "simulations per second", "Worst 2 of"):
+    for told in ("So far      threshold", "grid_cost", "Worst 2 of"):
         assert told in answer.output
 
     class Killed(BaseException):
@@ -163,6 +165,10 @@ def test_watch(tmp_path, monkeypatch):
     path = tmp_path / "unfinished.duckdb"
     with pytest.raises(Killed):
         run_case("validate_z", db=path, callback=callback)
+    with ada.open_view(path) as view:
+        console = Console(record=True, width=150)
+        console.print(look_screen(view.look()))
+    assert "simulations per second" in console.export_text()
     waits = []
 
     def sleep(seconds):
@@ -175,3 +181,22 @@ def test_watch(tmp_path, monkeypatch):
     assert answer.exit_code == 0
     assert waits == [7.0, 7.0, 7.0]
     assert run_case("validate_z").status.name in answer.output
+
+
+def test_watch_waits_for_the_first_snapshot(tmp_path, monkeypatch):
+    path = tmp_path / "now.duckdb"
+    sleep = lambda seconds: run_case("validate_z", db=path).close()
+    monkeypatch.setattr("adagrid.cli.time", SimpleNamespace(sleep=sleep))
+    assert CliRunner().invoke(app, ["watch", str(path)]).exit_code == 0
+
+
+@pytest.mark.parametrize("db", ["memory", "file"])
+def test_a_view_that_was_opened_before_the_job(db, tmp_path):
+    store = DuckDBStore(":memory:" if db == "memory" else tmp_path / "job.duckdb")
+    with ada.open_view(store) as view:
+        with pytest.raises(NotAJobError):
+            view.look()
+        run = run_case("validate_z", db=store, job_id="[/odd] [red]name")
+        look = view.look()
+        assert look.counts == run.counts()
+        Console().print(look_screen(look))

@@ -18,7 +18,7 @@ from typing import Any
 from adagrid.errors import InvalidInputError
 from adagrid.jobs.transfer import Advance, check_copy, record_of, transfer
 from adagrid.stores import Schema, Store
-from adagrid.stores._duckdb_files import SUFFIXES, Format
+from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.schema import VERSION
@@ -68,7 +68,7 @@ def check_snapshot(path: str | PathLike[str], store: Store | None) -> None:
         InvalidInputError: if there is; also if it is where the job itself is, or in no folder.
         StoreError: if what is there cannot be opened.
     """
-    file = Path(path)
+    file = file_path(path)
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise InvalidInputError(f"A snapshot must be a file in an existing folder; got {str(path)!r}.")
     if not file.exists():
@@ -92,7 +92,7 @@ def export(store: Store, folder: str | PathLike[str], of: Format = "parquet") ->
         StoreError: if the database fails.
         OSError: if a file cannot be written.
     """
-    place = Path(folder)
+    place = file_path(folder)
     if of not in SUFFIXES:
         raise InvalidInputError(f"format must be 'parquet' or 'csv'; got {of!r}.")
     if place.exists() or not place.absolute().parent.is_dir():
@@ -179,6 +179,8 @@ def remove(part: Path) -> None:
 def give_name(part: Path, place: Path) -> None:
     """Let what was written beside have its name, when it is on the disk."""
     _to_disk(part)
+    with suppress(FileNotFoundError):  # a log that another file of this name has left would be taken for this one's
+        place.with_name(f"{place.name}.wal").unlink()
     os.replace(part, place)
     _to_disk(place.absolute().parent)
 

@@ -24,6 +24,7 @@ from adagrid.jobs.archive import check_snapshot, write_snapshot
 from adagrid.jobs.transfer import Advance, check_copy, transfer
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._clickhouse_url import read_url
+from adagrid.stores._duckdb_files import file_path
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -38,6 +39,7 @@ _PATIENCE_AT_FIRST = 2.0
 # Seconds without progress after which a job that has ended waits no longer for its last backup.
 _PATIENCE_AT_LAST = 30.0
 _PAUSE = 1.0
+_MOMENT = 0.02
 
 
 class Destination(Protocol):
@@ -77,7 +79,7 @@ class Copy(Destination):
     @override
     def check(self, source: Store | None) -> None:
         if isinstance(self._place, (str, PathLike)) and not is_url(self._place):
-            file = Path(self._place)
+            file = file_path(self._place)
             if str(file) in ("pandas", ":memory:") or file.is_dir() or not file.absolute().parent.is_dir():
                 raise InvalidInputError(
                     f"backup must be a DuckDB file in an existing folder or a clickhouse:// URL; got {str(file)!r}."
@@ -152,6 +154,7 @@ class Backup:
         self._tell = tell
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._reading: Store | None = None
         self._asked = self._stopped = False
         self._rows = 0
         self._failure: Exception | None = None
@@ -175,10 +178,11 @@ class Backup:
             if not self._is_busy:
                 time.sleep(_PAUSE)
                 self.request()
-            self._join(0.05)
+            time.sleep(_MOMENT)
             if self._rows != rows:
                 rows, since = self._rows, time.monotonic()
-            if time.monotonic() - since > self._destination.patience:
+            # a try that fails at once is no progress, however long one that is under way may take
+            if time.monotonic() - since > (self._destination.patience if self._is_busy else _PATIENCE_AT_LAST):
                 break
         complete = not self._is_busy and self._failure is None
         self.stop()
@@ -197,16 +201,16 @@ class Backup:
         """End what is under way, soon."""
         with self._lock:
             self._asked, self._stopped = False, True
-        self._join(_PATIENCE)
+        since = time.monotonic()
+        while self._is_busy and time.monotonic() - since < _PATIENCE:
+            reading = self._reading
+            if reading is not None:
+                reading.interrupt()
+            time.sleep(_MOMENT)
 
     @property
     def _is_busy(self) -> bool:
         return self._thread is not None
-
-    def _join(self, seconds: float) -> None:
-        thread = self._thread
-        if thread is not None:
-            thread.join(seconds)
 
     def _work(self) -> None:
         """Do what was asked for until nothing is."""
@@ -218,13 +222,15 @@ class Backup:
                 self._asked = False
             try:
                 with closing(self._store.reader()) as source:
+                    self._reading = source
                     upto = source.last_coordination()
                     self._destination.save(source, self._advance)
                 self._failure, self._upto = None, upto
-            except _StoppedError:
-                continue
-            except Exception as error:  # whatever it is, the job goes on
-                self._failure = error
+            except (Exception, KeyboardInterrupt) as error:  # whatever it is, the job goes on; engines say the latter
+                if not self._stopped:
+                    self._failure = error if isinstance(error, Exception) else StoreError("it was interrupted")
+            finally:
+                self._reading = None
 
     def _advance(self, rows: int) -> None:
         self._rows += rows
@@ -263,8 +269,8 @@ def destinations(store: Store, backup: Any, snapshot: Any) -> Sequence[Destinati
         problems.append(f"backup must be a path, a clickhouse:// URL or a function that opens a store; got {backup!r}.")
     if snapshot is not None and not isinstance(snapshot, (str, PathLike)):
         problems.append(f"snapshot must be the path of a file; got {snapshot!r}.")
-    paths = [Path(place).absolute() for place in (backup, snapshot) if isinstance(place, (str, PathLike))]
-    if len({*paths, Path(store.location).absolute()}) <= len(paths):
+    paths = [Path(place).resolve() for place in (backup, snapshot) if isinstance(place, (str, PathLike))]
+    if len({*paths, Path(store.location).resolve()}) <= len(paths):
         problems.append(f"backup, snapshot and the job's database {store.location!r} must be different places.")
     if problems:
         raise InvalidInputError(problems)

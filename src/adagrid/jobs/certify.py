@@ -24,16 +24,14 @@ def certify(job: Job[Algorithm]) -> None:
     store = job.store
     coordinations = store.table("coordinations")
     last = int(coordinations["coordination_id"].iloc[-1])
-    if coordinations["kind"].iloc[-1] != "certify":
-        last = coordinate(job, last + 1, "certify")
-    try:
+    with job.recorded():
+        if coordinations["kind"].iloc[-1] != "certify":
+            last = coordinate(job, last + 1, "certify")
         with job.display:
             job.backend.map_zones(lambda zone: _certify_zone(job, last, zone), range(job.record.n_zones))
         store.verify()
         logger.info("certified in %.1f s", job.seconds)
         job.finish_backups()
-    finally:
-        job.stop_backups()
 
 
 def _certify_zone(job: Job[Algorithm], coordination: int, zone: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
@@ -80,10 +81,24 @@ class Job(Generic[A]):
         for backup in self.backups:
             backup.finish()
 
-    def stop_backups(self) -> None:
-        """End what is under way."""
-        for backup in self.backups:
-            backup.stop()
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Send log messages to the database while work is done, tell what stopped it, and end backups with it."""
+        logger.addHandler(self.journal)
+        level = logger.level
+        if not logger.isEnabledFor(logging.INFO):
+            logger.setLevel(logging.INFO)
+        try:
+            yield
+        except BaseException as error:
+            logger.error("stopped by %s: %s", type(error).__name__, error)
+            raise
+        finally:
+            for backup in self.backups:
+                backup.stop()
+            logger.removeHandler(self.journal)
+            logger.setLevel(level)
+            self.journal.flush()
 
     def signed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return rows with the columns that say who wrote them and when."""

@@ -77,5 +77,5 @@ def _told(address: Address, connect: Connect | None) -> dict[str, object]:
                 "last_sign": pd.Timestamp(signs.max(), unit="s"),
                 "problem": "",
             }
-    except StoreError as error:
+    except (StoreError, KeyError) as error:  # also a status that another version has written
         return {"problem": str(error)}

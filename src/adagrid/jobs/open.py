@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -208,29 +207,18 @@ def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
         begun: the same with the settings of the step that is under way, if the job is continued.
         start: how often the job was started before.
     """
-    logger.addHandler(job.journal)
-    level = logger.level
-    if not logger.isEnabledFor(logging.INFO):
-        logger.setLevel(logging.INFO)
-    try:
+    with job.recorded():
         with job.display:
             if begun is not None:
                 _tell_changed_environment(job.store)
                 if job.record.method == "classic":
                     finish_leftovers(begun)
                 job.store.append({"config": _config_row(job, start)})
+                job.back_up()
             status = lead_stages(job) if job.record.method == "interpolated" else lead(job)
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.finish_backups()
-    except BaseException as error:
-        logger.error("stopped by %s: %s", type(error).__name__, error)
-        raise
-    finally:
-        job.stop_backups()
-        logger.removeHandler(job.journal)
-        logger.setLevel(level)
-        job.journal.flush()
     return Run(job.store, status, job)
 
 

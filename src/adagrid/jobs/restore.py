@@ -16,7 +16,7 @@ from adagrid.jobs.archive import CONFIG, LAYOUT, MANIFEST, digest, digest_of, gi
 from adagrid.jobs.run import Run, open_job, open_reading
 from adagrid.jobs.transfer import transfer
 from adagrid.stores import Schema, Store, is_url, open_store
-from adagrid.stores._duckdb_files import SUFFIXES
+from adagrid.stores._duckdb_files import SUFFIXES, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -41,7 +41,9 @@ def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | No
         InvalidInputError: if the database holds another job.
         StoreError: if the database fails.
     """
+    _refuse_memory(db)
     if _is_new_file(db):
+        file_path(db)
         _import_as(folder, Path(db))
         return open_job(db)
     store = open_store(db)
@@ -74,7 +76,8 @@ def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | 
         StoreError: if a database fails; what was copied stays, and is not copied again.
     """
     if _same_place(source, target):
-        raise InvalidInputError(f"A job cannot be copied onto itself; got {str(source)!r} twice.")
+        raise InvalidInputError("A job cannot be copied onto itself; source and target are the same.")
+    _refuse_memory(target)
     is_new = _is_new_file(target)
     read = source if isinstance(source, Store) else open_reading(source)
     try:
@@ -99,7 +102,15 @@ def _same_place(source: object, target: object) -> bool:
         return source is target
     if is_url(source) or is_url(target):
         return source == target
-    return Path(source).absolute() == Path(target).absolute()
+    return Path(source).resolve() == Path(target).resolve()
+
+
+def _refuse_memory(target: object) -> None:
+    if target == ":memory:":
+        raise InvalidInputError(
+            "A job in memory would be gone with this command. Give the path of a file, or a clickhouse:// URL; in "
+            "Python, import_job(folder) without db reads into memory."
+        )
 
 
 def _is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
@@ -114,7 +125,7 @@ def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
         NotAJobError: if the folder is no export, or one of another version.
         CorruptStoreError: if a file is missing or damaged, naming it, or the tables contradict each other.
     """
-    place = Path(folder)
+    place = file_path(folder)
     manifest = _manifest(place)
     schema, of = _schema(place, manifest), manifest["format"]
     files: dict[Table, str] = {name: f"{name}.{SUFFIXES[of]}" for name in tables_of(schema)}

@@ -389,7 +389,10 @@ def read_records(store: Store) -> list[JobRecord]:
     config = store.table("config") if store.exists else pd.DataFrame()
     if not len(config):
         raise NotAJobError(f"{store.location} holds no job yet.")
-    return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
+    try:
+        return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
+    except ValueError as error:
+        raise NotAJobError(f"{store.location} holds a job that another version of adagrid has written.") from error
 
 
 def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -184,6 +185,7 @@ class Connection:
 def _connect(address: Address) -> Client:
     """Open a connection with the password of the environment."""
     library: Any = require("clickhouse_connect", "clickhouse")
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what matters is in our errors
     return library.get_client(
         host=address.host,
         port=address.port,

@@ -22,7 +22,7 @@ def job_addresses(server: Address, connect: Connect | None = None) -> Sequence[A
     with closing(Connection(server, _PATIENCE, connect)) as connection:
         found = connection.query("select database, name from system.tables order by database, name")
     addresses = ((server.job_in(str(database)), set(tables["name"])) for database, tables in found.groupby("database"))
-    return [address for address, tables in addresses if address is not None and _is_ours(tables)]
+    return [address for address, tables in addresses if address is not None and tables <= set(KEYS)]
 
 
 def stored_bytes(address: Address, connect: Connect | None = None) -> int:
@@ -40,20 +40,20 @@ def drop_database(address: Address, connect: Connect | None = None) -> None:
         StoreError: if the server cannot be reached, or refuses.
     """
     with closing(Connection(address, _PATIENCE, connect)) as connection:
+        there = "select count(*) as n from system.databases where name = :database"
+        if not connection.query(there, {"database": address.database})["n"].iloc[0]:
+            raise NotAJobError(f"{address}: there is no database {address.database}.")
         tables = _tables(connection, address)
-        if not _is_ours(tables):
-            holds = f"holds other tables ({', '.join(sorted(tables - set(KEYS))[:5])})" if tables else "is not there"
-            raise NotAJobError(f"{address}: the database {address.database} {holds}, so it is left alone.")
+        if others := tables - set(KEYS):  # none at all: dropping it was interrupted
+            raise NotAJobError(
+                f"{address}: the database {address.database} holds other tables ({', '.join(sorted(others)[:5])}), "
+                "so it is left alone."
+            )
         for name in sorted(tables):
             connection.command(f"drop table if exists {address.database}.{name}")
         if left := _tables(connection, address):
             raise NotAJobError(f"{address}: meanwhile the database got the tables {', '.join(sorted(left)[:5])}.")
         connection.command(f"drop database if exists {address.database}")
-
-
-def _is_ours(tables: set[str]) -> bool:
-    """Return whether a database has tables of a job and nothing else."""
-    return bool(tables) and tables <= set(KEYS)
 
 
 def _tables(connection: Connection, address: Address) -> set[str]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Literal, TypeAlias
+
+from adagrid.errors import InvalidInputError
+from adagrid.stores._clickhouse_url import FORM
 
 Format: TypeAlias = Literal["parquet", "csv"]
 SUFFIXES: Mapping[Format, str] = {"parquet": "parquet", "csv": "csv.gz"}
@@ -12,6 +18,22 @@ SUFFIXES: Mapping[Format, str] = {"parquet": "parquet", "csv": "csv.gz"}
 # that empty ones are no missing values.
 _CSV = "delim = ',', quote = '\"', escape = '\"', header = true, compression = 'gzip'"
 _LONGEST_LINE = 64 * 2**20  # bytes; a record has the changes of a source tree in it
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+
+def file_path(path: str | PathLike[str]) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        InvalidInputError: if it is a URL, which is not repeated, for it may hold a password.
+    """
+    if _URL.match(fspath(path)):
+        raise InvalidInputError(
+            f"This must be the path of a file, not a URL. Where a database may be on a server, its URL reads {FORM}."
+        )
+    return Path(path)
 
 
 def write_text(query: str, path: str, of: Format, columns: Mapping[str, str]) -> str:
@@ -39,7 +61,7 @@ def read_text(path: str, of: Format, columns: Mapping[str, str]) -> str:
     types = ", ".join(f"{quote(name)}: {quote(kind)}" for name, kind in columns.items())
     return (
         f"read_csv({plain}, {_CSV}, columns = {{{types}}}, auto_detect = false, allow_quoted_nulls = false, "
-        f"parallel = false, max_line_size = {_LONGEST_LINE})"
+        f"parallel = false, max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE})"
     )
 
 

@@ -212,6 +212,9 @@ class Store(ABC):
     def reader(self) -> Store:
         """Return a store that reads the same job in another thread, which calls this, and closes it."""
 
+    def interrupt(self) -> None:  # noqa: B027 - most engines answer soon enough
+        """Let what another thread reads with this store fail soon, if the engine can."""
+
     @abstractmethod
     def close(self) -> None:
         """Close the database; idempotent."""

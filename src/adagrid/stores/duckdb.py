@@ -6,10 +6,9 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from os import PathLike, fspath
-from pathlib import Path
 from typing import final
 
 import duckdb
@@ -19,7 +18,7 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
-from adagrid.stores._duckdb_files import Format, quote, read_text, write_text
+from adagrid.stores._duckdb_files import Format, file_path, quote, read_text, write_text
 from adagrid.stores.base import Schema, Table
 from adagrid.stores.schema import VERSION
 from adagrid.stores.sql import SqlStore
@@ -58,7 +57,7 @@ class DuckDBStore(SqlStore):
 
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
         self._path = fspath(path)
-        file = Path(self._path)
+        file = file_path(self._path)
         is_new = self._path != ":memory:" and not file.exists()
         if self._path != ":memory:":
             if read_only and is_new:
@@ -96,6 +95,8 @@ class DuckDBStore(SqlStore):
                 f"{self._path!r} is a DuckDB database, but holds no adagrid job (it has the tables "
                 f"{', '.join(sorted(names)[:5])}). Give the path of a new file."
             )
+        if names and not hasattr(self, "schema"):  # the job may have been created since this was opened
+            self.schema = self._read_schema()
         return bool(names)
 
     @override
@@ -152,16 +153,16 @@ class DuckDBStore(SqlStore):
 
     def dump(self, path: str | PathLike[str]) -> None:
         """Write the job as it stands to a new file; the job may go on meanwhile, in another thread."""
-        name = f"dump_{uuid.uuid4().hex}"
-        reader = self.reader()
-        with reader._explaining(), closing(reader._connection) as connection:
+        name, connection = f"dump_{uuid.uuid4().hex}", self._connection
+        with self._explaining():
             own = connection.execute("select current_database()").fetchall()[0][0].replace('"', '""')
             connection.execute(f"attach {quote(fspath(path))} as {name} (read_write)")
             try:
                 connection.execute(f'copy from database "{own}" to {name}')
                 connection.execute(f"checkpoint {name}")
             finally:
-                connection.execute(f"detach {name}")
+                with suppress(duckdb.Error, RuntimeError):  # what went wrong first is what is told
+                    connection.execute(f"detach {name}")
 
     def write_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
         """Write a table to a file in the order of its keys, and return how many rows it has."""
@@ -179,8 +180,13 @@ class DuckDBStore(SqlStore):
         return self._number(f"count(*) as n from {name}")
 
     @override
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    @override
     def close(self) -> None:
-        self._connection.close()
+        with self._explaining():
+            self._connection.close()
 
     def _types(self, name: Table) -> Mapping[str, str]:
         return {column: _TYPES[kind] for column, kind in self.schema.tables[name].items()}
