@@ -77,6 +77,21 @@ def test_certified_the_same_with_several_zones(cluster):
     assert cluster.status is distributed.Status.running
 
 
+@pytest.mark.parametrize("kind", ["classic", "interpolated"])
+def test_design_of_a_script_without_null_hypotheses(kind, two_workers):
+    """The class is sent along, and there is one null hypothesis, which has no text."""
+
+    class Written(ada.ZTest):
+        pass
+
+    grid = ada.cartesian_grid([-1], [0], n=1)
+    runs = [
+        ada.ada_calibrate(Written(), grid=grid, method=kind, n_steps=2, backend=backend)
+        for backend in (ada.LocalBackend(), two_workers)
+    ]
+    assert_same(runs[1], tables(runs[0]))
+
+
 def test_all_workers_killed_within_a_step(cluster, two_workers, expected):
     """Those that hold the work and results that were not fetched, too."""
     store, killed = PandasStore(), []

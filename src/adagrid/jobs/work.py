@@ -116,7 +116,7 @@ class Work(Generic[A]):
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return _built, (self.record, self.simulator.model, self.tiles, self.hypotheses)
+        return _built, (self.record, self.simulator.model, self.simulator.n_nulls, self.tiles, self.hypotheses)
 
     def __call__(self, asked: Asked[A]) -> tuple[Mapping[str, Array], float]:
         """Simulate a packet.
@@ -147,7 +147,9 @@ def algorithm_of(
     return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
 
 
-def _built(record: JobRecord, model: Model, tiles: Tiles | None, hypotheses: tuple[HalfSpace, ...]) -> Work[Any]:
+def _built(
+    record: JobRecord, model: Model, n_nulls: int, tiles: Tiles | None, hypotheses: tuple[HalfSpace, ...]
+) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
-    simulator = Simulator(model, record.settings["model_seed"], len(hypotheses), shape=record.shape)
+    simulator = Simulator(model, record.settings["model_seed"], n_nulls, shape=record.shape)
     return Work(record, algorithm_of(record, model, tiles, hypotheses), simulator, tiles, hypotheses)
