@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from adagrid import errors
 from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
-from adagrid.backends import Backend, LocalBackend
+from adagrid.backends import Backend, DaskBackend, LocalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
@@ -29,6 +29,7 @@ __all__ = [
     "AdagridError",
     "Backend",
     "Binomial",
+    "DaskBackend",
     "Family",
     "FisherExact",
     "Grid",

@@ -9,6 +9,7 @@ AdagridError
 │   ├── NotAJobError                  the file is no adagrid database, or one of another schema version
 │   ├── StoreBusyError                another process has the database open
 │   └── CorruptStoreError             rows contradict each other: `verify` names them
+├── BackendError                      the machines that a run works on cannot be reached, or die
 ├── ResumeError (ValueError)          a job cannot be continued as asked
 └── MissingExtraError (ImportError)   an optional library is needed
 
@@ -62,6 +63,10 @@ class StoreBusyError(StoreError):
 
 class CorruptStoreError(StoreError):
     """Rows of the database contradict each other."""
+
+
+class BackendError(AdagridError):
+    """The machines that a run works on cannot be reached, or die. What was committed stays; the job can be resumed."""
 
 
 class ResumeError(AdagridError, ValueError):

@@ -8,7 +8,6 @@ from typing import final
 from typing_extensions import override
 
 from adagrid.backends.base import Backend, Result, Task
-from adagrid.errors import InvalidInputError
 
 
 @final
@@ -22,13 +21,6 @@ class LocalBackend(Backend):
     Raises:
         InvalidInputError: if a number is not a positive whole number.
     """
-
-    def __init__(self, n_zones: int = 1, coordinate_every: int = 5) -> None:
-        for name, value in (("n_zones", n_zones), ("coordinate_every", coordinate_every)):
-            if not isinstance(value, int) or value < 1:
-                raise InvalidInputError(f"{name} must be a positive whole number; got {value!r}.")
-        self.n_zones = n_zones
-        self.coordinate_every = coordinate_every
 
     @override
     def map_zones(self, run: Callable[[Task], Result], zones: Iterable[Task]) -> list[Result]:

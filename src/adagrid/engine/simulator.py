@@ -111,7 +111,7 @@ class Simulator:
     ) -> None:
         self.model = model
         self._real = np.dtype(np.float64 if model.precision == "double" else np.float32)
-        self._n_nulls = n_nulls
+        self.n_nulls = n_nulls
         self._chunk = shape.chunk if shape else min(_CHUNK, max(16, 1 << (at_most - 1).bit_length()))
         self._stream: tuple[int, Simulator] | None
         self._seed(seed)
@@ -321,7 +321,7 @@ class Simulator:
 
     def _arguments_of(self, block: int) -> tuple[Any, ...]:
         theta = _struct((block, self.model.family.dim), self._real)
-        return self._draw_shape, theta, _struct((block, self._n_nulls), np.dtype(np.bool_))
+        return self._draw_shape, theta, _struct((block, self.n_nulls), np.dtype(np.bool_))
 
     def _check_draw(self) -> None:
         name = type(self.model).__name__
@@ -336,7 +336,7 @@ class Simulator:
 
     def _check_indices(self) -> None:
         """Refuse indices beyond the parameters or hypotheses, which JAX would silently move into range."""
-        theta, truth = np.zeros(self.model.family.dim, self._real), np.ones(self._n_nulls, bool)
+        theta, truth = np.zeros(self.model.family.dim, self._real), np.ones(self.n_nulls, bool)
         one = jax.tree.map(lambda leaf: _struct(leaf.shape[1:], leaf.dtype), self._draw_shape)
         try:
             jax.eval_shape(lambda draw: self.model.statistic(draw, theta, truth), one)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from adagrid.jobs.job import Job, logger
 from adagrid.jobs.lead import coordinate
 from adagrid.jobs.packets import write_packets
 from adagrid.jobs.step import finish_step
+from adagrid.jobs.work import AskedTiles
 from adagrid.stores import Place, ZoneView
 
 
@@ -27,7 +28,7 @@ def certify(job: Job[Algorithm]) -> None:
     with job.recorded():
         if coordinations["kind"].iloc[-1] != "certify":
             last = coordinate(job, last + 1, "certify")
-        with job.display:
+        with job.display, job.backend:
             job.backend.map_zones(lambda zone: _certify_zone(job, last, zone), range(job.record.n_zones))
         store.verify()
         logger.info("certified in %.1f s", job.seconds)
@@ -46,8 +47,7 @@ def _certify_zone(job: Job[Algorithm], coordination: int, zone: int) -> None:
     written = store.step_rows("certificate", place, ["id"])["id"].to_numpy(np.uint64)
     if not np.isin(written, tiles.id).all():
         raise CorruptStoreError(f"{store.location}: tiles were replaced after they were certified.")
-    packet, simulator = Packet.fresh(tiles), job.simulator.of_stream(job.algorithm.first_stream + 1)
-    simulate = lambda rows: job.algorithm.simulate(simulator, packet.take(rows))  # noqa: E731 - said once
-    for _ in write_packets(job, place, "certificate", tiles, written, simulate, unit="tiles to certify"):
+    asked = AskedTiles(Packet.fresh(tiles), stream=job.algorithm.first_stream + 1)
+    for _ in write_packets(job, place, "certificate", asked, written, unit="tiles to certify"):
         pass
     finish_step(job, place, 0, 0)

@@ -7,28 +7,25 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar, final
+from typing import Any, Generic, TypeAlias, final
 
 import numpy as np
 import pandas as pd
 
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.algorithms import Algorithm, StagedAlgorithm
 from adagrid.backends import Backend
 from adagrid.engine import Simulator
-from adagrid.grid import HalfSpace
+from adagrid.grid import HalfSpace, Tiles
 from adagrid.jobs.backup import Backup
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import JobRecord
+from adagrid.jobs.work import A, Work
 from adagrid.stores import Store
 
 logger = logging.getLogger("adagrid")
 
 LEADER = 1
-
-
-A = TypeVar("A", Algorithm, StagedAlgorithm)
 
 
 @final
@@ -48,6 +45,7 @@ class Job(Generic[A]):
         callback: called after every step.
         backups: keep the job elsewhere, too.
         deadline: time after which no new step begins.
+        tiles: the tiles of its grid, where the algorithm knows them.
         worker_id: who works.
     """
 
@@ -55,7 +53,7 @@ class Job(Generic[A]):
     record: JobRecord
     algorithm: A
     simulator: Simulator
-    hypotheses: Sequence[HalfSpace]
+    hypotheses: tuple[HalfSpace, ...]
     backend: Backend
     journal: Journal
     display: ProgressDisplay
@@ -63,12 +61,18 @@ class Job(Generic[A]):
     backups: Sequence[Backup] = ()
     started: float = field(default_factory=time.monotonic)
     deadline: float = np.inf
+    tiles: Tiles | None = None
     worker_id: int = LEADER
 
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.started
+
+    @property
+    def work(self) -> Work[A]:
+        """What simulates its packets."""
+        return Work(self.record, self.algorithm, self.simulator, self.tiles, self.hypotheses)
 
     def back_up(self) -> None:
         """Let the job be kept elsewhere as it stands; returns at once."""

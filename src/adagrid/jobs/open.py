@@ -27,6 +27,7 @@ from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses, read_records
 from adagrid.jobs.stages import lead_stages
+from adagrid.jobs.work import algorithm_of
 from adagrid.models import Model
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
@@ -84,14 +85,15 @@ def start_job(
         chunk=simulator.shape.chunk,
         block=simulator.shape.block,
     )
-    algorithm = _algorithm(record, model, grid.tiles, grid.hypotheses)
+    known = _known_tiles(record, grid.tiles)
+    algorithm = algorithm_of(record, model, known, grid.hypotheses)
     schema = _schema(grid, algorithm, simulator)
     tiles, done = _initial_rows(grid, getattr(checked, "init_sims", 0), record.n_zones)
     if store.exists:
         _check_unfinished_start(store, schema, tiles, done)
     else:
         store.create(schema)
-    job = _job(store, record, algorithm, simulator, grid.hypotheses, backend, callback, progress, kept)
+    job = _job(store, record, algorithm, simulator, known, grid.hypotheses, backend, callback, progress, kept)
     _write_job(job, grid.hypotheses, tiles, done)
     return _run(job)
 
@@ -103,13 +105,9 @@ def _at_most(settings: Settings) -> int:
     return MAX_SIMS
 
 
-def _algorithm(
-    record: JobRecord, model: Model, tiles: Tiles, hypotheses: tuple[HalfSpace, ...]
-) -> Algorithm | StagedAlgorithm:
-    """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
-    if record.method == "classic":
-        return record.algorithm()
-    return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
+def _known_tiles(record: JobRecord, tiles: Tiles) -> Tiles | None:
+    """Return the tiles of a job's grid, if its algorithm knows them."""
+    return tiles if record.method == "interpolated" else None
 
 
 def _schema(grid: Grid, algorithm: Algorithm | StagedAlgorithm, simulator: Simulator) -> Schema:
@@ -185,8 +183,9 @@ def continue_job(
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
     hypotheses = read_hypotheses(store)
-    algorithm = _algorithm(changed, model, read_grid_tiles(store), hypotheses)
-    job = _job(store, changed, algorithm, simulator, hypotheses, backend, callback, progress, kept)
+    known = _known_tiles(changed, read_grid_tiles(store))
+    algorithm = algorithm_of(changed, model, known, hypotheses)
+    job = _job(store, changed, algorithm, simulator, known, hypotheses, backend, callback, progress, kept)
     return _run(job, _as_begun(job, record), len(history))
 
 
@@ -208,7 +207,7 @@ def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
         start: how often the job was started before.
     """
     with job.recorded():
-        with job.display:
+        with job.display, job.backend:
             if begun is not None:
                 _tell_changed_environment(job.store)
                 if job.record.method == "classic":
@@ -235,6 +234,7 @@ def _job(
     record: JobRecord,
     algorithm: Algorithm | StagedAlgorithm,
     simulator: Simulator,
+    tiles: Tiles | None,
     hypotheses: tuple[HalfSpace, ...],
     backend: Backend,
     callback: Callback | None,
@@ -255,6 +255,7 @@ def _job(
         callback=callback,
         backups=[Backup(store, destination, display.warn) for destination in kept],
         deadline=np.inf if timeout is None else time.monotonic() + timeout,
+        tiles=tiles,
     )
 
 

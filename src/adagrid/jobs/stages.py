@@ -7,13 +7,12 @@ so a plan never depends on what it asks for, and a stage that was begun is finis
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import Array, FloatArray, IntArray
+from adagrid._typing import FloatArray
 from adagrid.algorithms import Convergence, StagedAlgorithm
 from adagrid.algorithms.interpolated.base import Simulated, Stage, StageKind, State
 from adagrid.errors import CorruptStoreError, ResumeError
@@ -24,6 +23,7 @@ from adagrid.jobs.outcome import Status
 from adagrid.jobs.packets import write_packets
 from adagrid.jobs.progress import StepReport
 from adagrid.jobs.tell import tell
+from adagrid.jobs.work import AskedPoints
 from adagrid.stores import Place, Store
 from adagrid.stores.base import Columns, Table, zone_of
 
@@ -132,8 +132,8 @@ def _simulate_zone(job: Staged, kind: StageKind, coordination: int, zone: int) -
     frame = job.store.step_rows("points", place)
     points, position = Points.from_frame(frame), frame["position"].to_numpy(np.int64)
     written = job.store.step_rows(table, place)["id"].to_numpy(np.uint64)
-    simulate, unit = partial(_simulate, job, kind, points), f"{kind} points"
-    for _ in write_packets(job, place, table, points, written, simulate, position=position, unit=unit):
+    asked = AskedPoints(points, kind)
+    for _ in write_packets(job, place, table, asked, written, position=position, unit=f"{kind} points"):
         pass
     row = pd.DataFrame([vars(place) | {"n_tiles": len(points), "n_done": 0}])
     job.store.append({"steps": job.signed(row)})
@@ -162,11 +162,6 @@ def _certify_cells(job: Staged, coordination: int) -> bool:
          for name, frame in frames.items()}
     )  # fmt: skip
     return True
-
-
-def _simulate(job: Staged, kind: StageKind, points: Points, rows: IntArray) -> Mapping[str, Array]:
-    some = points.take(rows)
-    return job.algorithm.simulate(job.simulator.of_stream(int(some.stream[0])), kind, some)
 
 
 def _fraction_below(job: Staged, state: State, vertex: int, values: FloatArray) -> FloatArray:

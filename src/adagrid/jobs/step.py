@@ -17,6 +17,7 @@ from adagrid.grid.grid import deepen, refine
 from adagrid.jobs.frontier import frontier_columns, taken
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.packets import write_packets
+from adagrid.jobs.work import AskedTiles
 from adagrid.stores import Place
 
 
@@ -82,8 +83,8 @@ def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Ar
     columns = list(frontier_columns(job))
     written = job.store.step_rows("results", place, columns)
     parts = [written]
-    simulate = lambda rows: job.algorithm.simulate(job.simulator, packet.take(rows))  # noqa: E731 - said once
-    for frame in write_packets(job, place, "results", packet.tiles, written["id"].to_numpy(np.uint64), simulate):
+    known = written["id"].to_numpy(np.uint64)
+    for frame in write_packets(job, place, "results", AskedTiles(packet), known):
         parts.append(frame[columns])  # noqa: PERF401 - written one by one
     frame = pd.concat(parts, ignore_index=True)
     types = job.store.schema.tables["results"]

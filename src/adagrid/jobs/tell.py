@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from adagrid.jobs.job import A, Job
+from adagrid.jobs.job import Job
 from adagrid.jobs.progress import StepReport
+from adagrid.jobs.work import A
 
 
 def tell(job: Job[A], report: StepReport) -> None:

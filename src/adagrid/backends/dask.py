@@ -1,0 +1,180 @@
+"""Packets on the workers of a Dask cluster: on this machine, or any that Dask can start or reach."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, nullcontext
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import current_process
+from typing import Any, Self, final
+
+from typing_extensions import override
+
+from adagrid._optional import require
+from adagrid.backends.base import Backend, Result, Task, check_positive
+from adagrid.errors import BackendError, InvalidInputError
+
+# Packets under way per thread of the workers: the next one waits where it will be simulated.
+_AHEAD = 2
+# Seconds until a scheduler must have answered.
+_PATIENCE = 30
+# One packet at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
+_TURN = threading.Lock()
+
+
+@final
+class DaskBackend(Backend):
+    """Simulates packets on the workers of a Dask cluster; zones run one after the other in this process.
+
+    Give one of `n_workers`, `address` and `cluster`. Workers need adagrid and the module that defines the design (one
+    defined in a script or notebook is sent along), and no database. A worker that dies is replaced: its packets are
+    simulated elsewhere, with the same results. As in every Dask cluster, whoever can reach the scheduler can run
+    code on the workers: keep it in a network that you trust, or secure it with TLS.
+
+    The processes that `n_workers` starts listen on this machine only and end with the run; `with backend:` keeps them
+    for several runs. A script must start them below `if __name__ == "__main__":`.
+
+    Args:
+        n_zones: zones that are worked on independently.
+        coordinate_every: steps between coordinations.
+        n_workers: processes to start on this machine, of one thread each.
+        address: of a running scheduler, such as "tcp://10.0.0.1:8786".
+        cluster: a Dask cluster (LocalCluster, SLURMCluster, KubeCluster, ...), which is left running.
+
+    Raises:
+        InvalidInputError: if a number is not a positive whole number, or not one of the three is given.
+        MissingExtraError: if Dask is not installed.
+    """
+
+    def __init__(
+        self,
+        n_zones: int = 1,
+        coordinate_every: int = 5,
+        *,
+        n_workers: int | None = None,
+        address: str | None = None,
+        cluster: Any = None,
+    ) -> None:
+        super().__init__(n_zones, coordinate_every)
+        where = {"n_workers": n_workers, "address": address, "cluster": cluster}
+        given = {name: value for name, value in where.items() if value is not None}
+        if len(given) != 1:
+            raise InvalidInputError(
+                "DaskBackend needs exactly one of n_workers= (processes on this machine), address= (of a scheduler) "
+                f"and cluster= (a Dask cluster); got {', '.join(given) or 'none of them'}."
+            )
+        if n_workers is not None:
+            check_positive(n_workers=n_workers)
+        if address is not None and not (isinstance(address, str) and address):
+            raise InvalidInputError(f"address must be a scheduler's, such as 'tcp://10.0.0.1:8786'; got {address!r}.")
+        if cluster is not None and not hasattr(cluster, "scheduler_address"):
+            raise InvalidInputError(
+                f"cluster must be a Dask cluster, such as distributed.LocalCluster; got {cluster!r}."
+            )
+        self._dask = require("distributed", "dask")
+        self._n_workers, self._where = n_workers, address or cluster
+        self._depth = 0
+        self._client: Any = None
+        self._open = ExitStack()
+        self._sent: tuple[bytes, Any] | None = None
+
+    @override
+    def __enter__(self) -> Self:
+        self._depth += 1
+        return self
+
+    @override
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._client = self._sent = None
+            self._open.close()
+
+    @override
+    def map_zones(self, run: Callable[[Task], Result], zones: Iterable[Task]) -> list[Result]:
+        return [run(zone) for zone in zones]
+
+    @override
+    def map_packets(self, run: Callable[[Task], Result], packets: Iterable[Task]) -> Iterator[Result]:
+        """Simulate packets and yield the results in order, each as soon as it is there.
+
+        Raises:
+            BackendError: if no cluster can be reached, or worker after worker dies of a packet.
+        """
+        # A run that is interrupted leaves this generator suspended: it must not keep the run's cluster open.
+        with nullcontext() if self._depth else self:
+            client = self._connected()
+            sent = self._send(require("cloudpickle", "dask").dumps(run))
+            waiting, under_way = iter(packets), deque[Any]()
+            while True:
+                room = max(1, _AHEAD * sum(client.nthreads().values())) - len(under_way)
+                for packet in islice(waiting, max(0, room)):
+                    under_way.append(client.submit(_answer, sent, packet, pure=False))
+                if not under_way:
+                    return
+                yield self._result(under_way.popleft())
+
+    def _connected(self) -> Any:
+        """Return a client of the cluster, which is started first if it is our own."""
+        if self._client is not None:
+            return self._client
+        if getattr(current_process(), "_inheriting", False):
+            raise InvalidInputError(
+                "The workers of DaskBackend(n_workers=...) import the script that starts them, which would start more. "
+                'Put what it runs below: if __name__ == "__main__":'
+            )
+        with ExitStack() as stack:
+            where = self._where
+            if self._n_workers is not None:
+                where = self._dask.LocalCluster(
+                    n_workers=self._n_workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
+                    memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
+                )
+                stack.enter_context(where)
+            try:
+                self._client = stack.enter_context(self._dask.Client(where, timeout=_PATIENCE, set_as_default=False))
+            except OSError as error:
+                raise BackendError(f"No Dask scheduler answers at {self._where}: {error}. Is it running?") from error
+            self._open = stack.pop_all()
+        return self._client
+
+    def _send(self, work: bytes) -> Any:
+        """Let workers have what simulates packets, once; as a result, which is made again if its owner dies."""
+        if self._sent is None or self._sent[0] != work:
+            key = f"adagrid-work-{hashlib.sha256(work).hexdigest()}"
+            self._sent = work, self._client.submit(bytes, work, key=key)
+        return self._sent[1]
+
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except self._dask.KilledWorker as error:
+            raise BackendError(
+                "Worker after worker died of the same packet, perhaps for want of memory: give them more, or run the "
+                "job again with a smaller packet_size. Everything finished before is saved."
+            ) from error
+        except self._dask.CancelledError as error:
+            raise BackendError(
+                "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
+            ) from error
+
+
+def _answer(work: bytes, packet: Any) -> Any:
+    """Simulate a packet, on a worker."""
+    with _TURN:
+        return _loaded(work)(packet)
+
+
+@lru_cache(maxsize=4)
+def _loaded(work: bytes) -> Callable[[Any], Any]:
+    """Return what simulates packets, built once in a process; it comes from the leader, never from a database."""
+    return require("cloudpickle", "dask").loads(work)
