@@ -129,7 +129,7 @@ def test_a_file_whose_creation_was_killed_is_explained(tmp_path, size):
 def test_where_files_cannot_grow(workers, tmp_path):
     file = tmp_path / "answer"
     workers.run(uninterrupted, DuckDBFiles(tmp_path), SHORT, file)
-    assert all(_survived(workers.run_all(without_room, [(tmp_path, SHORT, size, file) for size in (2, 8, 16)])))
+    assert all(_survived(workers.run_all(without_room, [(tmp_path, SHORT, size, file) for size in (2, 4, 8)])))
 
 
 @pytest.mark.slow

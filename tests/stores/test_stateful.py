@@ -229,15 +229,15 @@ def run(opened, examples):
 
 def test_duckdb():
     with tempfile.TemporaryDirectory() as folder:
-        run(lambda name: [DuckDBStore, lambda: DuckDBStore(Path(folder) / f"{name}.duckdb")], 20)
+        run(lambda name: [DuckDBStore, lambda: DuckDBStore(Path(folder) / f"{name}.duckdb")], 12)
 
 
 @pytest.mark.slow
 def test_clickhouse_of_today(modern_folder):
     connect = lambda address: clickhouse_connect.get_client(interface="chdb", path=modern_folder)
-    run(lambda name: [lambda: ClickHouseStore(f"clickhouse://localhost/{name}", connect=connect)], 8)
+    run(lambda name: [lambda: ClickHouseStore(f"clickhouse://localhost/{name}", connect=connect)], 4)
 
 
 @pytest.mark.slow
 def test_clickhouse_of_2018(server):
-    run(lambda name: [lambda: ClickHouseStore(server.url(name), connect=connect_to_old_server)], 8)
+    run(lambda name: [lambda: ClickHouseStore(server.url(name), connect=connect_to_old_server)], 4)

@@ -166,7 +166,7 @@ _DAMAGES = (losses, repeats, orphans, child_counts, gaps, revivals, disagreement
 
 @pytest.mark.parametrize("damage", _DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("job", JOBS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_verify_notices(job, damage, data):
     schema, tables = sound(job)
@@ -176,7 +176,7 @@ def test_verify_notices(job, damage, data):
 
 
 @pytest.mark.parametrize("job", JOBS)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_sql_notices_what_the_model_notices(job, data):
     schema, tables = sound(job)
