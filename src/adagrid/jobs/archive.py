@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from adagrid.errors import InvalidInputError
-from adagrid.jobs.transfer import Advance, check_copy, record_of, transfer
+from adagrid.jobs.record import read_records
+from adagrid.jobs.transfer import Advance, check_copy, transfer
 from adagrid.stores import Schema, Store
 from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
 from adagrid.stores.base import Table
@@ -102,7 +103,7 @@ def export(store: Store, folder: str | PathLike[str], of: Format = "parquet") ->
     part.mkdir()
     try:
         with _frozen(store, part) as frozen:
-            record, tables = record_of(frozen), tables_of(frozen.schema)
+            record, tables = read_records(frozen)[-1], tables_of(frozen.schema)
             files = {f"{name}.{SUFFIXES[of]}": frozen.write_file(name, part / f"{name}.{SUFFIXES[of]}", of)
                      for name in tables}  # fmt: skip
             (part / CONFIG).write_text(json.dumps(_starts(frozen), indent=1))

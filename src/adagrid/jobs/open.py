@@ -24,8 +24,8 @@ from adagrid.jobs.job import LEADER, AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint
-from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses, read_records
+from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint, read_records
+from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
 from adagrid.jobs.work import algorithm_of
 from adagrid.models import Model

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from adagrid.algorithms import (
@@ -23,12 +24,13 @@ from adagrid.algorithms import (
     ValidateSettings,
 )
 from adagrid.engine import Shape
+from adagrid.errors import NotAJobError
 from adagrid.families import Family, family_record
 from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.jobs.environment import blotted
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_fingerprint, model_name
-from adagrid.stores import Method
+from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
 
@@ -131,3 +133,18 @@ def grid_fingerprint(grid: Grid) -> str:
             digest.update(np.ascontiguousarray(column).tobytes())
     digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
     return digest.hexdigest()[:32]
+
+
+def read_records(store: Store) -> list[JobRecord]:
+    """Return what a job wrote down about itself at every start; the last holds.
+
+    Raises:
+        NotAJobError: if the database holds no job.
+    """
+    config = store.table("config") if store.exists else pd.DataFrame()
+    if not len(config):
+        raise NotAJobError(f"{store.location} holds no job yet.")
+    try:
+        return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
+    except ValueError as error:
+        raise NotAJobError(f"{store.location} holds a job that another version of adagrid has written.") from error

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 import pandas as pd
 
-from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, StoreError
+from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
 from adagrid.grid import HalfSpace, Tiles
 from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import wrong_figures
 from adagrid.jobs.outcome import Status
-from adagrid.jobs.record import JobRecord
+from adagrid.jobs.record import read_records
 from adagrid.jobs.summary import summary
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._duckdb_files import Format
@@ -378,21 +378,6 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
 def open_reading(db: str | PathLike[str]) -> Store:
     """Open a database to read it."""
     return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
-
-
-def read_records(store: Store) -> list[JobRecord]:
-    """Return what a job wrote down about itself at every start; the last holds.
-
-    Raises:
-        NotAJobError: if the database holds no job.
-    """
-    config = store.table("config") if store.exists else pd.DataFrame()
-    if not len(config):
-        raise NotAJobError(f"{store.location} holds no job yet.")
-    try:
-        return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
-    except ValueError as error:
-        raise NotAJobError(f"{store.location} holds a job that another version of adagrid has written.") from error
 
 
 def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:

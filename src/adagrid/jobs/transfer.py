@@ -339,18 +339,6 @@ class _Copying:
         return max(_AT_ONCE // len(self._source.schema.tables[name]), 1)
 
 
-def record_of(store: Store) -> JobRecord:
-    """Return what a job wrote down about itself at its last start.
-
-    Raises:
-        NotAJobError: if there is no job.
-    """
-    config = store.table("config") if store.exists else pd.DataFrame()
-    if not len(config):
-        raise NotAJobError(f"{store.location} holds no job yet.")
-    return _record(config)
-
-
 def _record(config: pd.DataFrame) -> JobRecord:
     return JobRecord.model_validate_json(str(config["record"].iloc[-1]))
 

@@ -59,9 +59,8 @@ class ClickHouseStore(SqlStore):
     def location(self) -> str:
         return str(self._address)
 
-    @property
     @override
-    def exists(self) -> bool:
+    def _holds_job(self) -> bool:
         names = set(self._columns_there()["table"])
         if names and not names & set(KEYS):
             raise NotAJobError(
@@ -71,11 +70,7 @@ class ClickHouseStore(SqlStore):
         if "schema" not in names:
             return False
         self._connection.use_database()
-        if not self._number("count(*) as n from schema"):  # its row is written when all tables are there
-            return False
-        if not hasattr(self, "schema"):  # another process may have created the job since this one opened it
-            self.schema = self._read_schema()
-        return True
+        return self._number("count(*) as n from schema") > 0  # its row is written when all tables are there
 
     @override
     def create(self, schema: Schema) -> None:

@@ -85,9 +85,8 @@ class DuckDBStore(SqlStore):
     def location(self) -> str:
         return self._path
 
-    @property
     @override
-    def exists(self) -> bool:
+    def _holds_job(self) -> bool:
         tables = self._query("select table_name as name from information_schema.tables where table_schema = 'main'")
         names = set(tables["name"])
         if names and "schema" not in names:
@@ -95,8 +94,6 @@ class DuckDBStore(SqlStore):
                 f"{self._path!r} is a DuckDB database, but holds no adagrid job (it has the tables "
                 f"{', '.join(sorted(names)[:5])}). Give the path of a new file."
             )
-        if names and not hasattr(self, "schema"):  # the job may have been created since this was opened
-            self.schema = self._read_schema()
         return bool(names)
 
     @override

@@ -72,6 +72,23 @@ class SqlStore(Store):
     def _query_ids(self, sql: str, ids: IdArray) -> pd.DataFrame:
         """Run a query in which the table `wanted` has a column id with the given ids."""
 
+    @abstractmethod
+    def _holds_job(self) -> bool:
+        """Return whether the tables have been created, to the end.
+
+        Raises:
+            NotAJobError: if the database holds something else.
+        """
+
+    @property
+    @final
+    @override
+    def exists(self) -> bool:
+        there = self._holds_job()
+        if there and not hasattr(self, "schema"):  # the job may have been created since this was opened
+            self.schema = self._read_schema()
+        return there
+
     @final
     @override
     def table(self, name: Table) -> pd.DataFrame:
@@ -264,8 +281,7 @@ class SqlStore(Store):
     def _adopt(self) -> None:
         """Read the schema of the job that is there, if there is one; close the database if it cannot be used."""
         try:
-            if self.exists:
-                self.schema = self._read_schema()
+            _ = self.exists
         except BaseException:
             self.close()
             raise
