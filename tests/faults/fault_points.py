@@ -69,7 +69,7 @@ class Trap:
         with (
             mock.patch.object(duckdb, "connect", _connecting(self, duckdb.connect)),
             mock.patch.object(HttpSyncBackend, "request", _requesting(self, HttpSyncBackend.request)),
-            mock.patch.object(LocalBackend, "map_packets", _simulating(self, LocalBackend.map_packets)),
+            mock.patch.object(LocalBackend, "map", _simulating(self, LocalBackend.map)),
         ):
             yield
 
@@ -123,8 +123,8 @@ def _halved(trap: Trap, text: str, body: bytes) -> Iterator[bytes]:
     yield body[len(body) // 2 :]
 
 
-def _simulating(trap: Trap, map_packets: Callable[..., Any]) -> Callable[..., Any]:
+def _simulating(trap: Trap, mapped: Callable[..., Any]) -> Callable[..., Any]:
     def watched(backend: LocalBackend, run: Callable[[Any], Any], packets: Any) -> Any:
-        return map_packets(backend, lambda packet: trap.around("packet", lambda: run(packet)), packets)
+        return mapped(backend, lambda packet: trap.around("packet", lambda: run(packet)), packets)
 
     return watched

@@ -3,5 +3,6 @@
 from adagrid.backends.base import Backend
 from adagrid.backends.dask import DaskBackend
 from adagrid.backends.local import LocalBackend
+from adagrid.backends.worker import Worker, check_wanted, current_worker, working
 
-__all__ = ["Backend", "DaskBackend", "LocalBackend"]
+__all__ = ["Backend", "DaskBackend", "LocalBackend", "Worker", "check_wanted", "current_worker", "working"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from adagrid.errors import InvalidInputError
 
@@ -13,14 +13,14 @@ Result = TypeVar("Result")
 
 
 class Backend(ABC):
-    """Runs the zones of a job between two coordinations, and the packets of a step.
+    """Runs what a job is made of: the packets of a step, or whole zones between two coordinations.
 
-    Zones are independent of each other, and so are packets: both may run anywhere, at the same time and more
-    than once (a second owner writes the same rows). `adagrid.testing.BackendContract` checks an implementation.
+    Tasks are independent of each other: they may run anywhere, at the same time and more than once (a second owner
+    writes the same rows). What runs them can be pickled, and so can they and their results.
+    `adagrid.testing.BackendContract` checks an implementation. A job runs within `with backend:`, which may be nested:
+    a backend that starts anything stops it at the end of the outermost one.
 
-    What runs zones holds the job's open database and stays in this process; what simulates packets can be pickled, and
-    so can packets and results. A job runs within `with backend:`, which may be nested: a backend that starts
-    anything stops it at the end of the outermost one.
+    A backend whose tasks run in other processes sets `has_workers`, and runs them within `working(Worker(...))`.
 
     Args:
         n_zones: zones that are worked on independently.
@@ -29,6 +29,9 @@ class Backend(ABC):
     Raises:
         InvalidInputError: if a number is not a positive whole number.
     """
+
+    has_workers: ClassVar[bool] = False
+    """Whether tasks run in other processes than the one that leads."""
 
     def __init__(self, n_zones: int = 1, coordinate_every: int = 5) -> None:
         check_positive(n_zones=n_zones, coordinate_every=coordinate_every)
@@ -42,12 +45,8 @@ class Backend(ABC):
         pass
 
     @abstractmethod
-    def map_zones(self, run: Callable[[Task], Result], zones: Iterable[Task]) -> list[Result]:
-        """Run every zone and return the results in order, when all have stopped."""
-
-    @abstractmethod
-    def map_packets(self, run: Callable[[Task], Result], packets: Iterable[Task]) -> Iterator[Result]:
-        """Simulate packets and yield the results in order, each as soon as it is there."""
+    def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Run tasks and yield the results in order, each as soon as it is there."""
 
 
 def check_positive(**numbers: int) -> None:

@@ -1,8 +1,10 @@
-"""Packets on the workers of a Dask cluster: on this machine, or any that Dask can start or reach."""
+"""The workers of a Dask cluster: on this machine, or any that Dask can start or reach."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,39 +18,49 @@ from typing_extensions import override
 
 from adagrid._optional import require
 from adagrid.backends.base import Backend, Result, Task, check_positive
+from adagrid.backends.worker import Worker, check_wanted, working
 from adagrid.errors import BackendError, InvalidInputError
 
-# Packets under way per thread of the workers: the next one waits where it will be simulated.
+_logger = logging.getLogger("adagrid")
+
+# Tasks under way per thread of the workers: the next one waits where it will be run.
 _AHEAD = 2
 # Seconds until a scheduler must have answered.
 _PATIENCE = 30
-# One packet at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
+# One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
 _TURN = threading.Lock()
 
 
 @final
 class DaskBackend(Backend):
-    """Simulates packets on the workers of a Dask cluster; zones run one after the other in this process.
+    """Runs jobs on the workers of a Dask cluster.
 
-    Give one of `n_workers`, `address` and `cluster`. Workers need adagrid and the module that defines the design (one
-    defined in a script or notebook is sent along), and no database. A worker that dies is replaced: its packets are
-    simulated elsewhere, with the same results. As in every Dask cluster, whoever can reach the scheduler can run
-    code on the workers: keep it in a network that you trust, or secure it with TLS.
+    With a job on a server and several zones, workers run the zones and write to the database themselves: between two
+    coordinations nobody waits for anybody. Else this process leads the steps and workers simulate their packets. A
+    worker that dies is replaced: what it did is done elsewhere, with the same results; workers may join at any time.
 
-    The processes that `n_workers` starts listen on this machine only and end with the run; `with backend:` keeps them
-    for several runs. A script must start them below `if __name__ == "__main__":`.
+    Workers need adagrid, of the same version, and the module that defines the design (one defined in a script or
+    notebook is sent along); for zones also a way to the server, and its password in their environment. As in every
+    Dask cluster, whoever can reach the scheduler can run code on the workers: keep it in a network that you trust, or
+    secure it with TLS.
+
+    Without `address` and `cluster`, processes are started on this machine: they listen on this machine only and end
+    with the run; `with backend:` keeps them for several runs. A script must start them below
+    `if __name__ == "__main__":`.
 
     Args:
         n_zones: zones that are worked on independently.
         coordinate_every: steps between coordinations.
-        n_workers: processes to start on this machine, of one thread each.
+        n_workers: processes to start on this machine, of one thread each; as many as it has processors if None.
         address: of a running scheduler, such as "tcp://10.0.0.1:8786".
         cluster: a Dask cluster (LocalCluster, SLURMCluster, KubeCluster, ...), which is left running.
 
     Raises:
-        InvalidInputError: if a number is not a positive whole number, or not one of the three is given.
+        InvalidInputError: if a number is not a positive whole number, or more than one of the three is given.
         MissingExtraError: if Dask is not installed.
     """
+
+    has_workers = True
 
     def __init__(
         self,
@@ -61,11 +73,11 @@ class DaskBackend(Backend):
     ) -> None:
         super().__init__(n_zones, coordinate_every)
         where = {"n_workers": n_workers, "address": address, "cluster": cluster}
-        given = {name: value for name, value in where.items() if value is not None}
-        if len(given) != 1:
+        given = [name for name, value in where.items() if value is not None]
+        if len(given) > 1:
             raise InvalidInputError(
-                "DaskBackend needs exactly one of n_workers= (processes on this machine), address= (of a scheduler) "
-                f"and cluster= (a Dask cluster); got {', '.join(given) or 'none of them'}."
+                "DaskBackend takes one of n_workers= (processes on this machine), address= (of a scheduler) and "
+                f"cluster= (a Dask cluster); got {', '.join(given)}."
             )
         if n_workers is not None:
             check_positive(n_workers=n_workers)
@@ -76,7 +88,7 @@ class DaskBackend(Backend):
                 f"cluster must be a Dask cluster, such as distributed.LocalCluster; got {cluster!r}."
             )
         self._dask = require("distributed", "dask")
-        self._n_workers, self._where = n_workers, address or cluster
+        self._n_workers, self._where = n_workers or os.cpu_count() or 1, address or cluster
         self._depth = 0
         self._client: Any = None
         self._open = ExitStack()
@@ -95,25 +107,23 @@ class DaskBackend(Backend):
             self._open.close()
 
     @override
-    def map_zones(self, run: Callable[[Task], Result], zones: Iterable[Task]) -> list[Result]:
-        return [run(zone) for zone in zones]
-
-    @override
-    def map_packets(self, run: Callable[[Task], Result], packets: Iterable[Task]) -> Iterator[Result]:
-        """Simulate packets and yield the results in order, each as soon as it is there.
+    def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Run tasks on workers and yield the results in order, each as soon as it is there.
 
         Raises:
-            BackendError: if no cluster can be reached, or worker after worker dies of a packet.
+            BackendError: if no cluster can be reached, or worker after worker dies of a task.
         """
         # A run that is interrupted leaves this generator suspended: it must not keep the run's cluster open.
         with nullcontext() if self._depth else self:
             client = self._connected()
             sent = self._send(require("cloudpickle", "dask").dumps(run))
-            waiting, under_way = iter(packets), deque[Any]()
+            waiting, under_way = iter(tasks), deque[Any]()
             while True:
-                room = max(1, _AHEAD * sum(client.nthreads().values())) - len(under_way)
-                for packet in islice(waiting, max(0, room)):
-                    under_way.append(client.submit(_answer, sent, packet, pure=False))
+                threads = sum(client.nthreads().values())
+                if not threads:
+                    _logger.warning("no worker yet: waiting for one to join %s", client.scheduler.address)
+                for task in islice(waiting, max(0, _AHEAD * max(threads, 1) - len(under_way))):
+                    under_way.append(client.submit(_answer, sent, task, pure=False))
                 if not under_way:
                     return
                 yield self._result(under_way.popleft())
@@ -129,7 +139,7 @@ class DaskBackend(Backend):
             )
         with ExitStack() as stack:
             where = self._where
-            if self._n_workers is not None:
+            if where is None:
                 where = self._dask.LocalCluster(
                     n_workers=self._n_workers,
                     threads_per_worker=1,
@@ -148,7 +158,7 @@ class DaskBackend(Backend):
         return self._client
 
     def _send(self, work: bytes) -> Any:
-        """Let workers have what simulates packets, once; as a result, which is made again if its owner dies."""
+        """Let workers have what runs tasks, once; as a result, which is made again if its owner dies."""
         if self._sent is None or self._sent[0] != work:
             key = f"adagrid-work-{hashlib.sha256(work).hexdigest()}"
             self._sent = work, self._client.submit(bytes, work, key=key)
@@ -159,8 +169,8 @@ class DaskBackend(Backend):
             return future.result()
         except self._dask.KilledWorker as error:
             raise BackendError(
-                "Worker after worker died of the same packet, perhaps for want of memory: give them more, or run the "
-                "job again with a smaller packet_size. Everything finished before is saved."
+                "Worker after worker died of the same task, perhaps for want of memory: give them more, or run the job "
+                "again with a smaller packet_size. Everything finished before is saved."
             ) from error
         except self._dask.CancelledError as error:
             raise BackendError(
@@ -168,13 +178,32 @@ class DaskBackend(Backend):
             ) from error
 
 
-def _answer(work: bytes, packet: Any) -> Any:
-    """Simulate a packet, on a worker."""
-    with _TURN:
-        return _loaded(work)(packet)
+def _answer(work: bytes, task: Any) -> Any:
+    """Run a task, on a worker."""
+    worker = require("distributed", "dask").get_worker()
+    key = worker.get_current_task()
+
+    def is_cancelled() -> bool:
+        known = worker.state.tasks.get(key)
+        return known is None or known.state == "cancelled" or worker.status.name in ("closing", "closed", "failed")
+
+    with _TURN, working(Worker(_number, is_cancelled)):
+        check_wanted()  # it may have been a while
+        return _loaded(work)(task)
 
 
 @lru_cache(maxsize=4)
 def _loaded(work: bytes) -> Callable[[Any], Any]:
-    """Return what simulates packets, built once in a process; it comes from the leader, never from a database."""
+    """Return what runs tasks, built once in a process; it comes from the leader, never from a database."""
     return require("cloudpickle", "dask").loads(work)
+
+
+def _number(run: str, least: int) -> int:
+    """Return the next number of a run. The scheduler counts: it does one thing at a time."""
+
+    def next_number(run: str, least: int, dask_scheduler: Any) -> int:  # local, so that it is sent along
+        numbers = vars(dask_scheduler).setdefault("_adagrid_numbers", {})
+        numbers[run] = max(numbers.get(run, 0) + 1, least)
+        return int(numbers[run])
+
+    return require("distributed", "dask").get_client().run_on_scheduler(next_number, run, least)

@@ -8,11 +8,12 @@ from typing import final
 from typing_extensions import override
 
 from adagrid.backends.base import Backend, Result, Task
+from adagrid.backends.worker import check_wanted
 
 
 @final
 class LocalBackend(Backend):
-    """Runs zones and packets one after the other in this process; compiled code uses all cores.
+    """Runs everything in this process, one packet after the other; compiled code uses all cores.
 
     Args:
         n_zones: zones that are worked on independently.
@@ -23,9 +24,7 @@ class LocalBackend(Backend):
     """
 
     @override
-    def map_zones(self, run: Callable[[Task], Result], zones: Iterable[Task]) -> list[Result]:
-        return [run(zone) for zone in zones]
-
-    @override
-    def map_packets(self, run: Callable[[Task], Result], packets: Iterable[Task]) -> Iterator[Result]:
-        return map(run, packets)
+    def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        for task in tasks:
+            check_wanted()  # by a worker, whose zones run like this
+            yield run(task)

@@ -27,10 +27,7 @@ def lead(job: Job[Algorithm]) -> Status:
     frontier: Frontier | None = None  # of all tiles, which one zone keeps
     while True:
         last_step = min((coordination + 1) * every, n_steps)
-        zones = job.backend.map_zones(
-            lambda zone, c=coordination, s=last_step, f=frontier: run_zone(job, c, zone, s, f),  # type: ignore[misc]
-            range(job.record.n_zones),
-        )
+        zones = [run_zone(job, coordination, zone, last_step, frontier) for zone in range(job.record.n_zones)]
         job.store.verify()
         frontier = _joined(zones)
         status = _status(job, coordination, [zone.status for zone in zones], last_step >= n_steps, frontier)

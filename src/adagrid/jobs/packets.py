@@ -47,7 +47,7 @@ def write_packets(
     packets = [missing[start : start + size] for start in range(0, len(missing), size)]
     job.display.begin(place, len(subjects), unit)
     job.display.advance(len(subjects) - len(missing))
-    answers = job.backend.map_packets(job.work, (asked.take(rows) for rows in packets))
+    answers = job.backend.map(job.work, (asked.take(rows) for rows in packets))
     for number, (rows, (answer, seconds)) in enumerate(zip(packets, answers, strict=True)):
         subject = (
             subjects.take(rows).to_frame().assign(**vars(place), position=rows if position is None else position[rows])

@@ -67,7 +67,7 @@ def finish_stage(job: Staged, coordination: int) -> bool:
     """Finish the stage that was begun last; return whether there was anything to do."""
     kind: StageKind = job.store.table("coordinations")["kind"].iloc[-1]
     zones = range(job.record.n_zones)
-    worked = job.backend.map_zones(lambda zone: _simulate_zone(job, kind, coordination, zone), zones)
+    worked = [_simulate_zone(job, kind, coordination, zone) for zone in zones]
     certified = kind == "pass" and _certify_cells(job, coordination)
     job.store.verify()
     return any(worked) or certified
