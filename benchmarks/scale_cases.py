@@ -18,9 +18,11 @@ from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank
 from adagrid.grid import Tiles
 from adagrid.grid.grid import refine
+from adagrid.jobs.crew import Crew, Member
 from adagrid.jobs.job import Job
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.progress import ProgressDisplay
+from adagrid.jobs.work import Work
 from adagrid.stores import Schema, Store
 
 N_SIMS = 8192
@@ -96,10 +98,15 @@ class _Statistics:
 
 def job(store: Store, seed: int = 1) -> Job[Algorithm]:
     """Return a job on a store with made-up results; the targets are out of its reach."""
-    everything: Any = {"store": store, "record": SimpleNamespace(n_zones=1, coordinate_every=10**6)}
-    everything |= {"algorithm": MadeUp(seed), "simulator": _Statistics(), "hypotheses": ()}
-    everything |= {"backend": ada.LocalBackend()}
-    return Job(**everything, journal=Journal(store, 1), display=ProgressDisplay(show=False, direction=1.0))
+    record: Any = SimpleNamespace(n_zones=1, coordinate_every=10**6)
+    simulator: Any = _Statistics()
+    return Job(
+        store=store,
+        work=Work(record, MadeUp(seed), simulator, None, (), Crew(0, 2, Member(1, {}))),
+        backend=ada.LocalBackend(),
+        journal=Journal(store, 1),
+        display=ProgressDisplay(show=False, direction=1.0),
+    )
 
 
 def fill(store: Store, n_tiles: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -9,11 +12,13 @@ from adagrid.algorithms import Algorithm, Packet
 from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
 from adagrid.grid.tiles import tile_columns
+from adagrid.jobs.crew import Crew
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.lead import coordinate
 from adagrid.jobs.packets import write_packets
 from adagrid.jobs.step import finish_step
 from adagrid.jobs.work import AskedTiles
+from adagrid.jobs.zones import run_zones
 from adagrid.stores import Place, ZoneView
 
 
@@ -23,14 +28,16 @@ def certify(job: Job[Algorithm]) -> None:
     There is one certifying pass in a job, and no search after it: with another, one could choose between them.
     """
     store = job.store
+    crew = Crew.gather(store, job.work.crew.start)  # others may work for it than for the search
+    job = replace(job, work=replace(job.work, crew=crew))
     coordinations = store.table("coordinations")
     last = int(coordinations["coordination_id"].iloc[-1])
     with job.recorded():
         if coordinations["kind"].iloc[-1] != "certify":
             last = coordinate(job, last + 1, "certify")
         with job.display, job.backend:
-            for zone in range(job.record.n_zones):
-                _certify_zone(job, last, zone)
+            zones = range(job.record.n_zones)
+            run_zones(job, [partial(_certify_zone, coordination=last, zone=zone) for zone in zones])
         store.verify()
         logger.info("certified in %.1f s", job.seconds)
         job.finish_backups()

@@ -34,12 +34,17 @@ _MAX_DIFF = 100_000
 _SHORTEST = 4
 
 
-def environment() -> dict[str, Any]:
+def environment(*, git: bool = True) -> dict[str, Any]:
     """Return platform, processors, memory, accelerators, package versions, and the commit and diff of the folder.
 
     Secrets are blotted out, as `without_secrets` does.
+
+    Args:
+        git: whether the folder matters.
     """
     device = jax.devices()[0]
+    commit = without_secrets(_git("rev-parse", "HEAD").strip()) if git else ""
+    diff = without_secrets(_git("diff", "HEAD")[:_MAX_DIFF]) if git else ""
     return {
         "platform": platform.platform(),
         "python": sys.version.split()[0],
@@ -48,8 +53,8 @@ def environment() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "accelerator": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "packages": {name: _version(name) for name in _PACKAGES},
-        "git_commit": without_secrets(_git("rev-parse", "HEAD").strip()),
-        "git_diff": without_secrets(_git("diff", "HEAD")[:_MAX_DIFF]),
+        "git_commit": commit,
+        "git_diff": diff,
     }
 
 

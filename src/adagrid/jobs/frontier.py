@@ -12,6 +12,7 @@ from adagrid.algorithms import Algorithm, Frontier
 from adagrid.grid import Tiles
 from adagrid.grid.tiles import tile_columns
 from adagrid.jobs.job import Job
+from adagrid.jobs.work import AskedFractions
 from adagrid.stores import ZoneView
 
 
@@ -39,5 +40,4 @@ def taken(job: Job[Algorithm], frontier: Frontier, positions: IntArray) -> pd.Da
 def tile_fraction_below(job: Job[Algorithm], frontier: Frontier, position: int, values: FloatArray) -> FloatArray:
     """Return the fractions of a tile's statistics that are strictly below some of its smallest."""
     tile = taken(job, frontier, np.array([position]))
-    tiles, rank = Tiles.from_frame(tile), int(tile["rank"].iloc[0])
-    return job.fraction_below(job.simulator, tiles.theta, tiles.null_truth, 0, int(tiles.n_sims[0]), rank, values)
+    return job.fraction_below(AskedFractions(Tiles.from_frame(tile), 0, int(tile["rank"].iloc[0]), values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, final
@@ -12,20 +12,18 @@ from typing import Any, Generic, TypeAlias, final
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import BoolArray, FloatArray
+from adagrid._typing import FloatArray
 from adagrid.backends import Backend
-from adagrid.engine import Simulator
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import HalfSpace
 from adagrid.jobs.backup import Backup
+from adagrid.jobs.crew import Member
 from adagrid.jobs.journal import Journal
-from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import JobRecord
-from adagrid.jobs.work import A, Work
+from adagrid.jobs.progress import Callback, ProgressDisplay, StepReport
+from adagrid.jobs.record import LEADER, JobRecord
+from adagrid.jobs.work import A, Answer, Asked, AskedFractions, Work
 from adagrid.stores import Store
 
 logger = logging.getLogger("adagrid")
-
-LEADER = 1
 
 
 @final
@@ -35,25 +33,18 @@ class Job(Generic[A]):
 
     Args:
         store: its tables.
-        record: what was written down about it.
-        algorithm: validation or calibration, with settings; what it is made of decides how the job is led.
-        simulator: runs its design.
-        hypotheses: its null hypotheses.
+        work: what simulates for it, and what it is made of.
         backend: where work runs.
         journal: what is told about the work.
         display: progress for people.
         callback: called after every step.
         backups: keep the job elsewhere, too.
         deadline: time after which no new step begins.
-        tiles: the tiles of its grid, where the algorithm knows them.
         worker_id: who works.
     """
 
     store: Store
-    record: JobRecord
-    algorithm: A
-    simulator: Simulator
-    hypotheses: tuple[HalfSpace, ...]
+    work: Work[A]
     backend: Backend
     journal: Journal
     display: ProgressDisplay
@@ -61,18 +52,53 @@ class Job(Generic[A]):
     backups: Sequence[Backup] = ()
     started: float = field(default_factory=time.monotonic)
     deadline: float = np.inf
-    tiles: Tiles | None = None
     worker_id: int = LEADER
+    _welcomed: set[int] = field(default_factory=set)
+
+    @property
+    def record(self) -> JobRecord:
+        """What was written down about it."""
+        return self.work.record
+
+    @property
+    def algorithm(self) -> A:
+        """Validation or calibration, with settings."""
+        return self.work.algorithm
+
+    @property
+    def hypotheses(self) -> tuple[HalfSpace, ...]:
+        """Its null hypotheses."""
+        return self.work.hypotheses
 
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
-    @property
-    def work(self) -> Work[A]:
-        """What simulates its packets."""
-        return Work(self.record, self.algorithm, self.simulator, self.tiles, self.hypotheses)
+    def ask(self, questions: Iterable[Asked[A]]) -> Iterator[Answer]:
+        """Let questions be answered wherever the backend simulates, and yield the answers in their order."""
+        for answer in self.backend.map(self.work, questions):
+            self.welcome(answer.member)
+            yield answer
+
+    def welcome(self, member: Member) -> None:
+        """Write down that a worker has joined, unless that is known."""
+        number = member.worker_id
+        if number == LEADER or number in self._welcomed:
+            return
+        if not len(self.store.between("config", {"worker_id": (number, number)}, ["worker_id"])):
+            for difference in self.work.crew.differences(member):
+                logger.warning("worker %d differs from the leader in %s", number, difference)
+            row = member.config_row(self.work.crew.start, self.record)
+            self.store.append({"config": row.assign(time=time.time())})
+            logger.info("worker %d has joined", number)
+        self._welcomed.add(number)
+
+    def show(self, report: StepReport) -> None:
+        """Show a step to the person who watches and to the caller."""
+        self.display.step(report)
+        if self.callback is not None:
+            self.callback(report)
 
     def back_up(self) -> None:
         """Let the job be kept elsewhere as it stands; returns at once."""
@@ -104,26 +130,14 @@ class Job(Generic[A]):
             logger.setLevel(level)
             self.journal.flush()
 
-    def signed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return rows with the columns that say who wrote them and when."""
-        return frame.assign(worker_id=self.worker_id, time=time.time())
+    def signed(self, frame: pd.DataFrame, worker_id: int | None = None) -> pd.DataFrame:
+        """Return rows with the columns that say who wrote them and when; who is this process if None."""
+        return frame.assign(worker_id=self.worker_id if worker_id is None else worker_id, time=time.time())
 
-    @staticmethod
-    def fraction_below(
-        simulator: Simulator,
-        theta: FloatArray,
-        null_truth: BoolArray,
-        begin: int,
-        n_sims: int,
-        rank: int,
-        values: FloatArray,
-    ) -> FloatArray:
-        """Return the fractions of one point's statistics that are strictly below some of its smallest.
-
-        Values are at most the point's own threshold, the rank-th smallest, unless resampling shifts it up.
-        """
-        smallest = simulator.smallest(theta, null_truth, n_sims, min(n_sims, 2 * rank + 64), begin)[0]
-        return np.searchsorted(smallest, values.astype(smallest.dtype), side="left") / n_sims
+    def fraction_below(self, asked: AskedFractions[A]) -> FloatArray:
+        """Return the fractions of a tile's or point's statistics strictly below some of its smallest."""
+        (answer,) = self.ask([asked])
+        return answer.content["below"]
 
 
 AnyJob: TypeAlias = Job[Any]

@@ -13,6 +13,7 @@ from adagrid.jobs.frontier import read_frontier, tile_fraction_below
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.zone import ZoneEnd, run_zone
+from adagrid.jobs.zones import run_zones
 from adagrid.stores import Place, ZoneView
 
 
@@ -27,7 +28,13 @@ def lead(job: Job[Algorithm]) -> Status:
     frontier: Frontier | None = None  # of all tiles, which one zone keeps
     while True:
         last_step = min((coordination + 1) * every, n_steps)
-        zones = [run_zone(job, coordination, zone, last_step, frontier) for zone in range(job.record.n_zones)]
+        zones = run_zones(
+            job,
+            [
+                partial(run_zone, coordination_id=coordination, zone_id=zone, last_step=last_step, frontier=frontier)
+                for zone in range(job.record.n_zones)
+            ],
+        )
         job.store.verify()
         frontier = _joined(zones)
         status = _status(job, coordination, [zone.status for zone in zones], last_step >= n_steps, frontier)
@@ -43,12 +50,14 @@ def finish_leftovers(job: Job[Algorithm]) -> None:
     coordination = job.store.last_coordination()
     if coordination is None:
         return
+    begun = []
     for zone in range(job.record.n_zones):
         last = job.store.last_step(coordination, zone)
         step = coordination * job.record.coordinate_every if last is None else last + 1
         place = Place(coordination, zone, step)
         if len(job.store.step_rows("tiles", place)) or len(job.store.step_rows("done", place)):
-            run_zone(job, coordination, zone, step + 1)
+            begun.append(partial(run_zone, coordination_id=coordination, zone_id=zone, last_step=step + 1))
+    run_zones(job, begun)
 
 
 def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> int:

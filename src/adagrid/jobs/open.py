@@ -19,15 +19,15 @@ from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
 from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.jobs.backup import Backup, Destination
-from adagrid.jobs.environment import environment
-from adagrid.jobs.job import LEADER, AnyJob, Job, logger
+from adagrid.jobs.crew import Crew, differences
+from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint, read_records
+from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint, read_records
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
-from adagrid.jobs.work import algorithm_of
+from adagrid.jobs.work import Work, algorithm_of
 from adagrid.models import Model
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
@@ -93,7 +93,8 @@ def start_job(
         _check_unfinished_start(store, schema, tiles, done)
     else:
         store.create(schema)
-    job = _job(store, record, algorithm, simulator, known, grid.hypotheses, backend, callback, progress, kept)
+    work = Work[Any](record, algorithm, simulator, known, grid.hypotheses, Crew.gather(None, 0))
+    job = _job(store, work, backend, callback, progress, kept)
     _write_job(job, grid.hypotheses, tiles, done)
     return _run(job)
 
@@ -185,8 +186,9 @@ def continue_job(
     hypotheses = read_hypotheses(store)
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
-    job = _job(store, changed, algorithm, simulator, known, hypotheses, backend, callback, progress, kept)
-    return _run(job, _as_begun(job, record), len(history))
+    work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
+    job = _job(store, work, backend, callback, progress, kept)
+    return _run(job, _as_begun(job, record))
 
 
 def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
@@ -195,24 +197,23 @@ def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
         return job
     decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
     begun = record.model_copy(update={"settings": job.record.settings | decisions})
-    return replace(job, record=begun, algorithm=begun.algorithm())
+    return replace(job, work=replace(job.work, record=begun, algorithm=begun.algorithm()))
 
 
-def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
+def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
     """Let the leader work, with messages going to the database, and return what can be read afterwards.
 
     Args:
         job: the job.
         begun: the same with the settings of the step that is under way, if the job is continued.
-        start: how often the job was started before.
     """
     with job.recorded():
         with job.display, job.backend:
             if begun is not None:
-                _tell_changed_environment(job.store)
+                _tell_changed_environment(job)
                 if job.record.method == "classic":
                     finish_leftovers(begun)
-                job.store.append({"config": _config_row(job, start)})
+                job.store.append({"config": _config_row(job)})
                 job.back_up()
             status = lead_stages(job) if job.record.method == "interpolated" else lead(job)
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
@@ -221,41 +222,34 @@ def _run(job: AnyJob, begun: AnyJob | None = None, start: int = 0) -> Run:
     return Run(job.store, status, job)
 
 
-def _tell_changed_environment(store: Store) -> None:
+def _tell_changed_environment(job: AnyJob) -> None:
     """Log what of the surroundings could change the bits of simulations since the last start."""
-    past, now = json.loads(str(store.table("config")["environment"].iloc[-1])), environment()
-    for name in ("platform", "processor", "accelerator", "packages"):
-        if past[name] != now[name]:
-            logger.warning("%s changed from %s to %s: results stay valid, bits may differ", name, past[name], now[name])
+    config = job.store.table("config")
+    past = json.loads(str(config["environment"][config["worker_id"] == LEADER].iloc[-1]))
+    for difference in differences(past, job.work.crew.leader.environment):
+        logger.warning("changed since the last start: %s", difference)
 
 
 def _job(
     store: Store,
-    record: JobRecord,
-    algorithm: Algorithm | StagedAlgorithm,
-    simulator: Simulator,
-    tiles: Tiles | None,
-    hypotheses: tuple[HalfSpace, ...],
+    work: Work[Any],
     backend: Backend,
     callback: Callback | None,
     progress: bool | None,
     kept: Sequence[Destination],
 ) -> AnyJob:
-    timeout = record.checked_settings().timeout
-    display = ProgressDisplay(progress, record.model.direction, staged=record.method == "interpolated")
+    timeout = work.record.checked_settings().timeout
+    staged = work.record.method == "interpolated"
+    display = ProgressDisplay(progress, work.record.model.direction, staged=staged)
     return Job(
         store=store,
-        record=record,
-        algorithm=algorithm,
-        simulator=simulator,
-        hypotheses=hypotheses,
+        work=work,
         backend=backend,
         journal=Journal(store, LEADER),
         display=display,
         callback=callback,
         backups=[Backup(store, destination, display.warn) for destination in kept],
         deadline=np.inf if timeout is None else time.monotonic() + timeout,
-        tiles=tiles,
     )
 
 
@@ -286,16 +280,12 @@ def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame
         for position, hypothesis in enumerate(hypotheses)
     ]
     null_hypos = pd.DataFrame(rows, columns=list(store.schema.tables["null_hypos"]))
-    store.append({"null_hypos": null_hypos, "config": _config_row(job, start=0)})
+    store.append({"null_hypos": null_hypos, "config": _config_row(job)})
 
 
-def _config_row(job: AnyJob, start: int) -> pd.DataFrame:
-    row = {
-        "start": start,
-        "record": job.record.model_dump_json(),
-        "environment": json.dumps(environment()),
-    }
-    return job.signed(pd.DataFrame([row]))
+def _config_row(job: AnyJob) -> pd.DataFrame:
+    crew = job.work.crew
+    return crew.leader.config_row(crew.start, job.record).assign(time=time.time())
 
 
 def _checked(method: Method, kind: Kind, settings: Mapping[str, Any], grid: Grid, model: Model) -> Settings:

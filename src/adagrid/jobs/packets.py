@@ -9,7 +9,7 @@ import pandas as pd
 
 from adagrid._typing import IdArray, IntArray
 from adagrid.jobs.job import Job
-from adagrid.jobs.work import A, Asked
+from adagrid.jobs.work import A, AskedRows
 from adagrid.stores import Place
 from adagrid.stores.base import Table
 
@@ -20,7 +20,7 @@ def write_packets(
     job: Job[A],
     place: Place,
     table: Table,
-    asked: Asked[A],
+    asked: AskedRows[A],
     written: IdArray,
     *,
     position: IntArray | None = None,
@@ -47,13 +47,14 @@ def write_packets(
     packets = [missing[start : start + size] for start in range(0, len(missing), size)]
     job.display.begin(place, len(subjects), unit)
     job.display.advance(len(subjects) - len(missing))
-    answers = job.backend.map(job.work, (asked.take(rows) for rows in packets))
-    for number, (rows, (answer, seconds)) in enumerate(zip(packets, answers, strict=True)):
+    answers = job.ask(asked.take(rows) for rows in packets)
+    for number, (rows, answer) in enumerate(zip(packets, answers, strict=True)):
         subject = (
             subjects.take(rows).to_frame().assign(**vars(place), position=rows if position is None else position[rows])
         )
-        frame = pd.concat([subject, pd.DataFrame(dict(answer))], axis=1)
-        report = job.journal.report("packet", place, number, size=len(rows), seconds=seconds)
-        job.store.append_missing({table: job.signed(frame), "reports": report}, key=table)
+        frame = pd.concat([subject, pd.DataFrame(dict(answer.content))], axis=1)
+        who = answer.member.worker_id
+        report = job.journal.report("packet", place, number, size=len(rows), seconds=answer.seconds)
+        job.store.append_missing({table: job.signed(frame, who), "reports": report.assign(worker_id=who)}, key=table)
         job.display.advance(len(rows))
         yield frame

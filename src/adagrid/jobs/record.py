@@ -34,6 +34,9 @@ from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
 
+LEADER = 1
+"""The worker_id of the process that leads; workers have 2, 3, ..."""
+
 SETTINGS: Mapping[tuple[Method, Kind], type[Settings]] = {
     ("classic", "validate"): ValidateSettings,
     ("classic", "calibrate"): CalibrateSettings,
@@ -141,7 +144,8 @@ def read_records(store: Store) -> list[JobRecord]:
     Raises:
         NotAJobError: if the database holds no job.
     """
-    config = store.table("config") if store.exists else pd.DataFrame()
+    config = store.table("config") if store.exists else pd.DataFrame({"worker_id": []})
+    config = config[config["worker_id"] == LEADER]
     if not len(config):
         raise NotAJobError(f"{store.location} holds no job yet.")
     try:

@@ -17,7 +17,7 @@ from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import wrong_figures
 from adagrid.jobs.outcome import Status
-from adagrid.jobs.record import read_records
+from adagrid.jobs.record import LEADER, read_records
 from adagrid.jobs.summary import summary
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._duckdb_files import Format
@@ -239,7 +239,7 @@ class Run:
         return self._store.table("logs")
 
     def config(self) -> pd.DataFrame:
-        """Return one row per start: the job's record and the worker's environment, as dictionaries."""
+        """Return one row per start and per worker that joined it: the record and the surroundings, as dictionaries."""
         config = self._store.table("config")
         return config.assign(
             record=[json.loads(text) for text in config["record"]],
@@ -352,7 +352,8 @@ class Run:
     def _reported_status(self) -> Status:
         reports = self._store.table("reports")
         finished = reports[reports["kind"] == "finish"]
-        started = self._store.table("config")["time"].max()
+        config = self._store.table("config")
+        started = config["time"][config["worker_id"] == LEADER].max()
         if not len(finished) or finished["time"].iloc[-1] < started:
             return Status.NEW_STEP
         return Status[json.loads(finished["content"].iloc[-1])["status"]]

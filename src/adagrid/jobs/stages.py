@@ -23,7 +23,8 @@ from adagrid.jobs.outcome import Status
 from adagrid.jobs.packets import write_packets
 from adagrid.jobs.progress import StepReport
 from adagrid.jobs.tell import tell
-from adagrid.jobs.work import AskedPoints
+from adagrid.jobs.work import AskedFractions, AskedPoints
+from adagrid.jobs.zones import run_zones
 from adagrid.stores import Place, Store
 from adagrid.stores.base import Columns, Table, zone_of
 
@@ -66,8 +67,10 @@ def _finished_state(job: Staged) -> tuple[State, bool]:
 def finish_stage(job: Staged, coordination: int) -> bool:
     """Finish the stage that was begun last; return whether there was anything to do."""
     kind: StageKind = job.store.table("coordinations")["kind"].iloc[-1]
-    zones = range(job.record.n_zones)
-    worked = [_simulate_zone(job, kind, coordination, zone) for zone in zones]
+    zones = [
+        partial(_simulate_zone, kind=kind, coordination=coordination, zone=zone) for zone in range(job.record.n_zones)
+    ]
+    worked = run_zones(job, zones)
     certified = kind == "pass" and _certify_cells(job, coordination)
     job.store.verify()
     return any(worked) or certified
@@ -167,15 +170,8 @@ def _certify_cells(job: Staged, coordination: int) -> bool:
 def _fraction_below(job: Staged, state: State, vertex: int, values: FloatArray) -> FloatArray:
     """Return the fractions of a vertex's statistics strictly below some of its smallest."""
     point = state.vertices.points.take(np.array([vertex]))
-    return job.fraction_below(
-        job.simulator.of_stream(int(point.stream[0])),
-        point.theta,
-        point.null_truth,
-        int(point.begin[0]),
-        int(point.n_sims[0]),
-        int(state.vertices["rank"][vertex]),
-        values,
-    )
+    rank, begin, stream = int(state.vertices["rank"][vertex]), int(point.begin[0]), int(point.stream[0])
+    return job.fraction_below(AskedFractions(point, begin, rank, values, stream))
 
 
 def _report(job: Staged, state: State, convergence: Convergence) -> StepReport:

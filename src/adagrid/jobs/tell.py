@@ -19,6 +19,4 @@ def tell(job: Job[A], report: StepReport) -> None:
         "figures": {name: str(value) for name, value in report.figures.items()},
     }
     job.store.append({"reports": job.journal.report("step", report.place, **content)})
-    job.display.step(report)
-    if job.callback is not None:
-        job.callback(report)
+    job.show(report)

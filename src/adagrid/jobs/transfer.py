@@ -133,7 +133,7 @@ class _Moment:
 
     @property
     def config(self) -> pd.DataFrame:
-        """One row per start."""
+        """One row per start, and per worker that joined it."""
         return self.records["config"]
 
     @property
@@ -253,7 +253,7 @@ class _Copying:
         parts = [_Part(Place(0, zone, 0), [name]) for name in ("tiles", "done") for zone in moment.zones]
         first: dict[Table, pd.DataFrame] = {"null_hypos": self._source.table("null_hypos"), "config": moment.config[:1]}
         self.write([(part, None) for part in parts], first)
-        self._there["config"] = _tuples(moment.config[["start"]][:1])
+        self._there["config"] = _tuples(moment.config[list(KEYS["config"])][:1])
 
     def committed(self, moment: _Moment) -> None:
         """Copy what commit records tell of, each followed by its record."""

@@ -1,4 +1,4 @@
-"""Simulates packets: what is asked of a job's design is a value, and so is what answers. Both can travel."""
+"""Simulates: what is asked of a job's design is a value, and so is what answers. Both can travel."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from typing import Any, Generic, TypeVar, final
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import Array, IntArray
+from adagrid._typing import Array, FloatArray, IntArray
 from adagrid.algorithms import Algorithm, Packet, StagedAlgorithm
 from adagrid.algorithms.interpolated.base import StageKind
-from adagrid.engine import Simulator, StatisticError
+from adagrid.engine import Shape, Simulator, StatisticError
 from adagrid.errors import ModelError
 from adagrid.grid import HalfSpace, Tiles
 from adagrid.grid.points import Points
+from adagrid.jobs.crew import Crew, Member
 from adagrid.jobs.record import JobRecord
 from adagrid.models import Model
 
 A = TypeVar("A", Algorithm, StagedAlgorithm)
 
+# Simulators that this process has built for others' runs: by run, seed and shape.
+_simulators: dict[tuple[str, int, Shape], Simulator] = {}
+
 
 class Asked(ABC, Generic[A]):
-    """Tiles or points to simulate."""
+    """A question about tiles or points that simulation answers."""
 
     @property
     @abstractmethod
@@ -33,17 +37,21 @@ class Asked(ABC, Generic[A]):
         """The tiles or points themselves."""
 
     @abstractmethod
-    def take(self, rows: IntArray) -> Asked[A]:
-        """Return the rows that an index selects: a packet."""
+    def simulate(self, algorithm: A, simulator: Simulator) -> Mapping[str, Array]:
+        """Return the answer, by name."""
+
+
+class AskedRows(Asked[A]):
+    """Tiles or points to simulate; the answer is result columns, each of shape (subjects,)."""
 
     @abstractmethod
-    def simulate(self, algorithm: A, simulator: Simulator) -> Mapping[str, Array]:
-        """Return result columns, each of shape (subjects,)."""
+    def take(self, rows: IntArray) -> AskedRows[A]:
+        """Return the rows that an index selects: a packet."""
 
 
 @final
 @dataclass(frozen=True)
-class AskedTiles(Asked[Algorithm]):
+class AskedTiles(AskedRows[Algorithm]):
     """Tiles to simulate.
 
     Args:
@@ -70,7 +78,7 @@ class AskedTiles(Asked[Algorithm]):
 
 @final
 @dataclass(frozen=True)
-class AskedPoints(Asked[StagedAlgorithm]):
+class AskedPoints(AskedRows[StagedAlgorithm]):
     """Points of a stage to simulate, all of one seed stream.
 
     Args:
@@ -97,15 +105,64 @@ class AskedPoints(Asked[StagedAlgorithm]):
 
 @final
 @dataclass(frozen=True)
+class AskedFractions(Asked[A]):
+    """How many of one tile's or point's statistics are strictly below some of its smallest.
+
+    Args:
+        subject: the tile or point.
+        begin: first simulation.
+        rank: the values are at most the rank-th smallest statistic, unless resampling shifts them up.
+        values: shape (values,). The answer, `below`, is the fractions of statistics below each.
+        stream: number of the seed stream whose simulations are meant; None for those of a search.
+    """
+
+    subject: Tiles | Points
+    begin: int
+    rank: int
+    values: FloatArray
+    stream: int | None = None
+
+    @property
+    @override
+    def subjects(self) -> Tiles | Points:
+        return self.subject
+
+    @override
+    def simulate(self, algorithm: A, simulator: Simulator) -> Mapping[str, Array]:
+        simulator = simulator if self.stream is None else simulator.of_stream(self.stream)
+        theta, null_truth, n_sims = self.subject.theta, self.subject.null_truth, int(self.subject.n_sims[0])
+        smallest = simulator.smallest(theta, null_truth, n_sims, min(n_sims, 2 * self.rank + 64), self.begin)[0]
+        return {"below": np.searchsorted(smallest, self.values.astype(smallest.dtype), side="left") / n_sims}
+
+
+@final
+@dataclass(frozen=True)
+class Answer:
+    """What simulation answered.
+
+    Args:
+        content: the answer, by name.
+        seconds: how long it took.
+        member: who simulated.
+    """
+
+    content: Mapping[str, Array]
+    seconds: float
+    member: Member
+
+
+@final
+@dataclass(frozen=True)
 class Work(Generic[A]):
     """Answers what is asked of a job. Compiled code stays where it is: another process builds its own.
 
     Args:
         record: what was written down about the job.
-        algorithm: its algorithm.
+        algorithm: its algorithm: validation or calibration, with settings; it decides how the job is led.
         simulator: runs its design.
         tiles: the tiles of its grid, where the algorithm knows them.
         hypotheses: its null hypotheses.
+        crew: those who work for it.
     """
 
     record: JobRecord
@@ -113,29 +170,36 @@ class Work(Generic[A]):
     simulator: Simulator
     tiles: Tiles | None
     hypotheses: tuple[HalfSpace, ...]
+    crew: Crew
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return _built, (self.record, self.simulator.model, self.simulator.n_nulls, self.tiles, self.hypotheses)
+        return _built, (
+            self.record,
+            self.simulator.model,
+            self.simulator.n_nulls,
+            self.tiles,
+            self.hypotheses,
+            self.crew,
+        )
 
-    def __call__(self, asked: Asked[A]) -> tuple[Mapping[str, Array], float]:
-        """Simulate a packet.
-
-        Returns:
-            The result columns, and the seconds that it took.
+    def __call__(self, asked: Asked[A]) -> Answer:
+        """Answer one question, such as a packet.
 
         Raises:
+            BackendError: if this worker may not work for the job.
             ModelError: naming the tile or point, if the design fails.
         """
+        member = self.crew.join()
         began = time.perf_counter()
         try:
-            answer = asked.simulate(self.algorithm, self.simulator)
+            content = asked.simulate(self.algorithm, self.simulator)
         except StatisticError as error:
             subjects = asked.subjects
             here = (subjects.theta == error.theta).all(axis=1) & (subjects.null_truth == error.null_truth).all(axis=1)
             name = type(subjects).__name__.removesuffix("s")
             raise ModelError(f"{name} {subjects.id[here][0]}: {error} Everything finished before is saved.") from error
-        return answer, time.perf_counter() - began
+        return Answer(content, time.perf_counter() - began, member)
 
 
 def algorithm_of(
@@ -148,8 +212,17 @@ def algorithm_of(
 
 
 def _built(
-    record: JobRecord, model: Model, n_nulls: int, tiles: Tiles | None, hypotheses: tuple[HalfSpace, ...]
+    record: JobRecord,
+    model: Model,
+    n_nulls: int,
+    tiles: Tiles | None,
+    hypotheses: tuple[HalfSpace, ...],
+    crew: Crew,
 ) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
-    simulator = Simulator(model, record.settings["model_seed"], n_nulls, shape=record.shape)
-    return Work(record, algorithm_of(record, model, tiles, hypotheses), simulator, tiles, hypotheses)
+    key = (crew.name, int(record.settings["model_seed"]), record.shape)
+    if key not in _simulators:
+        if all(name != crew.name for name, _, _ in _simulators):
+            _simulators.clear()  # another run has begun
+        _simulators[key] = Simulator(model, record.settings["model_seed"], n_nulls, shape=record.shape)
+    return Work(record, algorithm_of(record, model, tiles, hypotheses), _simulators[key], tiles, hypotheses, crew)

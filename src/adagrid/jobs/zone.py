@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Any, final
+
+from typing_extensions import override
 
 from adagrid.algorithms import Algorithm, Frontier
 from adagrid.jobs.frontier import read_frontier, tile_fraction_below
@@ -30,6 +32,10 @@ class ZoneEnd:
 
     status: Status
     frontier: Frontier | None = None
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ZoneEnd, (self.status,)  # a frontier stays where it is
 
 
 def run_zone(

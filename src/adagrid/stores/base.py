@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import final
 
@@ -211,6 +211,11 @@ class Store(ABC):
     @abstractmethod
     def reader(self) -> Store:
         """Return a store that reads the same job in another thread, which calls this, and closes it."""
+
+    @property
+    def opener(self) -> Callable[[], Store] | None:
+        """What opens the same job in another process, on another machine, too; None if only this process can."""
+        return None
 
     def interrupt(self) -> None:  # noqa: B027 - most engines answer soon enough
         """Let what another thread reads with this store fail soon, if the engine can."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import final
 
 import pandas as pd
@@ -50,6 +51,7 @@ class ClickHouseStore(SqlStore):
 
     def __init__(self, url: str, *, patience: float = 120.0, connect: Connect | None = None) -> None:
         self._address = read_url(url)
+        self._patience = patience
         self._connect = connect
         self._connection = Connection(self._address, patience, connect)
         self._adopt()
@@ -92,7 +94,12 @@ class ClickHouseStore(SqlStore):
 
     @override
     def reader(self) -> ClickHouseStore:
-        return ClickHouseStore(str(self._address), connect=self._connect)
+        return self.opener()
+
+    @property
+    @override
+    def opener(self) -> Callable[[], ClickHouseStore]:
+        return partial(ClickHouseStore, str(self._address), patience=self._patience, connect=self._connect)
 
     @override
     def close(self) -> None:

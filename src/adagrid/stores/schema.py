@@ -9,7 +9,7 @@ All jobs:
 `steps`          one row per finished step of a zone, written last; n_tiles counts its tiles or points
 `coordinations`  one row per coordination, written when all zones have stopped; kind says what it begins: "search" or
                  "certify" (classic), "pilot" or "pass" (interpolated)
-`config`         one row per start of a worker: the job's record and the worker's environment
+`config`         one row per start, and per worker that joined it: the job's record and the process's environment
 `null_hypos`     the null hypotheses as data
 `reports`        one row per thing that a worker did; never read by the run
 `logs`           log messages
@@ -108,7 +108,7 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     "done": (*_PLACE, "id"),
     "steps": tuple(_PLACE),
     "coordinations": ("coordination_id",),
-    "config": ("start",),
+    "config": ("start", "worker_id"),
     "null_hypos": ("position",),
     "reports": ("time", "worker_id", "kind"),
     "logs": ("time", "worker_id"),

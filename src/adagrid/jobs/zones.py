@@ -1,0 +1,77 @@
+"""Runs the zones of a job: in this process, or on workers that write to the job's database themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Generic, TypeVar, final
+
+from adagrid.backends import LocalBackend
+from adagrid.jobs.job import Job
+from adagrid.jobs.journal import Journal
+from adagrid.jobs.progress import ProgressDisplay, StepReport
+from adagrid.jobs.work import A, Work
+from adagrid.stores import Store
+
+R = TypeVar("R")
+
+
+def run_zones(job: Job[A], zones: Sequence[Callable[[Job[A]], R]]) -> list[R]:
+    """Run zones, which are independent of each other, and return how each ended.
+
+    Workers run them if the backend has any, they can open the job's database, and there are several zones. Else they
+    are led from here one after the other, and the backend runs their packets.
+
+    Args:
+        job: the job.
+        zones: what each of them does, given the job; it can be pickled, and so can its result.
+    """
+    opener = job.store.opener
+    if opener is None or not job.backend.has_workers or len(zones) == 1:
+        return [zone(job) for zone in zones]
+    work = _ZoneWork(job.work, opener, job.seconds, job.deadline - time.monotonic())
+    ends = []
+    for end, reports in job.backend.map(work, zones):
+        ends.append(end)
+        for report in reports:
+            job.show(report)
+    return ends
+
+
+@final
+@dataclass(frozen=True)
+class _ZoneWork(Generic[A]):
+    """Runs a zone on a worker.
+
+    Args:
+        work: simulates its packets.
+        opener: opens the job's database.
+        seconds: how long the run has taken so far.
+        seconds_left: after which no new step begins.
+    """
+
+    work: Work[A]
+    opener: Callable[[], Store]
+    seconds: float
+    seconds_left: float
+
+    def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[R, list[StepReport]]:
+        member = self.work.crew.join()
+        reports: list[StepReport] = []
+        with closing(self.opener()) as store:
+            job = Job(
+                store=store,
+                work=self.work,
+                backend=LocalBackend(self.work.record.n_zones, self.work.record.coordinate_every),
+                journal=Journal(store, member.worker_id),
+                display=ProgressDisplay(show=False, direction=1.0),
+                callback=reports.append,
+                started=time.monotonic() - self.seconds,
+                deadline=time.monotonic() + self.seconds_left,
+                worker_id=member.worker_id,
+            )
+            with job.recorded():
+                job.welcome(member)
+                return zone(job), reports
