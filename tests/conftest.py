@@ -1,4 +1,4 @@
-"""Strict settings for every test."""
+"""Strict settings for every test, and the server that many share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import jax
 import pytest
 from hypothesis import HealthCheck, settings
+
+from clickhouse_server import BINARY, WITHOUT, ClickHouseServer
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -21,3 +23,14 @@ def _x64_stays_off():
     """No code of ours may leave JAX in double precision."""
     yield
     assert not jax.config.jax_enable_x64
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A ClickHouse server of 2018, on this machine."""
+    if BINARY is None:
+        pytest.skip(WITHOUT)
+    started = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
+    started.start()
+    yield started
+    started.stop()

@@ -31,7 +31,7 @@ def demo(
     """Judge a claim about a small two-arm trial, and mend the design. Takes less than a minute."""
     from adagrid.demo import run_demo
 
-    _explained(lambda: run_demo(folder, Console()))
+    _explained(lambda: run_demo(folder, Console()), saved="")
 
 
 @app.command()

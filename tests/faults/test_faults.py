@@ -25,7 +25,6 @@ from adagrid.errors import StoreError
 from adagrid.stores import Store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.testing.stores import fill
-from clickhouse_server import BINARY, WITHOUT, ClickHouseServer
 
 SHORT = KILLED[0]
 
@@ -37,13 +36,8 @@ def workers(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory):
-    if BINARY is None:
-        pytest.skip(WITHOUT)
-    server = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
-    server.start()
-    yield ClickHouseDatabases(server.port)
-    server.stop()
+def databases(server):
+    return ClickHouseDatabases(server.port)
 
 
 @pytest.fixture(params=["DuckDB", "ClickHouse"])

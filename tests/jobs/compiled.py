@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 import adagrid.jobs.open
+import adagrid.jobs.work
 from adagrid.engine import Simulator
 
 
@@ -27,3 +28,14 @@ def compiled_once(monkeypatch):
         return _simulator(*key, seed, n_nulls, shape, at_most)
 
     monkeypatch.setattr(adagrid.jobs.open, "Simulator", simulator)
+
+
+def share_in_this_process() -> None:
+    """Let a worker's runs share compiled designs, too."""
+
+    def simulator(model, seed, n_nulls, *, shape):
+        key = (type(model), f"{model.family} {model.arguments}")
+        _models.setdefault(key, model)
+        return _simulator(*key, seed, n_nulls, shape, None)
+
+    adagrid.jobs.work.Simulator = simulator

@@ -9,23 +9,13 @@ import clickhouse_connect
 import pytest
 
 from adagrid.stores.clickhouse import ClickHouseStore
-from clickhouse_server import BINARY, WITHOUT, ClickHouseServer, connect_to_old_server
+from clickhouse_server import connect_to_old_server
 
 
 @pytest.fixture(scope="session")
 def modern_folder(tmp_path_factory):
     """The engine allows one folder per process."""
     return str(tmp_path_factory.mktemp("chdb"))
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    if BINARY is None:
-        pytest.skip(WITHOUT)
-    started = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
-    started.start()
-    yield started
-    started.stop()
 
 
 @pytest.fixture

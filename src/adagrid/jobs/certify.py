@@ -13,6 +13,7 @@ from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
 from adagrid.grid.tiles import tile_columns
 from adagrid.jobs.crew import Crew
+from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import Job, logger
 from adagrid.jobs.lead import coordinate
 from adagrid.jobs.packets import write_packets
@@ -32,7 +33,7 @@ def certify(job: Job[Algorithm]) -> None:
     job = replace(job, work=replace(job.work, crew=crew))
     coordinations = store.table("coordinations")
     last = int(coordinations["coordination_id"].iloc[-1])
-    with job.recorded():
+    with stoppable(job), job.recorded():
         if coordinations["kind"].iloc[-1] != "certify":
             last = coordinate(job, last + 1, "certify")
         with job.display, job.backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -35,6 +36,7 @@ def lead(job: Job[Algorithm]) -> Status:
                 for zone in range(job.record.n_zones)
             ],
         )
+        _report_balance(job, coordination, zones)
         job.store.verify()
         frontier = _joined(zones)
         status = _status(job, coordination, [zone.status for zone in zones], last_step >= n_steps, frontier)
@@ -91,6 +93,25 @@ def _status(
     if set(zones) == {Status.EMPTY_STEP}:
         return Status.EMPTY_STEP
     return Status.REACHED_N_STEPS if out_of_steps else Status.NEW_STEP
+
+
+def _report_balance(job: Job[Algorithm], coordination: int, zones: Sequence[ZoneEnd]) -> None:
+    """Report how much work every zone had, and how long it took: the last one keeps the others waiting."""
+    if len(zones) == 1:
+        return
+    content = [{"status": zone.status.name, "n_active": zone.n_active, "seconds": zone.seconds} for zone in zones]
+    place = Place(coordination, 0, coordination * job.record.coordinate_every)
+    job.store.append({"reports": job.journal.report("zones", place, zones=content)})
+    least, *_, most = sorted(zone.n_active for zone in zones)
+    seconds = [zone.seconds for zone in zones]
+    logger.info(
+        "zones of coordination %d: %d to %d tiles, %.2f to %.2f s",
+        coordination,
+        least,
+        most,
+        min(seconds),
+        max(seconds),
+    )
 
 
 def _joined(zones: list[ZoneEnd]) -> Frontier | None:

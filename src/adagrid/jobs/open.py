@@ -20,6 +20,7 @@ from adagrid.errors import InvalidInputError, ResumeError
 from adagrid.grid import Grid, HalfSpace, Tiles
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.crew import Crew, differences
+from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
@@ -207,7 +208,7 @@ def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
         job: the job.
         begun: the same with the settings of the step that is under way, if the job is continued.
     """
-    with job.recorded():
+    with stoppable(job), job.recorded():
         with job.display, job.backend:
             if begun is not None:
                 _tell_changed_environment(job)

@@ -27,15 +27,19 @@ class ZoneEnd:
     Args:
         status: NEW_STEP if steps are left to do after the next coordination, ALREADY_EXISTS if all had been finished
             before, or why the zone stopped.
+        n_active: how many active tiles it saw last; none if there was nothing to do.
+        seconds: how long it took.
         frontier: its active tiles, None if they are not in memory here.
     """
 
     status: Status
+    n_active: int = 0
+    seconds: float = 0.0
     frontier: Frontier | None = None
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return ZoneEnd, (self.status,)  # a frontier stays where it is
+        return ZoneEnd, (self.status, self.n_active, self.seconds)  # a frontier stays where it is
 
 
 def run_zone(
@@ -53,22 +57,22 @@ def run_zone(
     finished = job.store.last_step(coordination_id, zone_id)
     step = coordination_id * job.record.coordinate_every if finished is None else finished + 1
     if step >= last_step:
-        return ZoneEnd(Status.ALREADY_EXISTS, frontier)
-    while step < last_step:
-        if time.monotonic() >= job.deadline:
-            return ZoneEnd(Status.TIMED_OUT, frontier)
+        return ZoneEnd(Status.ALREADY_EXISTS, frontier=frontier)
+    began, status = time.monotonic(), Status.NEW_STEP
+    while step < last_step and status in (Status.NEW_STEP, Status.NO_NEW_TILES):
         place = Place(coordination_id, zone_id, step)
-        if step == 0:
+        if time.monotonic() >= job.deadline:
+            status = Status.TIMED_OUT
+        elif step == 0:
             frontier = first_step(job, place)
             tell(job, StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), job.seconds, {}))
         else:
             if frontier is None:
                 frontier = read_frontier(job, ZoneView(coordination_id, zone_id, job.record.n_zones, step))
             status = _adapt(job, place, frontier)
-            if status not in (Status.NEW_STEP, Status.NO_NEW_TILES):
-                return ZoneEnd(status, frontier)
         step += 1
-    return ZoneEnd(Status.NEW_STEP, frontier)
+    status = Status.NEW_STEP if status is Status.NO_NEW_TILES else status
+    return ZoneEnd(status, 0 if frontier is None else len(frontier), time.monotonic() - began, frontier)
 
 
 def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> Status:

@@ -213,6 +213,11 @@ class Store(ABC):
         """Return a store that reads the same job in another thread, which calls this, and closes it."""
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the job ends with this process."""
+        return False
+
+    @property
     def opener(self) -> Callable[[], Store] | None:
         """What opens the same job in another process, on another machine, too; None if only this process can."""
         return None

@@ -58,8 +58,8 @@ class DuckDBStore(SqlStore):
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
         self._path = fspath(path)
         file = file_path(self._path)
-        is_new = self._path != ":memory:" and not file.exists()
-        if self._path != ":memory:":
+        is_new = not self.in_memory and not file.exists()
+        if not self.in_memory:
             if read_only and is_new:
                 raise NotAJobError(f"There is no database at {self._path!r}.")
             if file.is_dir() or not file.absolute().parent.is_dir():
@@ -75,7 +75,7 @@ class DuckDBStore(SqlStore):
         if not read_only:
             self._connection.execute("set checkpoint_threshold = '256MB'")
         self._connection.execute("set preserve_insertion_order = false")
-        if self._path != ":memory:":  # what a job needs is in its frontier; the engine would fill the machine's memory
+        if not self.in_memory:  # what a job needs is in its frontier; the engine would fill the machine's memory
             self._connection.execute(f"set memory_limit = '{_MEMORY}'")
             self._connection.execute(f"set threads = {min(_THREADS, os.cpu_count() or 1)}")
         self._adopt()
@@ -84,6 +84,11 @@ class DuckDBStore(SqlStore):
     @override
     def location(self) -> str:
         return self._path
+
+    @property
+    @override
+    def in_memory(self) -> bool:
+        return self._path == ":memory:"
 
     @override
     def _holds_job(self) -> bool:

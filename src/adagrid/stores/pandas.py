@@ -30,6 +30,11 @@ class PandasStore(Store):
 
     @property
     @override
+    def in_memory(self) -> bool:
+        return True
+
+    @property
+    @override
     def exists(self) -> bool:
         return bool(self._tables)
 
