@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import distributed
 import pytest
+from clusters import local_cluster
 from compiled import compiled_once, share_in_this_process  # noqa: F401 - a fixture
 
 import adagrid as ada
 from adagrid.stores.clickhouse import ClickHouseStore
 from clickhouse_server import connect_to_old_server
-
-
-@contextmanager
-def local_cluster(n_workers: int):
-    """A cluster on this machine."""
-    with distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="session")

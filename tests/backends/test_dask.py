@@ -12,9 +12,9 @@ from pathlib import Path
 
 import dask
 import distributed
-import jax.numpy as jnp
 import psutil
 import pytest
+from clusters import NotEverywhere, local_cluster
 from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
@@ -28,9 +28,7 @@ TESTED = ("validate_z", "calibrate_z", "staged_validate_z")
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    with local_cluster(2) as cluster:
         yield cluster
 
 
@@ -109,11 +107,6 @@ def test_all_workers_killed_within_a_step(cluster, two_workers, expected):
     assert_same(run_case("validate_z", backend=two_workers, packet_size=1, db=store), expected["validate_z"])
     assert len(killed) == 2
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in killed)
-
-
-class NotEverywhere(ada.ZTest):
-    def statistic(self, draw, theta, null_truth):
-        return jnp.where(theta[0] > -0.5, jnp.nan, super().statistic(draw, theta, null_truth))
 
 
 def test_errors_name_the_tile_as_in_one_process(two_workers):

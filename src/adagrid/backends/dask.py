@@ -27,6 +27,7 @@ _logger = logging.getLogger("adagrid")
 _AHEAD = 2
 # Seconds until a scheduler must have answered.
 _PATIENCE = 30
+_LOST = "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
 # One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
 _TURN = threading.Lock()
 
@@ -119,10 +120,8 @@ class DaskBackend(Backend):
             sent = self._send(require("cloudpickle", "dask").dumps(run))
             waiting, under_way = iter(tasks), deque[Any]()
             while True:
-                threads = sum(client.nthreads().values())
-                if not threads:
-                    _logger.warning("no worker yet: waiting for one to join %s", client.scheduler.address)
-                for task in islice(waiting, max(0, _AHEAD * max(threads, 1) - len(under_way))):
+                room = _AHEAD * max(1, self._threads(client)) - len(under_way)
+                for task in islice(waiting, max(0, room)):
                     under_way.append(client.submit(_answer, sent, task, pure=False))
                 if not under_way:
                     return
@@ -164,6 +163,16 @@ class DaskBackend(Backend):
             self._sent = work, self._client.submit(bytes, work, key=key)
         return self._sent[1]
 
+    def _threads(self, client: Any) -> int:
+        """Return how many threads the workers have now."""
+        try:
+            threads = sum(client.nthreads().values())
+        except OSError as error:
+            raise BackendError(_LOST) from error
+        if not threads:
+            _logger.warning("no worker has joined %s yet: waiting for one", client.scheduler.address)
+        return threads
+
     def _result(self, future: Any) -> Any:
         try:
             return future.result()
@@ -173,9 +182,7 @@ class DaskBackend(Backend):
                 "again with a smaller packet_size. Everything finished before is saved."
             ) from error
         except self._dask.CancelledError as error:
-            raise BackendError(
-                "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
-            ) from error
+            raise BackendError(_LOST) from error
 
 
 def _answer(work: bytes, task: Any) -> Any:

@@ -1,0 +1,92 @@
+"""Ctrl-C and SIGTERM end a run cleanly, wherever it is, with a word about what is saved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from jobcases import assert_same, run_case, tables
+
+import adagrid as ada
+
+_SCRIPT = textwrap.dedent(
+    """
+    import os, signal, sys
+    import adagrid as ada
+    from adagrid.stores.duckdb import DuckDBStore
+    from jobcases import run_case
+
+    path, name, moment = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    append, count = DuckDBStore._append, [0]
+
+    def stopping(store, frames):
+        append(store, frames)
+        count[0] += 1
+        if count[0] == moment:
+            os.kill(os.getpid(), getattr(signal, name))
+
+    DuckDBStore._append = stopping
+    {action}
+    """
+)
+_RUN = 'run_case("validate_z", db=None if path == "-" else path, packet_size=1)'
+_COMMAND = "from adagrid.cli import app; sys.argv[1:] = ['demo', '--folder', path]; app()"
+
+
+def _stop(action: str, *arguments: str) -> subprocess.CompletedProcess:
+    paths = [str(Path(ada.__file__).parents[1]), str(Path(__file__).parent)]
+    return subprocess.run(
+        [sys.executable, "-c", _SCRIPT.format(action=action), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
+    )
+
+
+@pytest.mark.parametrize(("name", "moment"), [("SIGINT", 9), ("SIGTERM", 12)])
+def test_interrupted_script_goes_on(name, moment, tmp_path):
+    path = tmp_path / "job.duckdb"
+    answer = _stop(_RUN, str(path), name, str(moment))
+    assert answer.returncode == -signal.SIGINT  # what shells know as 130
+    assert f"Interrupted. Every finished packet is saved in {path}: run the same again to go on." in answer.stderr
+    with closing(run_case("validate_z", db=path, packet_size=1)) as run:
+        assert (run.logs()["message"].str.startswith("stopped by KeyboardInterrupt")).sum() == 1
+        assert_same(run, tables(run_case("validate_z")))
+
+
+def test_jobs_in_memory_are_not_said_to_be_saved():
+    answer = _stop(_RUN, "-", "SIGTERM", "9")
+    assert "Interrupted. The job was in memory and goes with this process: give db=" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interrupted_command(name, tmp_path):
+    answer = _stop(_COMMAND, str(tmp_path), name, "5")
+    assert answer.returncode == 130
+    assert f"Every finished packet is saved in {tmp_path / 'validation.duckdb'}" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_program_keeps_its_own_way_with_sigterm():
+    def own(number, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        seen = []
+        run_case("validate_z", n_steps=1, callback=lambda report: seen.append(signal.getsignal(signal.SIGTERM)))
+        assert seen == [own]
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        run_case("validate_z", n_steps=1, callback=lambda report: seen.append(signal.getsignal(signal.SIGTERM)))
+        assert callable(seen[1])
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
