@@ -164,6 +164,17 @@ def test_blocks_shrink_for_designs_that_need_memory():
     assert heavy.block < 64
 
 
+def test_a_design_of_which_one_point_needs_more_than_its_share():
+    class Heavier(Heavy):
+        def draw(self, key):
+            return jax.random.normal(key, (2000, 40))
+
+        def statistic(self, draw, theta, null_truth):
+            return jnp.linalg.svd(draw + theta[0], compute_uv=False)[0]
+
+    assert Simulator(Heavier(), 0, 1, at_most=512).shape == Shape(512, 1)
+
+
 @given(
     values=hnp.arrays(np.float32, hnp.array_shapes(max_dims=1, max_side=300), elements=st.floats(-5, 5, width=16)),
     m=st.integers(1, 40),

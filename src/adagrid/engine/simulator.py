@@ -317,7 +317,8 @@ class Simulator:
             used = 0 if memory is None else memory.temp_size_in_bytes + memory.output_size_in_bytes
             if block or size == 1 or used <= _CALL_BYTES:
                 return compiled, size
-            size = max(1, 1 << min(size.bit_length() - 2, (size * _CALL_BYTES // used).bit_length() - 1))
+            fits = max(1, size * _CALL_BYTES // used)  # points, if memory were in proportion
+            size = 1 << min(size.bit_length() - 2, fits.bit_length() - 1)
 
     def _arguments_of(self, block: int) -> tuple[Any, ...]:
         theta = _struct((block, self.model.family.dim), self._real)
