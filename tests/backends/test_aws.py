@@ -6,8 +6,10 @@ The machines that it says it started are played here: what their user data runs 
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import os
+import random
 import re
 import shlex
 import signal
@@ -54,8 +56,10 @@ def cloud():
         patch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", SECRET)
         patch.setattr(_ec2, "_PAUSE", 0.05)
         patch.setattr(aws, "_LOST", 2)
+        patch.setattr(aws, "_PATIENCE", 60.0)
+        patch.setattr(aws, "_BOOT", 60.0)
         # The server knows the images of 2017.
-        patch.setattr(_ec2, "_IMAGES", {key: ("099720109477", "ubuntu/images/*") for key in _ec2._IMAGES})
+        patch.setattr(_ec2, "_IMAGES", dict.fromkeys(_ec2._IMAGES, ("099720109477", "ubuntu/images/*")))
         yield ec2_client()
     server.stop()
 
@@ -112,6 +116,15 @@ class Played:
         self.processes.clear()
 
 
+def _free_port():
+    """Not one of those that connections are given, which might be taken before a scheduler listens."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 @pytest.fixture(scope="module")
 def played(cloud):
     """Machines whose processes run here."""
@@ -125,10 +138,8 @@ def played(cloud):
 
     def with_port(self, *arguments):
         everything, of_workers = request(self, *arguments)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            everything["scheduler_options"]["port"] = free.getsockname()[1]
-        everything["scheduler_options"] |= {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        options = {"port": _free_port(), "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        everything["scheduler_options"] |= options
         everything["worker_options"] |= {"host": "127.0.0.1"}
         return everything, of_workers
 
@@ -252,7 +263,7 @@ def test_gpu_only_for_those_who_work(gpu, cloud, group, monkeypatch):
         assert {"Key": "team", "Value": "stats"} in machine["Tags"]
         assert "- echo hi" in machine["told"]
         assert "- shutdown -h +180\n" in machine["told"]
-        assert machine["ImageId"] == "ami-785db401"  # the newer one of two
+        assert machine["ImageId"] in {"ami-1e749f67", "ami-785db401"}  # those of Ubuntu that the server knows
     assert not alive(cloud)
 
 
@@ -306,7 +317,7 @@ def test_launch_fails(after, played, group, new, monkeypatch):
 
 
 def test_scheduler_that_nobody_reaches(unplayed, group, new, monkeypatch):
-    monkeypatch.setattr(aws, "_PATIENCE", 4)
+    monkeypatch.setattr(aws, "_PATIENCE", 0.2)
     with pytest.raises(BackendError, match=f"{group} must let this process reach its port 8786"):
         list(ada.AWSBackend(**(GOOD | {"security_group": group})).map(abs, [1]))
     assert len(new(machines)) == 1
@@ -398,6 +409,16 @@ def test_what_the_region_does_not_have(arguments, rule, cloud, new):
     with pytest.raises(ada.AdagridError, match=rule):
         list(ada.AWSBackend(**(GOOD | arguments)).map(abs, [1]))
     assert not new(machines)
+
+
+def test_newest_image_with_room_for_it(cloud, monkeypatch):
+    images = [
+        {"ImageId": f"ami-{year}", "CreationDate": f"{year}-02-01T00:00:00.000Z", "BlockDeviceMappings": disks}
+        for year, disks in [(2024, []), (2026, [{"Ebs": {"VolumeSize": 75}}, {"NoDevice": ""}]), (2025, [])]
+    ]
+    region = _ec2.Machines("a-run", None)
+    monkeypatch.setattr(region._client, "describe_images", lambda **_: {"Images": images})
+    assert region.image(None, "x86_64", gpu=True) == _ec2.Image("ami-2026", 75)
 
 
 def test_no_image_fits(cloud, monkeypatch):

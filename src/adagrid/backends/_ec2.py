@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, final
+from typing import final
 
 from adagrid._optional import require
 from adagrid.errors import BackendError, InvalidInputError
@@ -165,16 +164,17 @@ class Machines:
 
     def failure(self, error: BaseException) -> BackendError:
         """Return what to tell about an error of the AWS client, or of what was started with it."""
-        cause: BaseException = error
-        while not isinstance(cause, (self._errors.ClientError, self._errors.BotoCoreError)):
-            above = cause.__cause__ or cause.__context__
-            if above is None:
-                cause = error
-                break
-            cause = above
+        causes = [error]
+        while above := causes[-1].__cause__ or causes[-1].__context__:
+            causes.append(above)
+        for cause in causes:
+            if isinstance(cause, BackendError):
+                return cause
+        known = (self._errors.ClientError, self._errors.BotoCoreError)
+        cause = next((cause for cause in causes if isinstance(cause, known)), error)
         return BackendError(
-            f"AWS did not do as asked in {self.region}: {cause} Check the credentials (aws sts get-caller-identity), the "
-            "permissions, quotas and network, as in docs/distributed.md. Everything finished before is saved."
+            f"AWS did not do as asked in {self.region}: {cause} Check the credentials (aws sts get-caller-identity), "
+            "the permissions, quotas and network, as in docs/distributed.md. Everything finished before is saved."
         )
 
 
@@ -185,7 +185,7 @@ def _undisturbed() -> Iterator[None]:
         yield
         return
 
-    def tell(number: int, frame: FrameType | None) -> Any:
+    def tell(*_: object) -> None:
         _logger.warning("ending machines that cost money: this takes some seconds")
 
     before = signal.signal(signal.SIGINT, tell)

@@ -10,7 +10,6 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import TimeoutError as NoAnswerError
 from contextlib import ExitStack, nullcontext
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, final
@@ -28,7 +27,8 @@ _logger = logging.getLogger("adagrid")
 
 T = TypeVar("T")
 
-# Seconds for machines to be there, and then for the first worker: it installs Docker and gets the image.
+# Seconds for the machine that schedules to answer, and then for the first worker to: Docker is installed, and the image
+# fetched.
 _PATIENCE, _BOOT = 600.0, 1200.0
 # Seconds for an address to answer before it is tried again.
 _PAUSE = 5.0
@@ -179,13 +179,7 @@ class AWSBackend(Backend):
             stack.callback(machines.terminate)
             loop = stack.enter_context(_Loop())
             try:
-                cluster = loop.run(self._cluster(arguments, of_workers), _PATIENCE)
-            except NoAnswerError as error:
-                raise BackendError(
-                    f"The machine that schedules was started in {machines.region} but could not be reached within "
-                    f"{_PATIENCE / 60:.0f} minutes: {self._group} must let this process reach its port 8786, its image "
-                    f"{self._image} must start, and its subnet must let it get the image."
-                ) from error
+                cluster = loop.run(self._cluster(arguments, of_workers))
             except Exception as error:  # whatever the library and its client raise
                 raise machines.failure(error) from error
             stack.callback(loop.end, cluster)
@@ -232,11 +226,19 @@ class AWSBackend(Backend):
         """Start the machines."""
         cluster = self._cloud.EC2Cluster(asynchronous=True, **arguments)
         cluster.quiet = True
+        unreachable = BackendError(
+            f"The machine that schedules was started but could not be reached within {_PATIENCE / 60:.0f} minutes: "
+            f"{self._group} must let this process reach its port 8786, its image {self._image} must start, and its "
+            "subnet must let it get the image. Everything finished before is saved."
+        )
         cluster.worker_options.update(of_workers)
 
         class Scheduler(cluster.scheduler_class):  # type: ignore[misc, name-defined]
             async def wait_for_scheduler(self) -> None:  # the library's own lets nothing else happen meanwhile
-                await _answers(self.address)
+                try:
+                    await asyncio.wait_for(_answers(self.address), _PATIENCE)
+                except TimeoutError as error:
+                    raise unreachable from error
 
         cluster.scheduler_class = Scheduler
         try:
@@ -256,7 +258,7 @@ class AWSBackend(Backend):
                 client.wait_for_workers(1, timeout=_BOOT)
             except TimeoutError as error:
                 raise BackendError(
-                    f"No worker joined within {_BOOT / 60:.0f} minutes: can the machines get the image {self._image}, and "
+                    f"No worker joined within {_BOOT / 60:.0f} minutes: can the machines get {self._image}, and "
                     "does it start? What they wrote: aws ec2 get-console-output --latest --instance-id ..."
                 ) from error
             try:
@@ -296,7 +298,7 @@ class _Loop:
     def __exit__(self, *exception: object) -> None:
         try:
             self.run(_cancel_others(), 10)
-        except NoAnswerError:  # the library waits for an address, and lets nothing else happen
+        except TimeoutError:  # something of the library lets nothing else happen
             _logger.debug("the event loop does not answer")
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -304,7 +306,7 @@ class _Loop:
             if not self._thread.is_alive():
                 self._loop.close()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Return what a coroutine returns."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
