@@ -55,7 +55,7 @@ def cloud():
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         patch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", SECRET)
         patch.setattr(_ec2, "_PAUSE", 0.05)
-        patch.setattr(aws, "_LOST", 2)
+        patch.setattr(aws, "_LOST", 20)
         patch.setattr(aws, "_PATIENCE", 60.0)
         patch.setattr(aws, "_BOOT", 60.0)
         # The server knows the images of 2017.
@@ -153,10 +153,13 @@ def played(cloud):
 @pytest.fixture(scope="module")
 def backend(played, cloud, group):
     with ada.AWSBackend(**(GOOD | {"security_group": group, "spot": True})) as backend:
+        assert list(backend.map(abs, [-1])) == [1]
+        own = list(played.processes)
+        assert len(own) == 3
         yield backend
     assert not alive(cloud)
-    _, left = psutil.wait_procs(played.processes, timeout=20)
-    assert not left  # containers ended by themselves: their machines would have, too
+    _, left = psutil.wait_procs(own, timeout=30)
+    assert not left  # what ran in containers ended by itself: machines would have, too
 
 
 class TestAWSBackend(BackendContract):
@@ -179,6 +182,7 @@ def test_workers_have_the_password_and_nobody_else(backend, cloud, played, caplo
         inherited = re.search(r'INHERIT_CONFIG="([^"]*)"', machine["told"])[1]
         assert SECRET not in str(dask.config.deserialize(inherited))
     for process in played.processes:
+        assert process.is_running()
         assert SECRET not in str(process.cmdline())
     assert SECRET not in repr(vars(backend)) + caplog.text
 
@@ -209,7 +213,7 @@ def test_what_is_asked_for(backend, cloud, group):
         assert len(machine["told"].encode()) < 16384  # more is refused
     assert len(runs) == 1
     assert "--idle-timeout 1800s" in scheduler["told"]
-    assert all('"death_timeout": "2s"' in worker["told"] for worker in workers)
+    assert all('"death_timeout": "20s"' in worker["told"] for worker in workers)
     encrypted = dask.config.deserialize(re.search(r'INHERIT_CONFIG="([^"]*)"', scheduler["told"])[1])
     assert encrypted["distributed"]["comm"]["require-encryption"] is True
 
@@ -233,7 +237,7 @@ def test_strangers_cannot_join(backend):
 
 
 @pytest.mark.parametrize("gpu", [True, False])
-def test_gpu_only_for_those_who_work(gpu, cloud, group, monkeypatch):
+def test_gpu_only_for_those_who_work(gpu, cloud, group, new, monkeypatch):
     """And every option reaches the machines."""
     self_made = {"instance_type": "g4dn.xlarge" if gpu else "c5.xlarge", "max_hours": 3, "spot": False, "gpu": gpu}
     options = {
@@ -264,7 +268,7 @@ def test_gpu_only_for_those_who_work(gpu, cloud, group, monkeypatch):
         assert "- echo hi" in machine["told"]
         assert "- shutdown -h +180\n" in machine["told"]
         assert machine["ImageId"] in {"ami-1e749f67", "ami-785db401"}  # those of Ubuntu that the server knows
-    assert not alive(cloud)
+    assert not new()
 
 
 async def _without_scheduler(cluster):
@@ -318,10 +322,15 @@ def test_launch_fails(after, played, group, new, monkeypatch):
 
 def test_scheduler_that_nobody_reaches(unplayed, group, new, monkeypatch):
     monkeypatch.setattr(aws, "_PATIENCE", 0.2)
+    before = _loops()
     with pytest.raises(BackendError, match=f"{group} must let this process reach its port 8786"):
         list(ada.AWSBackend(**(GOOD | {"security_group": group})).map(abs, [1]))
     assert len(new(machines)) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "adagrid-aws"]
+    assert _loops() <= before
+
+
+def _loops():
+    return {thread for thread in threading.enumerate() if thread.name == "adagrid-aws"}
 
 
 def test_workers_that_never_come(played, group, new, monkeypatch):

@@ -4,6 +4,7 @@ from adagrid.backends.aws import AWSBackend
 from adagrid.backends.base import Backend
 from adagrid.backends.dask import DaskBackend
 from adagrid.backends.local import LocalBackend
+from adagrid.backends.modal import ModalBackend
 from adagrid.backends.worker import Worker, check_wanted, current_worker, working
 
 __all__ = [
