@@ -12,6 +12,7 @@ __all__ = [
     "Backend",
     "DaskBackend",
     "LocalBackend",
+    "ModalBackend",
     "Worker",
     "check_wanted",
     "current_worker",

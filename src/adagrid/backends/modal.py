@@ -198,13 +198,13 @@ class ModalBackend(Backend):
         if isinstance(error, kinds.AuthError):
             remedy = "Log in: modal token new."
         elif isinstance(error, kinds.FunctionTimeoutError):
-            remedy = f"A task took more than {self._timeout} seconds: give it more (timeout=), or a smaller packet_size."
+            remedy = f"A task took more than {self._timeout} seconds: give it more (timeout=) or a smaller packet_size."
         elif isinstance(error, kinds.RequestSizeError):
             remedy = "The design, or what it holds, is too large to be sent: let it load its data from the image."
         else:
             remedy = (
-                "See https://modal.com/apps for what became of the app. If containers died for want of memory, give them "
-                "more (memory=), or run the job again with a smaller packet_size."
+                "See https://modal.com/apps for what became of the app. If containers died for want of memory, give "
+                "them more (memory=), or run the job again with a smaller packet_size."
             )
         return BackendError(f"Modal: {error} {remedy} Everything finished before is saved.")
 
