@@ -24,6 +24,7 @@ from pathlib import Path
 import dask.config
 import psutil
 import pytest
+import yaml
 from dask_cloudprovider.aws import ec2
 from dask_cloudprovider.generic import vmcluster
 from jobcases import assert_same, run_case, tables
@@ -206,10 +207,11 @@ def test_what_is_asked_for(backend, cloud, group):
             InstanceId=machine["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
         )
         assert answer["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
-        commands = [line.strip() for line in machine["told"].splitlines() if line.strip().startswith("- ")]
-        assert commands[0] == "- shutdown -h +1440"
-        assert commands[-1] == "- shutdown -h now"
-        assert "docker run" in commands[-2]
+        lifetime, docker, container, end = yaml.safe_load(machine["told"])["runcmd"]
+        assert lifetime == "shutdown -h +1440"
+        assert "apt-get install -y docker.io" in docker
+        assert container.startswith("docker run --net=host ")
+        assert end == "shutdown -h now"
         assert len(machine["told"].encode()) < 16384  # more is refused
     assert len(runs) == 1
     assert "--idle-timeout 1800s" in scheduler["told"]
@@ -368,6 +370,29 @@ def test_ctrl_c_while_machines_start(unplayed, group, new, monkeypatch):
         list(ada.AWSBackend(**(GOOD | {"security_group": group})).map(abs, [1]))
     assert len(new(machines)) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.slow
+def test_machine_that_is_taken_away(played, cloud, group, new, monkeypatch):
+    """The only one that works: another takes its place."""
+    monkeypatch.setattr(aws, "_LOOK", 1.0)
+    before = len(played.processes)
+
+    def slow(task):
+        time.sleep(0.2)
+        return task
+
+    with ada.AWSBackend(**(GOOD | {"security_group": group, "n_workers": 1, "spot": True})) as backend:
+        results = backend.map(slow, range(8))
+        assert next(results) == 0
+        [lost] = [machine for machine in new() if "InstanceLifecycle" in machine]
+        cloud.terminate_instances(InstanceIds=[lost["InstanceId"]])
+        worker = played.processes[before + 1]
+        for process in [*worker.children(recursive=True), worker]:
+            process.kill()
+        assert list(results) == list(range(1, 8))
+        assert len(new()) == 2
+    assert len(new(machines)) == 3
 
 
 def test_terminates_whatever_has_the_tag_and_nothing_else(cloud, new):

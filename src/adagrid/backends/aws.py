@@ -32,6 +32,8 @@ T = TypeVar("T")
 _PATIENCE, _BOOT = 600.0, 1200.0
 # Seconds for an address to answer before it is tried again.
 _PAUSE = 5.0
+# Seconds between looks for machines that were lost.
+_LOOK = 60.0
 # Seconds that a scheduler nobody uses, and a worker without a scheduler, stay: then their machines end themselves.
 _IDLE, _LOST = 1800, 300
 # More that EC2Cluster may be told, and that has nothing to do with what is promised here.
@@ -62,6 +64,8 @@ class AWSBackend(Backend):
     container of `image` runs, which has adagrid of the same version, and the module that defines the design (one
     defined in a script or notebook is sent along). Traffic is encrypted, and only this process and the machines have
     the keys. docs/distributed.md tells how to make the image, what to permit, and what it costs to forget.
+
+    A machine that dies or is taken away is replaced, and what it did is done elsewhere, with the same results.
 
     No machine is left running: all of a run have a tag of their own, by which they are terminated when it ends, fails
     or is interrupted, whoever started them. If this process is killed, the machines end themselves half an hour later,
@@ -185,6 +189,7 @@ class AWSBackend(Backend):
             stack.callback(loop.end, cluster)
             self._prepare(cluster)
             self._dask = stack.enter_context(DaskBackend(self.n_zones, self.coordinate_every, cluster=cluster))
+            loop.begin(_replace_lost(cluster, machines, self._n_workers))
             self._open = stack.pop_all()
         return self._dask
 
@@ -310,6 +315,10 @@ class _Loop:
         """Return what a coroutine returns."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let a coroutine run until the loop stops."""
+        asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def end(self, cluster: Any) -> None:
         """Close a cluster politely; what remains of it is ended by force."""
 
@@ -327,6 +336,20 @@ class _Loop:
 def _abandon(cluster: Any) -> None:
     """Let the library do nothing more for a cluster, whose machines are ended by their tag."""
     cluster.status = require("distributed", "aws").Status.closed
+
+
+async def _replace_lost(cluster: Any, machines: Machines, n_workers: int) -> None:
+    """Start other machines for those that AWS has taken away, or that ended themselves."""
+    while True:
+        await asyncio.sleep(_LOOK)
+        try:
+            lost = n_workers + 1 - len(await asyncio.to_thread(machines.alive))
+        except Exception as error:  # whatever: the run does not depend on it, and it is tried again
+            _logger.warning("cannot see whether machines were lost: %s", error)
+            continue
+        if lost > 0:
+            _logger.warning("%d of %d machines were lost: others are started", lost, n_workers + 1)
+            cluster.scale(len(cluster.worker_spec) + lost)
 
 
 async def _answers(address: str) -> None:
