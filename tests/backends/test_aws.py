@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import logging
 import os
 import random
@@ -25,6 +26,8 @@ import dask.config
 import psutil
 import pytest
 import yaml
+from aiobotocore.client import AioBaseClient
+from botocore.client import BaseClient
 from dask_cloudprovider.aws import ec2
 from dask_cloudprovider.generic import vmcluster
 from jobcases import assert_same, run_case, tables
@@ -61,8 +64,25 @@ def cloud():
         patch.setattr(aws, "_BOOT", 60.0)
         # The server knows the images of 2017.
         patch.setattr(_ec2, "_IMAGES", dict.fromkeys(_ec2._IMAGES, ("099720109477", "ubuntu/images/*")))
-        yield ec2_client()
+        client = ec2_client()
+        for kind in (BaseClient, AioBaseClient):
+            patch.setattr(kind, "_make_api_call", _noting(kind._make_api_call, client))
+        yield client
     server.stop()
+
+
+ASKED = set()
+
+
+def _noting(call, ours):
+    """Note what is asked of EC2, but by these tests."""
+
+    def noted(client, operation, arguments):
+        if client is not ours:
+            ASKED.add(f"{client.meta.service_model.service_name}:{operation}")
+        return call(client, operation, arguments)
+
+    return noted
 
 
 def ec2_client():
@@ -129,9 +149,10 @@ def _free_port():
 @pytest.fixture(scope="module")
 def played(cloud):
     """Machines whose processes run here."""
-    played = Played(cloud)
+    played, named = Played(cloud), ec2.EC2Instance.configure_vm
 
     async def configure_vm(self, client):
+        await named(self, client)
         played.start(self.instance["InstanceId"])
         return "127.0.0.1", None
 
@@ -236,6 +257,16 @@ def test_strangers_cannot_join(backend):
             distributed.Client(address.replace("tls://", "tcp://"), security=distributed.Security(), timeout=2)
         with pytest.raises((OSError, TypeError)):
             distributed.Client(address, security=distributed.Security.temporary(), timeout=2)
+
+
+def test_documented_permissions_are_those_that_are_needed(backend):
+    """All that a run with its end asks for, and nothing else."""
+    text = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
+    policy = json.loads(text.split("```json\n")[1].split("```")[0])
+    actions = [statement["Action"] for statement in policy["Statement"]]
+    permitted = {action for each in actions for action in ([each] if isinstance(each, str) else each)}
+    _ec2.Machines("a-run", None).terminate()
+    assert permitted - {"ec2:TerminateInstances"} <= ASKED <= permitted
 
 
 @pytest.mark.parametrize("gpu", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -66,8 +67,9 @@ class Call:
         self._future.cancel()
 
 
-def contain(function: bytes, arguments: bytes) -> bytes:
+def contain(function: bytes, arguments: bytes, secrets: dict[str, str]) -> bytes:
     """Run in a process what a container would, from what it would be sent."""
+    os.environ.update(secrets)
     shared, work, task = deserialize(arguments, None)
     return serialize(deserialize(function, None)(shared, work, task))
 
@@ -92,13 +94,18 @@ def here():
 
         def spawn(self, *arguments):
             calls.append(arguments)
-            return Call(pool.submit(contain, self._source_info_.serialized_function(), serialize(arguments)))
+            return Call(pool.submit(contain, self._source_info_.serialized_function(), serialize(arguments), secrets))
 
-        calls = []
+        def from_dict(env_dict):
+            secrets.update(env_dict)
+            return secret(env_dict)
+
+        calls, secrets, secret = [], {}, modal.Secret.from_dict
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(modal.App, "run", run)
             patch.setattr(modal.Dict, "ephemeral", ephemeral)
             patch.setattr(modal.Function, "spawn", spawn)
+            patch.setattr(modal.Secret, "from_dict", from_dict)
             yield type("Here", (), {"began": began, "calls": calls})
 
 
@@ -131,6 +138,23 @@ def test_design_of_a_script(backend):
         for where in (ada.LocalBackend(), backend)
     ]
     assert_same(runs[1], tables(runs[0]))
+
+
+def test_check_that_is_left_to_the_reader(here, monkeypatch, capsys):
+    """It passes where Modal is played, secret included."""
+    monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", "other")
+    text = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
+    code = text.split("cat > check_modal.py <<'EOF'\n")[1].split("EOF\n")[0]
+    exec(compile(code, "check_modal.py", "exec"), {"__name__": "__main__"})
+    assert "equal: True" in capsys.readouterr().out
+
+
+def test_module_that_containers_do_not_have(backend, monkeypatch, tmp_path):
+    (tmp_path / "only_here.py").write_text("def run(task):\n    return task\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    only_here = importlib.import_module("only_here")
+    with pytest.raises(BackendError, match=r"no module 'only_here'.*ModalBackend\(modules="):
+        list(backend.map(only_here.run, [1]))
 
 
 def test_played_as_modal_is():

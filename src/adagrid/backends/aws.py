@@ -184,10 +184,10 @@ class AWSBackend(Backend):
             loop = stack.enter_context(_Loop())
             try:
                 cluster = loop.run(self._cluster(arguments, of_workers))
+                stack.callback(loop.end, cluster)
+                self._prepare(cluster)
             except Exception as error:  # whatever the library and its client raise
                 raise machines.failure(error) from error
-            stack.callback(loop.end, cluster)
-            self._prepare(cluster)
             self._dask = stack.enter_context(DaskBackend(self.n_zones, self.coordinate_every, cluster=cluster))
             loop.begin(_replace_lost(cluster, machines, self._n_workers))
             self._open = stack.pop_all()
@@ -268,8 +268,8 @@ class AWSBackend(Backend):
                 ) from error
             try:
                 found = client.run(versions)
-            except ImportError as error:
-                raise BackendError(f"The image {self._image} needs adagrid {version('adagrid')}: {error}.") from error
+            except Exception as error:  # of no adagrid, or of a Dask that is too different
+                raise BackendError(f"The image {self._image} needs adagrid {version('adagrid')}: {error!r}") from error
         here = versions()
         for there in found.values():
             different = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 import platform
 import re
 import traceback
@@ -23,6 +24,8 @@ from adagrid.backends._environment import PASSWORD, known, problems_of
 from adagrid.backends.base import Backend, Result, Task
 from adagrid.backends.worker import Worker, working
 from adagrid.errors import BackendError, InvalidInputError
+
+_logger = logging.getLogger("adagrid")
 
 # Tasks under way per container: the next one waits where it will be run.
 _AHEAD = 2
@@ -129,7 +132,10 @@ class ModalBackend(Backend):
         self._depth -= 1
         if not self._depth:
             self._running = None
-            self._open.close()
+            try:
+                self._open.close()
+            except self._modal.exception.Error as error:  # it ends an app whose leader is silent
+                _logger.warning("Modal did not hear that the run has ended (see: modal app list): %s", error)
 
     def app(self) -> tuple[Any, Any]:
         """Return the app as it is defined, and its function that runs a task; nothing is started."""
@@ -222,8 +228,14 @@ def answer(shared: Any, work: str, task: Any) -> tuple[bool, Any]:
     """
     worker = Worker(lambda run, least: next_number(shared, run, least), lambda: False)  # Modal stops what it cancels
     try:
+        run = _loaded(shared, work)
         with working(worker):
-            return True, _loaded(shared, work)(task)
+            return True, run(task)
+    except ModuleNotFoundError as error:
+        return False, BackendError(
+            f"A container has no module {error.name!r}. One of your own: name it in ModalBackend(modules=[...]); a "
+            "library: give an image= that has it. Everything finished before is saved."
+        )
     except Exception as error:
         error.add_note(f"In a container of Modal:\n{traceback.format_exc()}")
         return False, error
