@@ -9,6 +9,7 @@ import platform
 import re
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from importlib.metadata import version
@@ -247,7 +248,9 @@ class AWSBackend(Backend):
 
         cluster.scheduler_class = Scheduler
         try:
-            return await cluster
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Creating your cluster is taking", UserWarning)  # it always does
+                return await cluster
         except BaseException:
             _abandon(cluster)
             raise
