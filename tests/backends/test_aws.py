@@ -120,8 +120,7 @@ class Played:
     def start(self, identifier):
         answer = self._client.describe_instance_attribute(InstanceId=identifier, Attribute="userData")
         told = base64.b64decode(answer["UserData"]["Value"]).decode()
-        line = next(line for line in told.splitlines() if "docker run" in line)
-        line = line.strip().removeprefix("- '").removesuffix("'").replace("''", "'")  # YAML
+        line = next(line for line in yaml.safe_load(told)["runcmd"] if "docker run" in line)
         command = shlex.split(line.partition(GOOD["image"])[2])
         command[command.index("python")] = sys.executable
         # A machine has nothing of the environment of the process that leads.
@@ -154,6 +153,7 @@ def played(cloud):
     async def configure_vm(self, client):
         await named(self, client)
         played.start(self.instance["InstanceId"])
+        self.instance = self.instance | {"PrivateIpAddress": "localhost"}
         return "127.0.0.1", None
 
     request = aws.AWSBackend._request
@@ -236,6 +236,8 @@ def test_what_is_asked_for(backend, cloud, group):
         assert len(machine["told"].encode()) < 16384  # more is refused
     assert len(runs) == 1
     assert "--idle-timeout 1800s" in scheduler["told"]
+    # By the address inside the network of the machines, where their security group lets them.
+    assert all("dask_spec tls://localhost:" in worker["told"] for worker in workers)
     assert all('"death_timeout": "20s"' in worker["told"] for worker in workers)
     encrypted = dask.config.deserialize(re.search(r'INHERIT_CONFIG="([^"]*)"', scheduler["told"])[1])
     assert encrypted["distributed"]["comm"]["require-encryption"] is True
@@ -387,7 +389,14 @@ def test_ctrl_c_while_machines_start(unplayed, group, new, monkeypatch):
     terminate, main = _ec2.Machines.terminate, threading.main_thread()
 
     def interrupting(self):
-        monkeypatch.setattr(self, "alive", lambda alive=self.alive: (signal.raise_signal(signal.SIGINT), alive())[1])
+        alive = self.alive
+
+        def interrupted():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            return alive()
+
+        monkeypatch.setattr(self, "alive", interrupted)
         terminate(self)
 
     def interrupt():

@@ -180,7 +180,7 @@ class Machines:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no Ctrl-C interrupt what ends machines. Only the main thread gets them."""
+    """Let no Ctrl-C, nor SIGTERM, interrupt what ends machines. Only the main thread gets them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -188,8 +188,9 @@ def _undisturbed() -> Iterator[None]:
     def tell(*_: object) -> None:
         _logger.warning("ending machines that cost money: this takes some seconds")
 
-    before = signal.signal(signal.SIGINT, tell)
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -241,6 +241,8 @@ class AWSBackend(Backend):
 
         class Scheduler(cluster.scheduler_class):  # type: ignore[misc, name-defined]
             async def wait_for_scheduler(self) -> None:  # the library's own lets nothing else happen meanwhile
+                # Machines reach each other inside their network, where their security group lets them.
+                self.contact_address = f"{cluster.protocol}://{self.instance['PrivateIpAddress']}:{self.port}"
                 try:
                     await asyncio.wait_for(_answers(self.address), _PATIENCE)
                 except TimeoutError as error:
