@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from adagrid import errors
 from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
-from adagrid.backends import Backend, DaskBackend, LocalBackend
+from adagrid.backends import AWSBackend, Backend, DaskBackend, LocalBackend, ModalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
@@ -26,6 +26,7 @@ from adagrid.models import FisherExact, Model, PooledZ, ZTest
 __version__ = _version("adagrid")
 
 __all__ = [
+    "AWSBackend",
     "AdagridError",
     "Backend",
     "Binomial",
@@ -36,6 +37,7 @@ __all__ = [
     "HalfSpace",
     "LocalBackend",
     "Look",
+    "ModalBackend",
     "Model",
     "Normal",
     "NullHypothesis",

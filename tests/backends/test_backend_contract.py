@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import adagrid.backends
-from adagrid import Backend, DaskBackend, LocalBackend
+from adagrid import AWSBackend, Backend, DaskBackend, LocalBackend, ModalBackend
 from adagrid._registry import implementations
 from adagrid.errors import InvalidInputError
 from adagrid.testing.backends import BackendContract
@@ -18,7 +18,8 @@ class TestLocalBackend(BackendContract):
 
 
 def test_every_backend_is_tested():
-    assert set(implementations(adagrid.backends, Backend).values()) == {DaskBackend, LocalBackend}
+    tested = {AWSBackend, DaskBackend, LocalBackend, ModalBackend}
+    assert set(implementations(adagrid.backends, Backend).values()) == tested
 
 
 @pytest.mark.parametrize("arguments", [{"n_zones": 0}, {"coordinate_every": 0}, {"n_zones": 1.5}])

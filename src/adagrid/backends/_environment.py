@@ -1,0 +1,28 @@
+"""What workers elsewhere are told of this process's environment: what a job on a server needs to be reached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+PASSWORD = "ADAGRID_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable that has it
+"""What workers get if nothing else is asked for."""
+
+
+def problems_of(secrets: Sequence[str] | None) -> list[str]:
+    """Return what is wrong with names of environment variables; values are never told."""
+    if secrets is None:
+        return []
+    if isinstance(secrets, str) or not all(isinstance(name, str) for name in secrets):
+        return ["secrets must be names of environment variables, such as ['ADAGRID_CLICKHOUSE_PASSWORD']."]
+    return [
+        f"secrets must be names of environment variables that are set; number {number} of them is not. Never give a "
+        "password here: the variables' values are passed on."
+        for number, name in enumerate(secrets, start=1)
+        if name not in os.environ  # which is not told, because it may be the secret itself
+    ]
+
+
+def known(names: Sequence[str]) -> dict[str, str]:
+    """Return the variables that are set, by name."""
+    return {name: os.environ[name] for name in names if name in os.environ}

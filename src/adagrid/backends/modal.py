@@ -1,0 +1,316 @@
+"""Containers of Modal, started when there is work and gone when there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import platform
+import re
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, final
+
+from typing_extensions import override
+
+from adagrid._optional import require
+from adagrid.backends._environment import PASSWORD, known, problems_of
+from adagrid.backends.base import Backend, Result, Task
+from adagrid.backends.worker import Worker, working
+from adagrid.errors import BackendError, InvalidInputError
+
+_logger = logging.getLogger("adagrid")
+
+# Tasks under way per container: the next one waits where it will be run.
+_AHEAD = 2
+# Seconds that a task may take: the most that Modal grants.
+_LONGEST = 24 * 3600
+# Containers in a row that a task may lose.
+_RETRIES = 3
+# More that App.function may be told, and that has nothing to do with what is promised here.
+_OPTIONS = ("cloud", "cpu", "ephemeral_disk", "memory", "nonpreemptible", "region", "scaledown_window")
+# What runs tasks, by its name, in a container; the last few.
+_BUILT: dict[str, Callable[[Any], Any]] = {}
+_KEPT = 4
+# What containers need beside adagrid without extras. Modal brings its own client.
+_EXTRAS = frozenset({"clickhouse"})
+_MORE = ("cloudpickle",)
+
+
+@final
+class ModalBackend(Backend):
+    """Runs jobs in containers of Modal: an app that begins at the first packet and ends with the run.
+
+    Containers have what is installed here: this very adagrid, the same versions of all it needs, and the same Python.
+    A design of a script or notebook is sent along; a module of your own is named in `modules`. A container that dies is
+    replaced, and what it did is done again, with the same results. Nothing is paid for after the run: when it ends, or
+    this process does, Modal stops the app and its containers.
+
+    Args:
+        n_zones: zones that are worked on independently.
+        coordinate_every: steps between coordinations.
+        n_workers: containers at most, of one task at a time.
+        gpu: for each container, such as "T4", "L4" or "H100"; none if None.
+        modules: names of modules of your own that containers need, such as the one that defines the design.
+        timeout: seconds that a task may take: a packet, or a zone's steps until the next coordination.
+        secrets: names of environment variables that containers get, too, as a Modal Secret of the app; if None,
+            ADAGRID_CLICKHOUSE_PASSWORD if there is one.
+        image: of the containers (a modal.Image), in place of the one that is described here.
+        options: more for modal.App.function: cpu, memory, region, cloud, ephemeral_disk, nonpreemptible,
+            scaledown_window.
+
+    Raises:
+        InvalidInputError: if an argument breaks its rule; all that do are named.
+        MissingExtraError: if Modal's client is not installed.
+    """
+
+    has_workers = True
+
+    def __init__(
+        self,
+        n_zones: int = 1,
+        coordinate_every: int = 5,
+        *,
+        n_workers: int,
+        gpu: str | None = None,
+        modules: Sequence[str] = (),
+        timeout: int = _LONGEST,
+        secrets: Sequence[str] | None = None,
+        image: Any = None,
+        **options: Any,
+    ) -> None:
+        numbers = {"n_zones": n_zones, "coordinate_every": coordinate_every}
+        numbers |= {"n_workers": n_workers, "timeout": timeout}
+        problems = [
+            f"{name} must be a positive whole number; got {value!r}."
+            for name, value in numbers.items()
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1
+        ]
+        if isinstance(timeout, int) and timeout > _LONGEST:
+            problems.append(f"timeout must be at most {_LONGEST}, a day, which Modal grants; got {timeout!r}.")
+        if gpu is not None and not (isinstance(gpu, str) and re.fullmatch(r"[\w-]+!?(:[1-9])?", gpu)):
+            problems.append(f"gpu must be a kind that Modal has, such as 'T4' or 'H100', or None; got {gpu!r}.")
+        if isinstance(modules, str) or not all(isinstance(name, str) for name in modules):
+            problems.append(f"modules must be names of modules, such as ['my_designs']; got {modules!r}.")
+        else:
+            problems += [
+                f"modules must be names of modules that can be imported here; got {name!r}."
+                for name in modules
+                if not name.isidentifier() or find_spec(name) is None
+            ]
+        problems += [
+            f"ModalBackend has no argument {name!r}: beside its own it takes {', '.join(_OPTIONS)}."
+            for name in options
+            if name not in _OPTIONS
+        ]
+        problems += problems_of(secrets)
+        if problems:
+            raise InvalidInputError(problems)
+        super().__init__(n_zones, coordinate_every)
+        self._modal = require("modal", "modal")
+        if image is not None and not isinstance(image, self._modal.Image):
+            raise InvalidInputError(f"image must be a modal.Image; got {image!r}.")
+        self._n_workers, self._gpu, self._modules, self._timeout = n_workers, gpu, tuple(modules), timeout
+        self._secrets, self._image, self._options = (PASSWORD,) if secrets is None else tuple(secrets), image, options
+        self._depth = 0
+        self._running: tuple[Any, Any] | None = None
+        self._open = ExitStack()
+
+    @override
+    def __enter__(self) -> Self:
+        self._depth += 1
+        return self
+
+    @override
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._running = None
+            try:
+                self._open.close()
+            except self._modal.exception.Error as error:  # it ends an app whose leader is silent
+                _logger.warning("Modal did not hear that the run has ended (see: modal app list): %s", error)
+
+    def app(self) -> tuple[Any, Any]:
+        """Return the app as it is defined, and its function that runs a task; nothing is started."""
+        app = self._modal.App("adagrid")
+        secrets = known(self._secrets)
+        image = self._image or image_like_here(self._gpu is not None)
+        define = app.function(
+            image=image.add_local_python_source(*self._modules) if self._modules else image,
+            gpu=self._gpu,
+            max_containers=self._n_workers,
+            timeout=self._timeout,
+            retries=self._modal.Retries(max_retries=_RETRIES, backoff_coefficient=1.0),
+            secrets=[self._modal.Secret.from_dict(secrets)] if secrets else [],
+            serialized=True,  # it is found by the name of its module, which the image has
+            name="answer",
+            **self._options,
+        )
+        return app, define(answer)
+
+    @override
+    def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Run tasks in containers and yield the results in order, each as soon as it is there.
+
+        Raises:
+            BackendError: if Modal cannot be reached, or container after container dies of a task.
+        """
+        # A run that is interrupted leaves this generator suspended: it must not keep the run's app open.
+        with nullcontext() if self._depth else self:
+            waiting, under_way = iter(tasks), deque[Any]()
+            try:
+                function, shared = self._started()
+                work = _send(run, shared)
+                while True:
+                    for task in islice(waiting, _AHEAD * self._n_workers - len(under_way)):
+                        under_way.append(function.spawn(shared, work, task))
+                    if not under_way:
+                        return
+                    answered = under_way[0].get()
+                    under_way.popleft()
+                    yield _result(answered)
+            except self._modal.exception.Error as error:
+                raise self._failure(error) from error
+            finally:
+                self._cancel(under_way)
+
+    def _started(self) -> tuple[Any, Any]:
+        """Return the function of the running app, and the dictionary that its containers share."""
+        if self._running is None:
+            app, function = self.app()
+            with ExitStack() as stack:
+                stack.enter_context(app.run())
+                self._running = function, stack.enter_context(self._modal.Dict.ephemeral())
+                self._open = stack.pop_all()
+        return self._running
+
+    def _cancel(self, calls: Iterable[Any]) -> None:
+        """Let nothing go on that nobody waits for."""
+        for call in calls:
+            try:
+                call.cancel()
+            except self._modal.exception.Error:  # the app has ended, and so has the call
+                return
+
+    def _failure(self, error: Exception) -> BackendError:
+        kinds = self._modal.exception
+        if isinstance(error, kinds.AuthError):
+            remedy = "Log in: modal token new."
+        elif isinstance(error, kinds.FunctionTimeoutError):
+            remedy = f"A task took more than {self._timeout} seconds: give it more (timeout=) or a smaller packet_size."
+        elif isinstance(error, kinds.RequestSizeError):
+            remedy = "The design, or what it holds, is too large to be sent: let it load its data from the image."
+        else:
+            remedy = (
+                "See https://modal.com/apps for what became of the app. If containers died for want of memory, give "
+                "them more (memory=), or run the job again with a smaller packet_size."
+            )
+        return BackendError(f"Modal: {error} {remedy} Everything finished before is saved.")
+
+
+def answer(shared: Any, work: str, task: Any) -> tuple[bool, Any]:
+    """Run a task, in a container.
+
+    Args:
+        shared: the dictionary that the containers of an app share.
+        work: the name of what runs tasks, in it.
+        task: the task.
+
+    Returns:
+        Whether there is a result, and it; else the error, which Modal must not take for a container that died.
+    """
+    worker = Worker(lambda run, least: next_number(shared, run, least), lambda: False)  # Modal stops what it cancels
+    try:
+        run = _loaded(shared, work)
+        with working(worker):
+            return True, run(task)
+    except ModuleNotFoundError as error:
+        return False, BackendError(
+            f"A container has no module {error.name!r}. One of your own: name it in ModalBackend(modules=[...]); a "
+            "library: give an image= that has it. Everything finished before is saved."
+        )
+    except Exception as error:
+        error.add_note(f"In a container of Modal:\n{traceback.format_exc()}")
+        return False, error
+
+
+def _send(run: Callable[[Task], Result], shared: Any) -> str:
+    """Let containers have what runs tasks, and return its name."""
+    work = require("cloudpickle", "modal").dumps(run)
+    name = f"work-{hashlib.sha256(work).hexdigest()}"
+    shared.put(name, work)  # every time: Modal forgets what nobody touches for a week
+    return name
+
+
+def _loaded(shared: Any, work: str) -> Callable[[Any], Any]:
+    """Return what runs tasks, built once in a container; it comes from the leader, never from a database."""
+    if work not in _BUILT:
+        while len(_BUILT) >= _KEPT:
+            _BUILT.pop(next(iter(_BUILT)))
+        _BUILT[work] = require("cloudpickle", "modal").loads(shared[work])
+    return _BUILT[work]
+
+
+def _result(answered: tuple[bool, Any]) -> Any:
+    done, value = answered
+    if not done:
+        raise value
+    return value
+
+
+def next_number(shared: Any, run: str, least: int) -> int:
+    """Return the next number of a run. The dictionary takes each once, whoever comes first."""
+    number = least
+    while not shared.put(f"number-{run}-{number}", True, skip_if_exists=True):
+        number += 1
+    return number
+
+
+def image_like_here(gpu: bool) -> Any:
+    """Return an image with this Python, this adagrid and all it needs in the versions that are installed here.
+
+    adagrid itself is copied from here, whichever way it was installed: no other version can get in.
+    """
+    image = require("modal", "modal").Image.debian_slim(python_version=".".join(platform.python_version_tuple()[:2]))
+    package, metadata = sources()
+    return (
+        image.pip_install(*requirements(gpu))
+        .add_local_dir(package, "/root/adagrid", ignore=["**/__pycache__"])
+        .add_local_file(metadata, f"/root/{metadata.parent.name}/METADATA")
+    )
+
+
+def requirements(gpu: bool) -> list[str]:
+    """Return what adagrid needs, each with its version here, such as "numpy==2.4.0"."""
+    requirement = require("packaging.requirements", "modal").Requirement
+    found = {name: distribution(name).version for name in _MORE}
+    waiting = [("adagrid", _EXTRAS)]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
+        for needed in map(requirement, distribution(name).requires or ()):
+            if needed.marker and not any(needed.marker.evaluate({"extra": extra}) for extra in extras or {""}):
+                continue
+            try:
+                found[needed.name.lower()] = distribution(needed.name).version
+            except PackageNotFoundError:  # an extra that is not installed here is not needed there
+                continue
+            following = (needed.name, frozenset(needed.extras))
+            if following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    found.pop("adagrid", None)
+    return sorted(f"{name}{'[cuda12]' if gpu and name == 'jax' else ''}=={version}" for name, version in found.items())
+
+
+def sources() -> tuple[Path, Path]:
+    """Return the folder of the package, and the file that says which version it is."""
+    metadata = next(file for file in distribution("adagrid").files or () if file.name == "METADATA")
+    return Path(inspect.getfile(ModalBackend)).parents[1], Path(str(metadata.locate()))
