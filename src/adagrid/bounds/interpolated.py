@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adagrid._typing import ArrayLike, FloatArray
-from adagrid.errors import InvalidInputError
+from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
 # Simplices per compiled call: the smallest of these sizes that holds what is left, padded.
@@ -51,6 +51,7 @@ def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) 
 
     Raises:
         InvalidInputError: if `upper` leaves [0, 1].
+        DomainError: if a vertex is outside the family's natural parameter space.
     """
     if not ((upper >= 0) & (upper <= 1)).all():
         raise InvalidInputError("Upper bounds of a mean of values in [0, 1] must be in [0, 1].")
@@ -89,8 +90,12 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
 
     Returns:
         Shape (simplices,).
+
+    Raises:
+        DomainError: if a vertex is outside the family's natural parameter space.
     """
     n, n_vertices, _ = vertices.shape
+    _check_domain(family, vertices)
     log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
     weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
     best, unfinished = np.full(n, np.inf), np.arange(n)
@@ -110,6 +115,16 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
         if not len(unfinished):
             break
     return best
+
+
+def _check_domain(family: Family, vertices: FloatArray) -> None:
+    inside = family.contains(vertices)
+    if not inside.all():
+        vertex = vertices[~inside][0]
+        raise DomainError(
+            f"Vertices must lie inside the natural parameter space of {family} ({family.coordinates}): "
+            f"{family.border(vertex, np.zeros_like(vertex))} at the vertex {vertex.tolist()}. Use a smaller region."
+        )
 
 
 @lru_cache(maxsize=32)
@@ -133,6 +148,10 @@ def _maximise(
     gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
     values = log_upper + jax.vmap(cumulant, in_axes=(None, 1), out_axes=1)(middle, offsets)
     rounding = _ULPS * (1.0 + jnp.abs(values).max(axis=1) + jnp.abs(log_partition(middle)))
+    size = jnp.abs(vertices).max(axis=1)
+    # near a border of the domain parameters that are off by their last digit change the values by more than theirs
+    steepest = jnp.sum(jnp.abs(jax.vmap(gradient, in_axes=1, out_axes=1)(vertices)) * size[:, None, :], axis=2)
+    rounding += _ULPS * steepest.max(axis=1)
 
     def pick(array: Any, index: jax.Array) -> jax.Array:
         return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
@@ -144,6 +163,7 @@ def _maximise(
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
         # K lies above its tangent at any place, so this is a bound whatever the weights are
         tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
+        tangent += _ULPS * jnp.sum(jnp.abs(slope) * size, axis=1)
         best = jnp.fmin(best, scores.max(axis=1) + tangent)
         gap = scores.max(axis=1) - jnp.sum(weights * scores, axis=1)
         towards = jnp.argmax(scores, axis=1)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -24,6 +26,11 @@ _LEVELS = (1e-4, 0.025, 0.3, 0.9)
 # The share of the way to the end of the domain at which tiles stop.
 _ROOM = 0.45
 _RELATIVE = 1e-9
+# The s with which the tilt bound replaces K(v) by -K(-s v)/s where no vertex is proven to be the worst.
+_TANGENT = 2.0**-10
+
+Draw: TypeAlias = Callable[[np.random.Generator, FloatArray, int], FloatArray]
+"""Draws sufficient statistics: generator, parameters of shape (dim,) and a number to an array (number, dim)."""
 
 
 class FamilyContract:
@@ -40,7 +47,8 @@ class FamilyContract:
             def theta(self):
                 return np.array([[0.0], [1.5]])
 
-    Choose points that are ordinary for the family and points near what it must still bear.
+    Choose points that are ordinary for the family and points near what it must still bear. Override `draw` as well:
+    nothing else can tell that the family is the distribution of the data.
     """
 
     @pytest.fixture
@@ -53,7 +61,47 @@ class FamilyContract:
         """Return parameters inside the domain, shape (points, dim); overridden in the subclass."""
         raise NotImplementedError("Override the fixture `theta` to return points of shape (points, dim).")
 
+    @pytest.fixture
+    def draw(self) -> Draw | None:
+        """Return a function that draws sufficient statistics T, such that theta . T is the density's exponent.
+
+        It takes a NumPy generator, parameters of shape (dim,) and a number, and returns an array (number, dim).
+        None, the default, leaves out the test that needs it.
+        """
+        return None
+
     # The log-partition and its differences
+
+    def test_gradient_of_log_partition_is_the_mean(self, family: Family, theta: FloatArray, draw: Draw | None) -> None:
+        """The gradient of A is the mean of the sufficient statistic, within 6 standard errors of a simulation."""
+        if draw is None:
+            pytest.skip("no sufficient statistics are drawn: override `draw`")
+        generator, count = np.random.default_rng(0), 20_000
+        for point, gradient in zip(theta, _gradient(family, theta), strict=True):
+            drawn = draw(generator, point, count)
+            assert drawn.shape == (count, family.dim)
+            error = drawn.std(axis=0) / np.sqrt(count)
+            # where almost all draws are alike, chance says how far off they may be: three draws of another value
+            alike = 3 / count * np.abs(drawn - drawn.mean(axis=0)).max(axis=0) + 1e-9 * (1 + np.abs(gradient))
+            assert (np.abs(drawn.mean(axis=0) - gradient) <= 6 * error + alike).all()
+
+    def test_methods_take_jax_arrays(self, family: Family, theta: FloatArray) -> None:
+        """Compiled by JAX, A and K are the same, and the gradient of A lies between the secants on its two sides."""
+        radius = _radius(family, theta, 0.3)
+        traced: Any = family
+        with jax.enable_x64(True):
+            value = np.asarray(jax.jit(jax.vmap(traced.log_partition))(theta))
+            growth = np.asarray(jax.jit(jax.vmap(traced.cumulant))(theta, radius / 2))
+        np.testing.assert_allclose(value, family.log_partition(theta), rtol=1e-12)
+        expected = family.cumulant(theta, radius / 2)
+        assert (np.abs(growth - expected) <= _rounding(family, theta) + 1e-12 * np.abs(expected)).all()
+        gradient = _gradient(family, theta)
+        for step in (1e-3 * radius, radius):
+            along = step[:, :, None] * np.eye(family.dim)
+            above = family.cumulant(theta[:, None, :], along) / step
+            below = -family.cumulant(theta[:, None, :], -along) / step
+            slack = _rounding(family, theta)[:, None] / step + 1e-9 * np.abs(gradient)
+            assert ((gradient <= above + slack) & (gradient >= below - slack)).all()
 
     def test_domain_has_one_interval_per_parameter(self, family: Family, theta: FloatArray) -> None:
         """The domain is two arrays of shape (dim,), lower below upper, and contains the points."""
@@ -73,6 +121,25 @@ class FamilyContract:
                     point[i] = value
                     assert not family.contains(point)
         assert not family.contains(np.full(family.dim, np.nan))
+
+    def test_reach_is_the_way_to_the_border(self, family: Family, theta: FloatArray) -> None:
+        """Along random lines points are in the domain up to `reach` and not beyond; it is 0 from outside."""
+        generator = np.random.default_rng(3)
+        directions = np.concatenate([np.eye(family.dim), -np.eye(family.dim), generator.normal(size=(16, family.dim))])
+        for point in theta:
+            ways = directions * (1 + np.abs(point))
+            reach = family.reach(point, ways)
+            assert reach.shape == (len(ways),)
+            assert (reach > 0).all()
+            inside = np.where(np.isfinite(reach), reach * (1 - 1e-9), 1e6)
+            assert family.contains(point + inside[:, None] * ways).all()
+            for way, end in zip(ways[np.isfinite(reach)], reach[np.isfinite(reach)], strict=True):
+                for share in (1 + 1e-9, 1.5, 1e6):
+                    outside = point + share * end * way
+                    assert not family.contains(outside)
+                    assert family.reach(outside, -way) == 0
+                    assert family.border(point, share * end * way).strip()
+                    assert family.border(outside, np.zeros_like(way)).strip()
 
     def test_log_partition_is_finite_in_the_domain(self, family: Family, theta: FloatArray) -> None:
         """A is a finite float64 at the points and all over moderate tiles around them."""
@@ -132,6 +199,51 @@ class FamilyContract:
                     value = family.log_partition(point + place * direction)
                     assert (np.diff(value, 2) >= -1e-12 * (1 + np.abs(value).max())).all()
 
+    def test_separable_families_are_sums(self, family: Family, theta: FloatArray) -> None:
+        """If `separable`, K(v) is the sum of K along the axes: a box has its worst parameters at a vertex."""
+        if not family.separable:
+            pytest.skip("this family does not claim to be separable")
+        for information in _INFORMATION:
+            displacements = _box(_radius(family, theta, information))
+            along = displacements[:, :, :, None] * np.eye(family.dim)
+            parts = family.cumulant(theta[:, None, None, :], along)
+            whole = family.cumulant(theta[:, None, :], displacements)
+            slack = 64 * np.finfo(float).eps * np.abs(parts).sum(axis=2) + 8 * _rounding(family, theta)[:, None]
+            assert (np.abs(whole - parts.sum(axis=2)) <= slack).all()
+
+    def test_convexity_that_is_claimed_holds(self, family: Family, theta: FloatArray) -> None:
+        """K(q v)/q - K(v) is convex in v on tiles for q up to `convex_up_to`, which is no larger for larger tiles."""
+        generator, claimed = np.random.default_rng(4), []
+        for information in _INFORMATION:
+            vertices = _box(_radius(family, theta, information))
+            reach = family.reach(theta[:, None, :], vertices).min(axis=1)
+            claimed.append(family.convex_up_to(theta[:, None, :], vertices))
+            assert claimed[-1].shape == (len(theta),)
+            highest = np.minimum(np.minimum(claimed[-1], 0.999 * reach), 1e6) - 1
+            for i in np.flatnonzero(highest > np.exp(-16)):
+                weights = generator.dirichlet(np.full(vertices.shape[1], 0.2), (2, 200))
+                first, second = weights @ vertices[i]
+                for q in 1 + np.geomspace(np.exp(-16), highest[i], 9):
+                    values = [_cost(family, theta[i], v, q) for v in (first, second, (first + second) / 2)]
+                    here = np.abs(family.cumulant(theta[i], vertices[i])).max()
+                    there = np.abs(family.cumulant(theta[i], 0.999999 * q * vertices[i])).max() / q
+                    slack = 64 * np.finfo(float).eps * (here + there) + 4 * _rounding(family, theta[i])
+                    assert (values[2] <= (values[0] + values[1]) / 2 + slack).all()
+        for smaller, larger in itertools.pairwise(claimed):
+            assert (larger <= smaller * (1 + _RELATIVE)).all()
+
+    def test_no_parameters_of_a_tile_are_forgotten(self, family: Family, theta: FloatArray) -> None:
+        """For some q the bound of a tile is the worst at random points of it, vertices or not: the bound has this q."""
+        generator = np.random.default_rng(5)
+        for information, level in itertools.product(_INFORMATION[1:], _LEVELS[:3]):
+            vertices = _box(_radius(family, theta, information))
+            bound = tilt_bound(family, theta, vertices, level)
+            for i, point in enumerate(theta):
+                some = generator.dirichlet(np.full(vertices.shape[1], 0.3), 40) @ vertices[i]
+                places = np.concatenate([vertices[i], some])
+                least = np.exp(_least(family, point, places, partial(_log_bound, level), values=301))
+                assert bound[i] >= min(1.0, least) * (1 - _RELATIVE)
+
     # The bounds that are made from it
 
     def test_tilt_bound_of_a_point_is_the_level(self, family: Family, theta: FloatArray) -> None:
@@ -144,11 +256,14 @@ class FamilyContract:
     def test_bounds_are_monotone_in_the_level(self, family: Family, theta: FloatArray) -> None:
         """A larger level gives larger bounds: upper ones in [level, 1], lower and inverted ones in [0, level]."""
         levels = np.concatenate([[0.0], np.geomspace(1e-8, 1, 17)])
+        every = np.repeat(levels, len(theta))
         for information in _INFORMATION:
-            displacements = _box(_radius(family, theta, information))
-            upper = np.array([tilt_bound(family, theta, displacements, a) for a in levels])
-            inverse = np.array([inverse_tilt_bound(family, theta, displacements, a) for a in levels])
-            lower = np.array([tilt_lower_bound(family, theta, displacements, a) for a in levels])
+            displacements = np.tile(_box(_radius(family, theta, information)), (len(levels), 1, 1))
+            points = np.tile(theta, (len(levels), 1))
+            upper, inverse, lower = (
+                bound(family, points, displacements, every).reshape(len(levels), -1)
+                for bound in (tilt_bound, inverse_tilt_bound, tilt_lower_bound)
+            )
             for bound in (upper, inverse, lower):
                 assert (np.diff(bound, axis=0) >= -_RELATIVE * bound[1:]).all()
                 assert ((bound >= 0) & (bound <= 1)).all()
@@ -192,36 +307,33 @@ class FamilyContract:
                 assert (inverse <= level).all()
 
     def test_tilt_bound_attains_the_optimum(self, family: Family, theta: FloatArray) -> None:
-        """The bound is the least over q, found by brute force: within 1e-6, and never below it."""
+        """The bound is the least over q, found by brute force: never below it, and within 1e-6 of it where proven."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
             displacements = _box(_radius(family, theta, information))
             bound = tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                log_best = _least(family, point, displacements[i], partial(_log_bound, level))
-                best = min(1.0, np.exp(log_best))
-                assert best * (1 - _RELATIVE) <= bound[i] <= best + 1e-6
+                least, proven = _least_and_proven(family, point, displacements[i], partial(_log_bound, level))
+                assert min(1.0, np.exp(least)) * (1 - _RELATIVE) <= bound[i] <= min(1.0, np.exp(proven)) + 1e-6
 
     def test_inverse_tilt_bound_attains_the_optimum(self, family: Family, theta: FloatArray) -> None:
-        """The inverted bound is the largest over q, found by brute force: within 1e-6, and never above it."""
+        """The inverted bound is the largest over q: never above what brute force finds, within 1e-6 where proven."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
             displacements = _box(_radius(family, theta, information))
             bound = inverse_tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                log_best = _least(family, point, displacements[i], partial(_log_loss, level))
-                best = np.exp(-log_best)
-                assert best - 1e-6 <= bound[i] <= best * (1 + _RELATIVE)
+                least, proven = _least_and_proven(family, point, displacements[i], partial(_log_loss, level))
+                assert np.exp(-proven) - 1e-6 <= bound[i] <= np.exp(-least) * (1 + _RELATIVE)
 
     def test_tiles_that_leave_the_domain_are_refused(self, family: Family, theta: FloatArray) -> None:
         """A vertex at or beyond a finite end of the domain raises DomainError, in both directions."""
-        lower, upper = family.domain
-        if not np.isfinite([lower, upper]).any():
+        room = _axis_reach(family, theta)
+        if not np.isfinite(room).any():
             pytest.skip("every parameter of this family may take any value")
         safe = _radius(family, theta, 1e-2)
-        for i in range(family.dim):
-            room = np.minimum(theta - lower, upper - theta)[:, i]
-            for share in (1.0, 1.01, 1e6) if np.isfinite(room).all() else ():
+        for i in np.flatnonzero(np.isfinite(room).all(axis=0)):
+            for share in (1.0, 1.01, 1e6):
                 radius = safe.copy()
-                radius[:, i] = share * room
+                radius[:, i] = share * room[:, i]
                 for bound in (tilt_bound, inverse_tilt_bound, tilt_lower_bound):
                     with pytest.raises(DomainError):
                         bound(family, theta, _box(radius), 0.025)
@@ -238,20 +350,33 @@ def _rounding(family: Family, theta: FloatArray) -> FloatArray:
     return 16 * np.finfo(float).eps * (1 + np.abs(family.log_partition(theta)))
 
 
-def _room(family: Family, theta: FloatArray) -> FloatArray:
-    """Return how far tiles may reach in each direction: a share of the way to the domain's nearer end."""
-    lower, upper = family.domain
-    return _ROOM * np.minimum(theta - lower, upper - theta)
+def _gradient(family: Family, theta: FloatArray) -> FloatArray:
+    """Return the gradient of A at points, shape (points, dim)."""
+    traced: Any = family
+    with jax.enable_x64(True):
+        return np.asarray(jax.vmap(jax.grad(traced.log_partition))(theta))
+
+
+def _axis_reach(family: Family, theta: FloatArray) -> FloatArray:
+    """Return the way along each axis to the domain's nearer end, shape (points, dim)."""
+    axes = np.eye(family.dim)
+    return np.minimum(family.reach(theta[:, None, :], axes), family.reach(theta[:, None, :], -axes))
+
+
+def _within(family: Family, theta: FloatArray, radius: FloatArray, share: float) -> FloatArray:
+    """Return half-widths that are shrunk until the vertices are at most a share of the way to the domain's end."""
+    reach = family.reach(theta[:, None, :], _box(radius)).min(axis=1, keepdims=True)
+    return radius * np.minimum(1.0, share * reach)
 
 
 def _radius(family: Family, theta: FloatArray, information: float) -> FloatArray:
-    """Return half-widths with K(h) + K(-h) = information in each direction, or the room if that is less."""
-    inside, outside = np.full_like(theta, 1e-14), np.minimum(_room(family, theta), 1e9)
+    """Return half-widths with K(h) + K(-h) = information in each direction, or less if the domain ends before."""
+    inside, outside = np.full_like(theta, 1e-14), np.minimum(_ROOM * _axis_reach(family, theta), 1e9)
     for _ in range(60):
         middle = np.sqrt(inside * outside)
         enough = _information(family, theta, middle) >= information
         outside, inside = np.where(enough, middle, outside), np.where(enough, inside, middle)
-    return outside
+    return _within(family, theta, outside, _ROOM)
 
 
 def _information(family: Family, theta: FloatArray, step: FloatArray) -> FloatArray:
@@ -263,7 +388,7 @@ def _information(family: Family, theta: FloatArray, step: FloatArray) -> FloatAr
 
 def _largest_radius(family: Family, theta: FloatArray) -> FloatArray:
     """Return large half-widths: as far as the domain allows, 1e6 at most, and A stays far from overflow."""
-    radius = np.minimum(_room(family, theta) * (0.999 / _ROOM), 1e6)
+    radius = _within(family, theta, np.minimum(_axis_reach(family, theta), 1e6), 0.999)
     for _ in range(200):
         with np.errstate(over="ignore", invalid="ignore"):
             value = family.log_partition(theta[:, None, :] + _box(radius))
@@ -284,11 +409,40 @@ def _log_loss(level: float, q: FloatArray, cost: FloatArray) -> FloatArray:
     return q / (q - 1) * (cost - np.log(level))
 
 
+def _cost(family: Family, theta: FloatArray, displacements: FloatArray, q: float) -> FloatArray:
+    """Return K(q v)/q - K(v)."""
+    return family.cumulant(theta, q * displacements) / q - family.cumulant(theta, displacements)
+
+
+def _least_and_proven(
+    family: Family,
+    theta: FloatArray,
+    displacements: FloatArray,
+    objective: Callable[[FloatArray, FloatArray], FloatArray],
+) -> tuple[float, float]:
+    """Minimise the largest objective at the vertices over all q, and over what is proven to be valid.
+
+    That is every q for separable families; for others q up to `convex_up_to`, and every q with -K(-s v)/s for K(v).
+    """
+    least = _least(family, theta, displacements, objective)
+    if family.separable:
+        return least, least
+    tangent = -family.cumulant(theta, -_TANGENT * displacements) / _TANGENT
+    proven = _least(family, theta, displacements, objective, here=tangent)
+    convex = float(family.convex_up_to(theta[None, None], displacements[None])[0])
+    if convex > 1.001:
+        proven = min(proven, _least(family, theta, displacements, objective, most=convex))
+    return least, proven
+
+
 def _least(
     family: Family,
     theta: FloatArray,
     displacements: FloatArray,
     objective: Callable[[FloatArray, FloatArray], FloatArray],
+    here: FloatArray | None = None,
+    most: float = np.inf,
+    values: int = 1501,
 ) -> float:
     """Minimise over q the largest over vertices of objective(q, K(q v)/q - K(v)): a dense grid, then Brent.
 
@@ -297,12 +451,14 @@ def _least(
         theta: one point, shape (dim,).
         displacements: vertices minus the point, shape (vertices, dim).
         objective: of q, shape (n, 1), and the cost, shape (n, vertices).
+        here: what stands for K(v), shape (vertices,).
+        most: the largest q.
+        values: size of the grid.
     """
-    lower, upper = family.domain
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(displacements > 0, upper - theta, theta - lower) / np.abs(displacements)
-    highest = np.log(min(float(np.nanmin(reach)) * (1 - 1e-9) - 1, 1e14))
-    here = family.cumulant(theta, displacements)
+    reach = float(family.reach(theta, displacements).min())
+    highest = np.log(min(reach * (1 - 1e-9) - 1, most * (1 - 2e-6) - 1, 1e14))
+    if here is None:
+        here = family.cumulant(theta, displacements)
 
     def worst(log_excess: FloatArray) -> FloatArray:
         q = (1 + np.exp(log_excess))[:, None]
@@ -310,13 +466,13 @@ def _least(
             cost = family.cumulant(theta, q[:, :, None] * displacements) / q - here
         return objective(q, cost).max(axis=1)
 
-    grid = np.linspace(-16.0, highest, 1501)
-    values = worst(grid)
-    at = int(np.argmin(values))
+    grid = np.linspace(-16.0, highest, values)
+    met = worst(grid)
+    at = int(np.argmin(met))
     polished = minimize_scalar(
         lambda t: float(worst(np.array([t]))[0]),
         bounds=(grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]),
         method="bounded",
         options={"xatol": 1e-11},
     )
-    return min(float(values[at]), float(polished.fun))
+    return min(float(met[at]), float(polished.fun))
