@@ -146,12 +146,11 @@ def _maximise(
     log_partition: Callable[..., jax.Array] = jax.vmap(traced.log_partition)
     cumulant: Callable[..., jax.Array] = jax.vmap(traced.cumulant)
     gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
-    values = log_upper + jax.vmap(cumulant, in_axes=(None, 1), out_axes=1)(middle, offsets)
-    rounding = _ULPS * (1.0 + jnp.abs(values).max(axis=1) + jnp.abs(log_partition(middle)))
+    # not by cumulants: near a border of the domain those lose digits, because offsets are off by their last digit
+    growth = jax.vmap(log_partition, in_axes=1, out_axes=1)(vertices) - log_partition(middle)[:, None]
+    values = log_upper + growth
+    rounding = 1.0 + jnp.abs(values).max(axis=1) + jnp.abs(growth).max(axis=1) + jnp.abs(log_partition(middle))
     size = jnp.abs(vertices).max(axis=1)
-    # near a border of the domain parameters that are off by their last digit change the values by more than theirs
-    steepest = jnp.sum(jnp.abs(jax.vmap(gradient, in_axes=1, out_axes=1)(vertices)) * size[:, None, :], axis=2)
-    rounding += _ULPS * steepest.max(axis=1)
 
     def pick(array: Any, index: jax.Array) -> jax.Array:
         return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
@@ -163,8 +162,9 @@ def _maximise(
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
         # K lies above its tangent at any place, so this is a bound whatever the weights are
         tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
-        tangent += _ULPS * jnp.sum(jnp.abs(slope) * size, axis=1)
-        best = jnp.fmin(best, scores.max(axis=1) + tangent)
+        # what offsets and place that are off by their last digits may change
+        steepness = jnp.sum(jnp.abs(slope) * size, axis=1)
+        best = jnp.fmin(best, scores.max(axis=1) + tangent + _ULPS * steepness)
         gap = scores.max(axis=1) - jnp.sum(weights * scores, axis=1)
         towards = jnp.argmax(scores, axis=1)
         away = jnp.argmin(jnp.where(weights > 0, scores, jnp.inf), axis=1)
@@ -183,7 +183,7 @@ def _maximise(
 
     infinite = jnp.full(n, jnp.inf)
     weights, best, gap = jax.lax.fori_loop(0, _ITERATIONS, step, (weights, infinite, infinite))
-    return best + rounding, gap, weights
+    return best + _ULPS * rounding, gap, weights
 
 
 def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.Array) -> jax.Array:
