@@ -46,13 +46,12 @@ class MultivariateNormal(Family):
         n = whole_numbers("n", self.n)
         if n.size != 1:
             raise InvalidInputError(f"MultivariateNormal has one number of observations for all means; got n={self.n}.")
-        if covariance.shape[0] != covariance.shape[1] or not (covariance == covariance.T).all():
+        if covariance.shape[0] != covariance.shape[1] or not np.allclose(covariance, covariance.T, rtol=1e-12, atol=0):
             raise InvalidInputError(
                 f"MultivariateNormal needs a symmetric covariance matrix; got covariance={self.covariance}."
             )
-        variance = np.diag(covariance)
-        least = _least_eigenvalue(covariance) if (variance > 0).all() else 0.0
-        if least < _SINGULAR:
+        covariance = (covariance + covariance.T) / 2  # what is left are rounding errors
+        if not (np.diag(covariance) > 0).all() or _least_eigenvalue(covariance) < _SINGULAR:
             raise InvalidInputError(
                 "MultivariateNormal needs a positive definite covariance matrix, with no mean that the others "
                 f"determine; got covariance={self.covariance}. Leave such means out: LinearMap can add them up."
