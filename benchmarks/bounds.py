@@ -153,7 +153,7 @@ def _objective(
         q = 1 + np.exp(log_excess)
         with np.errstate(over="ignore", invalid="ignore"):
             growth = (family.log_partition(theta + q * v) - here) / q - (at_vertices - here)
-        return subject.objective(np.where(np.isnan(growth), np.inf, growth), log_level, q)
+        return subject.objective(np.nan_to_num(growth, nan=1e100, posinf=1e100), log_level, q)
 
     return objective
 

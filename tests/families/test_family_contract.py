@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 import pytest
+from jax.errors import TracerArrayConversionError
 from scipy.special import expit, ndtr
 from typing_extensions import override
 
@@ -289,3 +290,62 @@ def test_the_contract_refuses_a_wrong_family(family: Family, law: str):
     theta = np.array([[0.4], [2.0]])
     with np.errstate(divide="ignore"), pytest.raises(AssertionError):
         getattr(FamilyContract(), law)(family, theta)
+
+
+@dataclass(frozen=True)
+class _Claims(Family):
+    """A rotated pair of binomial arms that claims something wrong."""
+
+    wrong: str
+    dim = 2
+    coordinates = "sums and differences of logits"
+
+    @property
+    def separable(self) -> bool:
+        return self.wrong == "separable"
+
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        xp = namespace(theta)
+        one, other = theta[..., 0] + theta[..., 1], theta[..., 0] - theta[..., 1]
+        if self.wrong == "not in JAX":
+            return np.logaddexp(0.0, one) + np.logaddexp(0.0, other)
+        return xp.logaddexp(0.0, one) + xp.logaddexp(0.0, other)
+
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        return np.full(len(theta), np.inf if self.wrong == "convex" else 1.0)
+
+    def contains(self, theta: FloatArray) -> np.ndarray:
+        return super().contains(theta) & ((theta[..., 0] < 9.0) if self.wrong == "reach" else True)
+
+
+def draw_twice(generator, theta, count):
+    """The right statistics, of two patients each."""
+    one, other = generator.binomial(2, expit([theta.sum(), theta[0] - theta[1]]), (count, 2)).T
+    return np.stack([one + other, one - other], axis=1).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        ("separable", "test_separable_families_are_sums"),
+        ("separable", "test_no_parameters_of_a_tile_are_forgotten"),
+        ("convex", "test_convexity_that_is_claimed_holds"),
+        ("convex", "test_no_parameters_of_a_tile_are_forgotten"),
+        ("reach", "test_reach_is_the_way_to_the_border"),
+    ],
+)
+def test_the_contract_refuses_wrong_claims(wrong: str, law: str):
+    """Among others that the worst parameters are at vertices: with few patients and large tiles they are not."""
+    theta = np.array([[0.0, 0.0], [3.0, 0.0]])
+    if wrong != "separable":
+        getattr(FamilyContract(), law)(_Claims("nothing"), theta)
+    with pytest.raises(AssertionError):
+        getattr(FamilyContract(), law)(_Claims(wrong), theta)
+
+
+def test_the_contract_refuses_other_data_and_other_arrays():
+    theta = np.array([[0.3, -0.2]])
+    with pytest.raises(AssertionError):
+        FamilyContract().test_gradient_of_log_partition_is_the_mean(_Claims("nothing"), theta, draw_twice)
+    with pytest.raises(TracerArrayConversionError):
+        FamilyContract().test_methods_take_jax_arrays(_Claims("not in JAX"), theta)

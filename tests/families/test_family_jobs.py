@@ -12,6 +12,7 @@ from scipy.stats import f, gamma, nct, t
 
 import adagrid as ada
 from adagrid.algorithms.interpolated.region import Region
+from adagrid.families import recorded_family
 from adagrid.grid.grid import refine
 
 TARGETS = {"max_target": 0.004, "global_target": 0.01}
@@ -141,3 +142,24 @@ def test_plans_stay_in_a_parameter_space_that_is_no_box():
     assert family.contains(pilot.theta).all()
     assert np.isfinite(region.fisher(pilot.theta)).all()
     assert (region.fisher.lengths > 0).all()
+
+
+def test_a_job_of_a_family_in_a_family_is_continued_and_verified(tmp_path):
+    """What its database holds is enough to compute its bounds again, and to know the same design."""
+    path, targets = tmp_path / "job.duckdb", {"max_target": 0.02, "global_target": 0.03}
+    first = ada.ada_validate(
+        SharedControl, threshold=RATIO, grid=oblique_grid(), method="interpolated", db=path, n_steps=2, **targets
+    )
+    first.close()
+    with ada.ada_validate(SharedControl, db=path, overrides={"n_steps": 100}) as run:
+        whole = ada.ada_validate(SharedControl, threshold=RATIO, grid=oblique_grid(), method="interpolated", **targets)
+        assert run.bound == whole.bound
+        assert recorded_family(run.record.model.family_fields) == SharedControl.family
+    with ada.open_job(path) as run:
+        run.verify()
+
+    class Other(SharedControl):
+        family = ada.LinearMap(ada.Exponential((20, 20)), matrix=[[1.0, 0.0], [1.0, 2.0]])
+
+    with pytest.raises(ada.errors.ResumeError, match="family"):
+        ada.ada_validate(Other, db=path, accept_changed_model=True)
