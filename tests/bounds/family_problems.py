@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -23,12 +23,14 @@ class Problem:
         theta: shape (dim,).
         probability: of parameters of shape (dim,).
         rounding: relative error that the probability may have.
+        absolute: absolute error that it may have besides.
     """
 
     family: ada.Family
     theta: FloatArray
     probability: Callable[[FloatArray], float]
     rounding: float = 1e-12
+    absolute: float = 1e-300
 
     @property
     def unit(self) -> FloatArray:
@@ -61,12 +63,7 @@ def or_not(generator, problem):
     """Return a problem, or half of the time the complement of its region."""
     if generator.random() < 0.5:
         return problem
-    return Problem(
-        problem.family,
-        problem.theta,
-        lambda theta: 1 - problem.probability(theta),
-        rounding=max(problem.rounding, 1e-12),
-    )
+    return replace(problem, probability=lambda theta: 1 - problem.probability(theta), absolute=1e-14)
 
 
 def counts(generator, family, theta, pmf, largest):
@@ -233,6 +230,7 @@ def product(generator):
         np.concatenate([part.theta for part in parts]),
         probability,
         rounding=max(part.rounding for part in parts),
+        absolute=1e-14 if either else max(part.absolute for part in parts),
     )
 
 
@@ -247,6 +245,7 @@ def linear_map(generator):
         theta,
         lambda there: inner.probability(matrix @ there + offset),
         rounding=max(inner.rounding, 1e-9),
+        absolute=inner.absolute,
     )
 
 
