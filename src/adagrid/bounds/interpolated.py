@@ -137,7 +137,7 @@ def _maximise(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return rigorous upper bounds of the maxima of h, the last gaps and weights, for a block of simplices.
 
-    Everything is measured from the simplex's middle, where differences of A do not cancel.
+    Parameters are measured from the simplex's middle.
     """
     n, n_vertices, _ = vertices.shape
     middle = vertices.mean(axis=1)
