@@ -186,6 +186,10 @@ CASES: dict[str, tuple[Family, FloatArray]] = {
         ada.LinearMap(Binomial((9, 30)), ((2.0, 0.0), (0.0, -0.5)), offset=1.0),
         np.array([[0.2, 1.0]]),
     ),
+    "three arms with two parameters": (
+        ada.LinearMap(ada.Poisson((2.0, 9.0, 30.0)), ((1.0, 0.0), (0.0, 1.0), (-0.5, 0.0))),
+        np.array([[0.1, -0.6]]),
+    ),
     "one parameter of two": (
         ada.LinearMap(ada.NormalUnknownVariance(6), ((1.0,), (0.0,)), offset=(0.0, -0.5)),
         np.array([[0.0], [0.4]]),

@@ -13,21 +13,29 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 
 from adagrid._typing import FloatArray
 from adagrid.bounds import inverse_tilt_bound, tilt_bound, tilt_lower_bound
 from adagrid.errors import DomainError
 from adagrid.families import Family
+from adagrid.testing._tiles import (
+    axis_reach,
+    boxes,
+    gradients,
+    half_widths,
+    largest_half_widths,
+    least_and_proven,
+    least_objective,
+    log_bound,
+    log_loss,
+    rounding_of,
+    tilt_cost,
+)
 
 # Sizes of tiles, as the information K(h) + K(-h) between the two ends of each side.
 _INFORMATION = (1e-6, 1e-2, 0.3, 3.0)
 _LEVELS = (1e-4, 0.025, 0.3, 0.9)
-# The share of the way to the end of the domain at which tiles stop.
-_ROOM = 0.45
 _RELATIVE = 1e-9
-# The s with which the tilt bound replaces K(v) by -K(-s v)/s where no vertex is proven to be the worst.
-_TANGENT = 2.0**-10
 
 Draw: TypeAlias = Callable[[np.random.Generator, FloatArray, int], FloatArray]
 """Draws sufficient statistics: generator, parameters of shape (dim,) and a number to an array (number, dim)."""
@@ -77,7 +85,7 @@ class FamilyContract:
         if draw is None:
             pytest.skip("no sufficient statistics are drawn: override `draw`")
         generator, count = np.random.default_rng(0), 20_000
-        for point, gradient in zip(theta, _gradient(family, theta), strict=True):
+        for point, gradient in zip(theta, gradients(family, theta), strict=True):
             drawn = draw(generator, point, count)
             assert drawn.shape == (count, family.dim)
             error = drawn.std(axis=0) / np.sqrt(count)
@@ -87,20 +95,20 @@ class FamilyContract:
 
     def test_methods_take_jax_arrays(self, family: Family, theta: FloatArray) -> None:
         """Compiled by JAX, A and K are the same, and the gradient of A lies between the secants on its two sides."""
-        radius = _radius(family, theta, 0.3)
+        radius = half_widths(family, theta, 0.3)
         traced: Any = family
         with jax.enable_x64(True):
             value = np.asarray(jax.jit(jax.vmap(traced.log_partition))(theta))
             growth = np.asarray(jax.jit(jax.vmap(traced.cumulant))(theta, radius / 2))
         np.testing.assert_allclose(value, family.log_partition(theta), rtol=1e-12)
         expected = family.cumulant(theta, radius / 2)
-        assert (np.abs(growth - expected) <= _rounding(family, theta) + 1e-12 * np.abs(expected)).all()
-        gradient = _gradient(family, theta)
+        assert (np.abs(growth - expected) <= rounding_of(family, theta) + 1e-12 * np.abs(expected)).all()
+        gradient = gradients(family, theta)
         for step in (1e-3 * radius, radius):
             along = step[:, :, None] * np.eye(family.dim)
             above = family.cumulant(theta[:, None, :], along) / step
             below = -family.cumulant(theta[:, None, :], -along) / step
-            slack = _rounding(family, theta)[:, None] / step + 1e-9 * np.abs(gradient)
+            slack = rounding_of(family, theta)[:, None] / step + 1e-9 * np.abs(gradient)
             assert ((gradient <= above + slack) & (gradient >= below - slack)).all()
 
     def test_domain_has_one_interval_per_parameter(self, family: Family, theta: FloatArray) -> None:
@@ -144,7 +152,7 @@ class FamilyContract:
     def test_log_partition_is_finite_in_the_domain(self, family: Family, theta: FloatArray) -> None:
         """A is a finite float64 at the points and all over moderate tiles around them."""
         for information in _INFORMATION:
-            corners = theta[:, None, :] + _box(_radius(family, theta, information))
+            corners = theta[:, None, :] + boxes(half_widths(family, theta, information))
             for points in (theta, corners):
                 value = family.log_partition(points)
                 assert value.shape == points.shape[:-1]
@@ -153,19 +161,19 @@ class FamilyContract:
 
     def test_methods_broadcast_over_leading_axes(self, family: Family, theta: FloatArray) -> None:
         """Many points at once give what they give one by one."""
-        displacements = _box(_radius(family, theta, 0.3))
+        displacements = boxes(half_widths(family, theta, 0.3))
         together = family.cumulant(theta[:, None, :], displacements)
         assert together.shape == displacements.shape[:-1]
         for i, point in enumerate(theta):
             np.testing.assert_allclose(family.log_partition(theta)[i], family.log_partition(point), rtol=1e-13)
             for j, displacement in enumerate(displacements[i]):
                 alone = family.cumulant(point, displacement)
-                np.testing.assert_allclose(together[i, j], alone, rtol=1e-12, atol=float(_rounding(family, point)))
+                np.testing.assert_allclose(together[i, j], alone, rtol=1e-12, atol=float(rounding_of(family, point)))
 
     def test_cumulant_is_a_difference_of_log_partitions(self, family: Family, theta: FloatArray) -> None:
         """K(v) = A(theta + v) - A(theta), up to the cancellation of the right-hand side."""
         for information in _INFORMATION:
-            displacements = _box(_radius(family, theta, information))
+            displacements = boxes(half_widths(family, theta, information))
             here, there = family.log_partition(theta)[:, None], family.log_partition(theta[:, None] + displacements)
             value = family.cumulant(theta[:, None, :], displacements)
             slope = np.abs(there - here) / np.abs(displacements).max(axis=2)
@@ -175,18 +183,18 @@ class FamilyContract:
 
     def test_cumulant_is_zero_without_displacement(self, family: Family, theta: FloatArray) -> None:
         """K(0) = 0."""
-        assert (np.abs(family.cumulant(theta, np.zeros_like(theta))) <= _rounding(family, theta)).all()
+        assert (np.abs(family.cumulant(theta, np.zeros_like(theta))) <= rounding_of(family, theta)).all()
 
     def test_cumulant_is_convex(self, family: Family, theta: FloatArray) -> None:
         """K((v + w) / 2) <= (K(v) + K(w)) / 2 for random displacements."""
         generator = np.random.default_rng(1)
         for information in _INFORMATION[1:]:
-            radius = _radius(family, theta, information)[:, None, :]
+            radius = half_widths(family, theta, information)[:, None, :]
             first, second = generator.uniform(-1, 1, (2, len(theta), 64, family.dim)) * radius
             at = theta[:, None, :]
             ends = [family.cumulant(at, first), family.cumulant(at, second)]
             middle = family.cumulant(at, (first + second) / 2)
-            slack = _rounding(family, theta)[:, None] + 1e-12 * (np.abs(ends[0]) + np.abs(ends[1]))
+            slack = rounding_of(family, theta)[:, None] + 1e-12 * (np.abs(ends[0]) + np.abs(ends[1]))
             assert (middle <= (ends[0] + ends[1]) / 2 + slack).all()
 
     def test_gradient_of_log_partition_is_monotone(self, family: Family, theta: FloatArray) -> None:
@@ -194,7 +202,7 @@ class FamilyContract:
         generator = np.random.default_rng(2)
         place = np.linspace(-1, 1, 9)[:, None]
         for information in _INFORMATION[1:]:
-            for point, radius in zip(theta, _radius(family, theta, information), strict=True):
+            for point, radius in zip(theta, half_widths(family, theta, information), strict=True):
                 for direction in generator.uniform(-1, 1, (16, family.dim)) * radius:
                     value = family.log_partition(point + place * direction)
                     assert (np.diff(value, 2) >= -1e-12 * (1 + np.abs(value).max())).all()
@@ -204,18 +212,18 @@ class FamilyContract:
         if not family.separable:
             pytest.skip("this family does not claim to be separable")
         for information in _INFORMATION:
-            displacements = _box(_radius(family, theta, information))
+            displacements = boxes(half_widths(family, theta, information))
             along = displacements[:, :, :, None] * np.eye(family.dim)
             parts = family.cumulant(theta[:, None, None, :], along)
             whole = family.cumulant(theta[:, None, :], displacements)
-            slack = 64 * np.finfo(float).eps * np.abs(parts).sum(axis=2) + 8 * _rounding(family, theta)[:, None]
+            slack = 64 * np.finfo(float).eps * np.abs(parts).sum(axis=2) + 8 * rounding_of(family, theta)[:, None]
             assert (np.abs(whole - parts.sum(axis=2)) <= slack).all()
 
     def test_convexity_that_is_claimed_holds(self, family: Family, theta: FloatArray) -> None:
         """K(q v)/q - K(v) is convex in v on tiles for q up to `convex_up_to`, which is no larger for larger tiles."""
         generator, claimed = np.random.default_rng(4), []
         for information in _INFORMATION:
-            vertices = _box(_radius(family, theta, information))
+            vertices = boxes(half_widths(family, theta, information))
             reach = family.reach(theta[:, None, :], vertices).min(axis=1)
             claimed.append(family.convex_up_to(theta[:, None, :], vertices))
             assert claimed[-1].shape == (len(theta),)
@@ -224,10 +232,10 @@ class FamilyContract:
                 weights = generator.dirichlet(np.full(vertices.shape[1], 0.2), (2, 200))
                 first, second = weights @ vertices[i]
                 for q in 1 + np.geomspace(np.exp(-16), highest[i], 9):
-                    values = [_cost(family, theta[i], v, q) for v in (first, second, (first + second) / 2)]
+                    values = [tilt_cost(family, theta[i], v, q) for v in (first, second, (first + second) / 2)]
                     here = np.abs(family.cumulant(theta[i], vertices[i])).max()
                     there = np.abs(family.cumulant(theta[i], 0.999999 * q * vertices[i])).max() / q
-                    slack = 64 * np.finfo(float).eps * (here + there) + 4 * _rounding(family, theta[i])
+                    slack = 64 * np.finfo(float).eps * (here + there) + 4 * rounding_of(family, theta[i])
                     assert (values[2] <= (values[0] + values[1]) / 2 + slack).all()
         for smaller, larger in itertools.pairwise(claimed):
             assert (larger <= smaller * (1 + _RELATIVE)).all()
@@ -236,12 +244,12 @@ class FamilyContract:
         """For some q the bound of a tile is the worst at random points of it, vertices or not: the bound has this q."""
         generator = np.random.default_rng(5)
         for information, level in itertools.product(_INFORMATION[1:], _LEVELS[:3]):
-            vertices = _box(_radius(family, theta, information))
+            vertices = boxes(half_widths(family, theta, information))
             bound = tilt_bound(family, theta, vertices, level)
             for i, point in enumerate(theta):
                 some = generator.dirichlet(np.full(vertices.shape[1], 0.3), 40) @ vertices[i]
                 places = np.concatenate([vertices[i], some])
-                least = np.exp(_least(family, point, places, partial(_log_bound, level), values=301))
+                least = np.exp(least_objective(family, point, places, partial(log_bound, level), values=301))
                 assert bound[i] >= min(1.0, least) * (1 - _RELATIVE)
 
     # The bounds that are made from it
@@ -258,7 +266,7 @@ class FamilyContract:
         levels = np.concatenate([[0.0], np.geomspace(1e-8, 1, 17)])
         every = np.repeat(levels, len(theta))
         for information in _INFORMATION:
-            displacements = np.tile(_box(_radius(family, theta, information)), (len(levels), 1, 1))
+            displacements = np.tile(boxes(half_widths(family, theta, information)), (len(levels), 1, 1))
             points = np.tile(theta, (len(levels), 1))
             upper, inverse, lower = (
                 bound(family, points, displacements, every).reshape(len(levels), -1)
@@ -274,7 +282,7 @@ class FamilyContract:
     def test_inverse_undoes_the_tilt_bound(self, family: Family, theta: FloatArray) -> None:
         """inverse(U(a)) = a, and U(inverse(alpha)) = alpha, wherever the bound is below one."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
-            displacements = _box(_radius(family, theta, information))
+            displacements = boxes(half_widths(family, theta, information))
             bound = tilt_bound(family, theta, displacements, level)
             back = inverse_tilt_bound(family, theta, displacements, bound)
             assert (back <= level * (1 + _RELATIVE))[bound < 1].all()
@@ -286,21 +294,25 @@ class FamilyContract:
     def test_bounds_widen_as_the_tile_grows(self, family: Family, theta: FloatArray) -> None:
         """A tile that contains another has the larger upper bound and the smaller inverted bound."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
-            radius = _radius(family, theta, information)
+            radius = half_widths(family, theta, information)
             wider, larger = radius.copy(), 1.2 * radius
             wider[:, 0] *= 1.1
-            upper = [tilt_bound(family, theta, _box(r), level) for r in (radius, wider, larger)]
-            inverse = [inverse_tilt_bound(family, theta, _box(r), level) for r in (radius, wider, larger)]
+            upper = [tilt_bound(family, theta, boxes(r), level) for r in (radius, wider, larger)]
+            inverse = [inverse_tilt_bound(family, theta, boxes(r), level) for r in (radius, wider, larger)]
             assert (np.diff(upper, axis=0) >= -_RELATIVE).all()
             assert (np.diff(inverse, axis=0) <= _RELATIVE * level).all()
 
     def test_bounds_of_extreme_tiles_are_probabilities(self, family: Family, theta: FloatArray) -> None:
         """From tiles of no size to the largest on which A can be computed, bounds are finite and in [0, 1]."""
-        for radius in (np.full_like(theta, 1e-12), _radius(family, theta, 1e-12), _largest_radius(family, theta)):
+        for radius in (
+            np.full_like(theta, 1e-12),
+            half_widths(family, theta, 1e-12),
+            largest_half_widths(family, theta),
+        ):
             for level in (0.0, 1e-300, *_LEVELS, 1 - 1e-15, 1.0):
-                upper = tilt_bound(family, theta, _box(radius), level)
-                inverse = inverse_tilt_bound(family, theta, _box(radius), level)
-                lower = tilt_lower_bound(family, theta, _box(radius), level)
+                upper = tilt_bound(family, theta, boxes(radius), level)
+                inverse = inverse_tilt_bound(family, theta, boxes(radius), level)
+                lower = tilt_lower_bound(family, theta, boxes(radius), level)
                 for bound in (upper, inverse, lower):
                     assert (np.isfinite(bound) & (bound >= 0) & (bound <= 1)).all()
                 assert (upper >= level).all()
@@ -309,170 +321,31 @@ class FamilyContract:
     def test_tilt_bound_attains_the_optimum(self, family: Family, theta: FloatArray) -> None:
         """The bound is the least over q, found by brute force: never below it, and within 1e-6 of it where proven."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
-            displacements = _box(_radius(family, theta, information))
+            displacements = boxes(half_widths(family, theta, information))
             bound = tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                least, proven = _least_and_proven(family, point, displacements[i], partial(_log_bound, level))
+                least, proven = least_and_proven(family, point, displacements[i], partial(log_bound, level))
                 assert min(1.0, np.exp(least)) * (1 - _RELATIVE) <= bound[i] <= min(1.0, np.exp(proven)) + 1e-6
 
     def test_inverse_tilt_bound_attains_the_optimum(self, family: Family, theta: FloatArray) -> None:
         """The inverted bound is the largest over q: never above what brute force finds, within 1e-6 where proven."""
         for information, level in itertools.product(_INFORMATION, _LEVELS):
-            displacements = _box(_radius(family, theta, information))
+            displacements = boxes(half_widths(family, theta, information))
             bound = inverse_tilt_bound(family, theta, displacements, level)
             for i, point in enumerate(theta):
-                least, proven = _least_and_proven(family, point, displacements[i], partial(_log_loss, level))
+                least, proven = least_and_proven(family, point, displacements[i], partial(log_loss, level))
                 assert np.exp(-proven) - 1e-6 <= bound[i] <= np.exp(-least) * (1 + _RELATIVE)
 
     def test_tiles_that_leave_the_domain_are_refused(self, family: Family, theta: FloatArray) -> None:
         """A vertex at or beyond a finite end of the domain raises DomainError, in both directions."""
-        room = _axis_reach(family, theta)
+        room = axis_reach(family, theta)
         if not np.isfinite(room).any():
             pytest.skip("every parameter of this family may take any value")
-        safe = _radius(family, theta, 1e-2)
+        safe = half_widths(family, theta, 1e-2)
         for i in np.flatnonzero(np.isfinite(room).all(axis=0)):
             for share in (1.0, 1.01, 1e6):
                 radius = safe.copy()
                 radius[:, i] = share * room[:, i]
                 for bound in (tilt_bound, inverse_tilt_bound, tilt_lower_bound):
                     with pytest.raises(DomainError):
-                        bound(family, theta, _box(radius), 0.025)
-
-
-def _box(radius: FloatArray) -> FloatArray:
-    """Return the vertices of boxes around the origin, shape (points, 2^dim, dim)."""
-    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=radius.shape[1])))
-    return corners * radius[:, None, :]
-
-
-def _rounding(family: Family, theta: FloatArray) -> FloatArray:
-    """Return the rounding error that a difference of log-partitions may have."""
-    return 16 * np.finfo(float).eps * (1 + np.abs(family.log_partition(theta)))
-
-
-def _gradient(family: Family, theta: FloatArray) -> FloatArray:
-    """Return the gradient of A at points, shape (points, dim)."""
-    traced: Any = family
-    with jax.enable_x64(True):
-        return np.asarray(jax.vmap(jax.grad(traced.log_partition))(theta))
-
-
-def _axis_reach(family: Family, theta: FloatArray) -> FloatArray:
-    """Return the way along each axis to the domain's nearer end, shape (points, dim)."""
-    axes = np.eye(family.dim)
-    return np.minimum(family.reach(theta[:, None, :], axes), family.reach(theta[:, None, :], -axes))
-
-
-def _within(family: Family, theta: FloatArray, radius: FloatArray, share: float) -> FloatArray:
-    """Return half-widths that are shrunk until the vertices are at most a share of the way to the domain's end."""
-    reach = family.reach(theta[:, None, :], _box(radius)).min(axis=1, keepdims=True)
-    return radius * np.minimum(1.0, share * reach)
-
-
-def _radius(family: Family, theta: FloatArray, information: float) -> FloatArray:
-    """Return half-widths with K(h) + K(-h) = information in each direction, or less if the domain ends before."""
-    inside, outside = np.full_like(theta, 1e-14), np.minimum(_ROOM * _axis_reach(family, theta), 1e9)
-    for _ in range(60):
-        middle = np.sqrt(inside * outside)
-        enough = _information(family, theta, middle) >= information
-        outside, inside = np.where(enough, middle, outside), np.where(enough, inside, middle)
-    return _within(family, theta, outside, _ROOM)
-
-
-def _information(family: Family, theta: FloatArray, step: FloatArray) -> FloatArray:
-    """Return K(h e_i) + K(-h e_i) for every point and direction, shape (points, dim)."""
-    along = step[:, :, None] * np.eye(family.dim)
-    with np.errstate(over="ignore"):
-        return family.cumulant(theta[:, None, :], along) + family.cumulant(theta[:, None, :], -along)
-
-
-def _largest_radius(family: Family, theta: FloatArray) -> FloatArray:
-    """Return large half-widths: as far as the domain allows, 1e6 at most, and A stays far from overflow."""
-    radius = _within(family, theta, np.minimum(_axis_reach(family, theta), 1e6), 0.999)
-    for _ in range(200):
-        with np.errstate(over="ignore", invalid="ignore"):
-            value = family.log_partition(theta[:, None, :] + _box(radius))
-        too_large = ~(np.abs(value).max(axis=1) < 1e100)
-        if not too_large.any():
-            break
-        radius = np.where(too_large[:, None], radius / 2, radius)
-    return radius
-
-
-def _log_bound(level: float, q: FloatArray, cost: FloatArray) -> FloatArray:
-    """Return log U for every q and vertex, from costs K(q v)/q - K(v)."""
-    return (1 - 1 / q) * np.log(level) + cost
-
-
-def _log_loss(level: float, q: FloatArray, cost: FloatArray) -> FloatArray:
-    """Return -log U^-1 for every q and vertex."""
-    return q / (q - 1) * (cost - np.log(level))
-
-
-def _cost(family: Family, theta: FloatArray, displacements: FloatArray, q: float) -> FloatArray:
-    """Return K(q v)/q - K(v)."""
-    return family.cumulant(theta, q * displacements) / q - family.cumulant(theta, displacements)
-
-
-def _least_and_proven(
-    family: Family,
-    theta: FloatArray,
-    displacements: FloatArray,
-    objective: Callable[[FloatArray, FloatArray], FloatArray],
-) -> tuple[float, float]:
-    """Minimise the largest objective at the vertices over all q, and over what is proven to be valid.
-
-    That is every q for separable families; for others q up to `convex_up_to`, and every q with -K(-s v)/s for K(v).
-    """
-    least = _least(family, theta, displacements, objective)
-    if family.separable:
-        return least, least
-    tangent = -family.cumulant(theta, -_TANGENT * displacements) / _TANGENT
-    proven = _least(family, theta, displacements, objective, here=tangent)
-    convex = float(family.convex_up_to(theta[None, None], displacements[None])[0])
-    if convex > 1.001:
-        proven = min(proven, _least(family, theta, displacements, objective, most=convex))
-    return least, proven
-
-
-def _least(
-    family: Family,
-    theta: FloatArray,
-    displacements: FloatArray,
-    objective: Callable[[FloatArray, FloatArray], FloatArray],
-    here: FloatArray | None = None,
-    most: float = np.inf,
-    values: int = 1501,
-) -> float:
-    """Minimise over q the largest over vertices of objective(q, K(q v)/q - K(v)): a dense grid, then Brent.
-
-    Args:
-        family: the family.
-        theta: one point, shape (dim,).
-        displacements: vertices minus the point, shape (vertices, dim).
-        objective: of q, shape (n, 1), and the cost, shape (n, vertices).
-        here: what stands for K(v), shape (vertices,).
-        most: the largest q.
-        values: size of the grid.
-    """
-    reach = float(family.reach(theta, displacements).min())
-    highest = np.log(min(reach * (1 - 1e-9) - 1, most * (1 - 2e-6) - 1, 1e14))
-    if here is None:
-        here = family.cumulant(theta, displacements)
-
-    def worst(log_excess: FloatArray) -> FloatArray:
-        q = (1 + np.exp(log_excess))[:, None]
-        with np.errstate(over="ignore"):
-            cost = family.cumulant(theta, q[:, :, None] * displacements) / q - here
-        return objective(q, cost).max(axis=1)
-
-    grid = np.linspace(-16.0, highest, values)
-    met = worst(grid)
-    at = int(np.argmin(met))
-    polished = minimize_scalar(
-        lambda t: float(worst(np.array([t]))[0]),
-        bounds=(grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]),
-        method="bounded",
-        options={"xatol": 1e-11},
-    )
-    return min(float(met[at]), float(polished.fun))
+                        bound(family, theta, boxes(radius), 0.025)
