@@ -6,7 +6,20 @@ from adagrid import errors
 from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
 from adagrid.backends import AWSBackend, Backend, DaskBackend, LocalBackend, ModalBackend
 from adagrid.errors import AdagridError
-from adagrid.families import Binomial, Family, Normal
+from adagrid.families import (
+    Binomial,
+    Exponential,
+    Family,
+    Gamma,
+    LinearMap,
+    MultivariateNormal,
+    NegativeBinomial,
+    Normal,
+    NormalUnknownVariance,
+    Poisson,
+    Product,
+    ScaledChiSquared,
+)
 from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
 from adagrid.jobs import (
     Look,
@@ -31,18 +44,27 @@ __all__ = [
     "Backend",
     "Binomial",
     "DaskBackend",
+    "Exponential",
     "Family",
     "FisherExact",
+    "Gamma",
     "Grid",
     "HalfSpace",
+    "LinearMap",
     "LocalBackend",
     "Look",
     "ModalBackend",
     "Model",
+    "MultivariateNormal",
+    "NegativeBinomial",
     "Normal",
+    "NormalUnknownVariance",
     "NullHypothesis",
+    "Poisson",
     "PooledZ",
+    "Product",
     "Run",
+    "ScaledChiSquared",
     "Status",
     "StepReport",
     "View",

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adagrid._typing import ArrayLike, FloatArray
-from adagrid.errors import InvalidInputError
+from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
 # Simplices per compiled call: the smallest of these sizes that holds what is left, padded.
@@ -51,6 +51,7 @@ def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) 
 
     Raises:
         InvalidInputError: if `upper` leaves [0, 1].
+        DomainError: if a vertex is outside the family's natural parameter space.
     """
     if not ((upper >= 0) & (upper <= 1)).all():
         raise InvalidInputError("Upper bounds of a mean of values in [0, 1] must be in [0, 1].")
@@ -89,8 +90,12 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
 
     Returns:
         Shape (simplices,).
+
+    Raises:
+        DomainError: if a vertex is outside the family's natural parameter space.
     """
     n, n_vertices, _ = vertices.shape
+    _check_domain(family, vertices)
     log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
     weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
     best, unfinished = np.full(n, np.inf), np.arange(n)
@@ -112,6 +117,16 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     return best
 
 
+def _check_domain(family: Family, vertices: FloatArray) -> None:
+    inside = family.contains(vertices)
+    if not inside.all():
+        vertex = vertices[~inside][0]
+        raise DomainError(
+            f"Vertices must lie inside the natural parameter space of {family} ({family.coordinates}): "
+            f"{family.border(vertex, np.zeros_like(vertex))} at the vertex {vertex.tolist()}. Use a smaller region."
+        )
+
+
 @lru_cache(maxsize=32)
 def _compiled(family: Family) -> Callable[..., Any]:
     return jax.jit(lambda vertices, log_upper, weights: _maximise(family, vertices, log_upper, weights))
@@ -122,7 +137,7 @@ def _maximise(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return rigorous upper bounds of the maxima of h, the last gaps and weights, for a block of simplices.
 
-    Everything is measured from the simplex's middle, where differences of A do not cancel.
+    Parameters are measured from the simplex's middle.
     """
     n, n_vertices, _ = vertices.shape
     middle = vertices.mean(axis=1)
@@ -131,8 +146,11 @@ def _maximise(
     log_partition: Callable[..., jax.Array] = jax.vmap(traced.log_partition)
     cumulant: Callable[..., jax.Array] = jax.vmap(traced.cumulant)
     gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
-    values = log_upper + jax.vmap(cumulant, in_axes=(None, 1), out_axes=1)(middle, offsets)
-    rounding = _ULPS * (1.0 + jnp.abs(values).max(axis=1) + jnp.abs(log_partition(middle)))
+    # not by cumulants: near a border of the domain those lose digits, because offsets are off by their last digit
+    growth = jax.vmap(log_partition, in_axes=1, out_axes=1)(vertices) - log_partition(middle)[:, None]
+    values = log_upper + growth
+    rounding = 1.0 + jnp.abs(values).max(axis=1) + jnp.abs(growth).max(axis=1) + jnp.abs(log_partition(middle))
+    size = jnp.abs(vertices).max(axis=1)
 
     def pick(array: Any, index: jax.Array) -> jax.Array:
         return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
@@ -144,7 +162,9 @@ def _maximise(
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
         # K lies above its tangent at any place, so this is a bound whatever the weights are
         tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
-        best = jnp.fmin(best, scores.max(axis=1) + tangent)
+        # what offsets and place that are off by their last digits may change
+        steepness = jnp.sum(jnp.abs(slope) * size, axis=1)
+        best = jnp.fmin(best, scores.max(axis=1) + tangent + _ULPS * steepness)
         gap = scores.max(axis=1) - jnp.sum(weights * scores, axis=1)
         towards = jnp.argmax(scores, axis=1)
         away = jnp.argmin(jnp.where(weights > 0, scores, jnp.inf), axis=1)
@@ -163,7 +183,7 @@ def _maximise(
 
     infinite = jnp.full(n, jnp.inf)
     weights, best, gap = jax.lax.fori_loop(0, _ITERATIONS, step, (weights, infinite, infinite))
-    return best + rounding, gap, weights
+    return best + _ULPS * rounding, gap, weights
 
 
 def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.Array) -> jax.Array:

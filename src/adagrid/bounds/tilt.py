@@ -4,9 +4,17 @@ For a function of the data with values in [0, 1] whose mean at theta is a, for a
 
     E_(theta+v) <= a^(1 - 1/q) * exp( K(q v)/q - K(v) ),     K(v) = A(theta + v) - A(theta)
 
-(Sklar, Yang, Thompson, arXiv 2212.10042). On a tile the bound is the least over q of the worst over the tile's
-vertices: it is quasi-convex in v, so vertices suffice, and quasi-convex in q, so a one-dimensional search
-suffices. Every q gives a valid bound, so an inexact search costs tightness and never validity.
+(Sklar, Yang, Thompson, arXiv 2212.10042). On a tile the bound is the least over q of the worst over v. Every q gives a
+valid bound, so an inexact search costs tightness and never validity; K(q v)/q is convex in 1/q, so a one-dimensional
+search suffices. The worst v must not be missed:
+
+- On any line through the origin the bound grows with |v|. So if A is a sum of functions of one parameter each, the
+  worst v of a box is a vertex, for every q.
+- Otherwise it need not be: with A = log(1 + exp(x)) + log(1 + exp(y)), theta = 0 and q = 2 the bound is larger at
+  v = (3, 3) than at (2, 4) and (4, 2). It is a vertex where K(q v)/q - K(v) is convex in v, which families prove up to
+  some q. If larger q would be better, K(v) is replaced by the smaller -K(-s v)/s, with which the bound is convex in v
+  for every q. For small s that is nearly the tangent of K at 0: the bound grows by a factor of about exp(|v|^2 / 2),
+  v in standard errors.
 
 All is computed in float64 and in logarithms, and moved to the safe side by more than its rounding error.
 """
@@ -14,6 +22,7 @@ All is computed in float64 and in logarithms, and moved to the safe side by more
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -26,8 +35,11 @@ _LOWEST, _HIGHEST, _ITERATIONS = -8.0, 22.0, 34
 _GOLDEN = (np.sqrt(5.0) - 1) / 2
 # q stays this share inside the largest value that the natural parameter space allows.
 _INSIDE = 1 - 1e-6
-# Units in the last place by which results move to the safe side.
-_ULPS = 32 * np.finfo(float).eps
+# Units in the last place by which results move to the safe side, and share by which displacements do: K(s v)/s never
+# falls as s grows, so q v is made larger, and v, whose K is subtracted, smaller.
+_ULPS, _STRETCH = 32 * np.finfo(float).eps, 16 * np.finfo(float).eps
+# The s of the tangent.
+_TANGENT = 2.0**-10
 # Tiles per slice: the working set of the search then fits in cache.
 _SLICE = 4096
 
@@ -38,7 +50,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
     Args:
         family: distribution of the data.
         theta: the points, shape (tiles, dim).
-        displacements: tile vertices minus the point, shape (tiles, vertices, dim).
+        displacements: vertices of boxes minus the point, shape (tiles, vertices, dim).
         level: a in [0, 1], (an upper bound of) the mean at the point; shape (tiles,) or a number.
 
     Returns:
@@ -68,7 +80,7 @@ def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatAr
     Args:
         family: distribution of the data.
         theta: the points, shape (tiles, dim).
-        displacements: tile vertices minus the point, shape (tiles, vertices, dim).
+        displacements: vertices of boxes minus the point, shape (tiles, vertices, dim).
         level: alpha in [0, 1], shape (tiles,) or a number.
 
     Returns:
@@ -103,38 +115,60 @@ def _checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
 
 
 class _Tilt:
-    """The cost of moving along the vertices of a slice of tiles, as a function of t = log(q - 1)."""
+    """The cost of moving along the vertices of a slice of tiles, as a function of t = log(q - 1).
+
+    `limit` is the largest t for which theta + q v stays in the natural parameter space, `proven` the largest for which
+    the worst v of a tile is proven to be a vertex, minus infinity if there is none; both of shape (tiles,).
+    """
 
     def __init__(self, family: Family, theta: FloatArray, displacements: FloatArray) -> None:
         self.family = family
         self.theta = theta[:, None, :]
         self.displacements = displacements
-        self.limit = self._highest()
-        self.here = family.cumulant(self.theta, displacements)
+        self.limit = np.minimum(np.log(self._largest_excess()), _HIGHEST)
+        self.proven = self._proven()
+        self.here = family.cumulant(self.theta, displacements * (1 - _STRETCH))
         self.scale = np.abs(family.log_partition(theta))[:, None] + np.abs(self.here) + 1.0
 
     def log_cost(self, log_excess: FloatArray) -> FloatArray:
         """Return K(q v)/q - K(v), rounded upwards, shape (tiles, vertices)."""
         q = (1 + np.exp(log_excess))[:, None]
-        beyond = self.family.cumulant(self.theta, q[:, :, None] * self.displacements) / q
+        beyond = self.family.cumulant(self.theta, (q * (1 + _STRETCH))[:, :, None] * self.displacements) / q
         cost = beyond - self.here + _ULPS * (self.scale + np.abs(beyond))
         return np.where(np.isnan(cost), np.inf, cost)  # two infinities: nothing is known
 
-    def _highest(self) -> FloatArray:
-        """Return the largest t for which theta + q v stays in the natural parameter space, shape (tiles,)."""
-        lower, upper = self.family.domain
-        room = np.where(self.displacements > 0, upper - self.theta, lower - self.theta)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(self.displacements == 0, np.inf, room / self.displacements)
-        excess = ratio.min(axis=(1, 2)) * _INSIDE - 1
-        if not (excess > 0).all():
-            tile = int(np.argmin(excess))
-            raise DomainError(
-                f"Tiles must lie inside the natural parameter space of {self.family} ({self.family.coordinates}: "
-                f"{lower.tolist()} to {upper.tolist()}, ends excluded); the tile around "
-                f"theta={self.theta[tile, 0].tolist()} does not. Use smaller tiles or a smaller region."
-            )
-        return np.minimum(np.log(excess), _HIGHEST)
+    def by_tangent(self, tiles: BoolArray) -> _Tilt:
+        """Return the same of some tiles with -K(-s v)/s for K(v): their worst v are vertices for every t."""
+        tilt = copy(self)
+        tilt.theta, tilt.displacements = self.theta[tiles], self.displacements[tiles]
+        tilt.limit = tilt.proven = self.limit[tiles]
+        back = np.minimum(_TANGENT, self.family.reach(tilt.theta, -tilt.displacements).min(axis=1) / 2)[:, None]
+        behind = (-back * (1 + _STRETCH))[:, :, None] * tilt.displacements
+        tilt.here = -self.family.cumulant(tilt.theta, behind) / back
+        tilt.scale = np.abs(self.family.log_partition(tilt.theta)) / back + np.abs(tilt.here) + 1.0
+        return tilt
+
+    def _largest_excess(self) -> FloatArray:
+        """Return the largest q - 1 for which theta + q v stays in the natural parameter space, shape (tiles,)."""
+        reach = self.family.reach(self.theta, self.displacements)
+        excess = reach.min(axis=1) * _INSIDE - 1
+        if (excess > 0).all():
+            return excess
+        tile = int(np.argmin(excess))
+        theta, displacement = self.theta[tile, 0], self.displacements[tile, int(np.argmin(reach[tile]))]
+        raise DomainError(
+            f"Tiles must lie inside the natural parameter space of {self.family} ({self.family.coordinates}), more "
+            "than a millionth of their size from its ends: "
+            f"{self.family.border(theta, displacement)} at a vertex of the tile around theta={theta.tolist()}. "
+            "Use smaller tiles or a smaller region."
+        )
+
+    def _proven(self) -> FloatArray:
+        if self.family.separable or self.displacements.shape[1] == 1:
+            return self.limit
+        excess = self.family.convex_up_to(self.theta, self.displacements) * _INSIDE - 1
+        proven = np.minimum(np.log(np.maximum(excess, 1e-300)), self.limit)
+        return np.where(proven < _LOWEST, -np.inf, proven)  # searches begin at -16 at least, as proofs do
 
 
 def _is_point(displacements: FloatArray) -> BoolArray:
@@ -148,36 +182,52 @@ def _search(
     log_level: FloatArray,
     objective: Callable[[_Tilt, FloatArray, FloatArray], FloatArray],
 ) -> FloatArray:
-    """Minimise over q the largest over vertices of an objective that is quasi-convex in q."""
+    """Minimise over q the largest over v of an objective that is quasi-convex in q."""
     best = np.empty(len(theta))
     for begin in range(0, len(theta), _SLICE):
         part = slice(begin, begin + _SLICE)
         with np.errstate(over="ignore", invalid="ignore"):  # extreme tiles get the trivial bound
-            tilt = _Tilt(family, theta[part], displacements[part])
-            level = log_level[part]
-            high = tilt.limit
-            best[part] = _golden_section(
-                lambda t, tilt=tilt, level=level: objective(tilt, level, t).max(axis=1),  # type: ignore[misc]
-                np.minimum(_LOWEST, high - 8.0),
-                high,
-            )
+            tilt, level = _Tilt(family, theta[part], displacements[part]), log_level[part]
+            found, at_end = _least(tilt, level, objective)
+            more = at_end & (tilt.proven < tilt.limit)
+            if more.any():
+                other, _ = _least(tilt.by_tangent(more), level[more], objective)
+                found[more] = np.minimum(found[more], other)
+            best[part] = found
     return best
 
 
-def _golden_section(function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray) -> FloatArray:
-    """Return the least value met by a golden-section search, element by element.
+def _least(
+    tilt: _Tilt, log_level: FloatArray, objective: Callable[[_Tilt, FloatArray, FloatArray], FloatArray]
+) -> tuple[FloatArray, BoolArray]:
+    """Return the least over proven tilts of the largest objective at the vertices, and where larger tilts are better.
+
+    Infinity where nothing is proven.
+    """
+    nothing = np.isneginf(tilt.proven)
+    high = np.where(nothing, tilt.limit, tilt.proven)
+    low = np.minimum(_LOWEST, high - 8.0)
+    value, at_end = _golden_section(lambda t: objective(tilt, log_level, t).max(axis=1), low, high)
+    return np.where(nothing, np.inf, value), at_end | nothing
+
+
+def _golden_section(
+    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return the least value met by a golden-section search, and whether it ran into `high`, element by element.
 
     Equal values (two infinities, where a tilt overflows) move the search towards `low`.
     """
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
-    best = np.minimum(at_left, at_right)
+    best, at_end = np.minimum(at_left, at_right), np.ones(len(high), bool)
     for _ in range(_ITERATIONS):
         down = at_left <= at_right
+        at_end &= ~down
         low, high = np.where(down, low, left), np.where(down, right, high)
         fresh = np.where(down, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
         value = function(fresh)
         left, right = np.where(down, fresh, right), np.where(down, left, fresh)
         at_left, at_right = np.where(down, value, at_right), np.where(down, at_left, value)
         best = np.minimum(best, value)
-    return best
+    return best, at_end

@@ -340,7 +340,8 @@ class Simulator:
         theta, truth = np.zeros(self.model.family.dim, self._real), np.ones(self.n_nulls, bool)
         one = jax.tree.map(lambda leaf: _struct(leaf.shape[1:], leaf.dtype), self._draw_shape)
         try:
-            jax.eval_shape(lambda draw: self.model.statistic(draw, theta, truth), one)  # type: ignore[arg-type]
+            with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
+                jax.eval_shape(lambda draw: self.model.statistic(draw, theta, truth), one)  # type: ignore[arg-type]
         except IndexError as error:
             raise ModelError(
                 f"{type(self.model).__name__}.statistic reads beyond its arguments ({error}): theta has "

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from adagrid._registry import implementations
 from adagrid.families.base import Family
 
 
+class _NotRecordedError(Exception):
+    """A family, or one inside it, is a user's own."""
+
+
 def family_record(family: Family) -> dict[str, Any]:
-    """Return the registered name and the fields of a family; nothing for a family of a user's own."""
+    """Return the registered name and the fields of a family, as JSON has them; nothing for a family of a user's own.
+
+    Families inside it are recorded in the same way; if one of these is a user's own, nothing is returned.
+    """
+    try:
+        return _recorded(family)
+    except _NotRecordedError:
+        return {}
+
+
+def recorded_family(record: Mapping[str, Any]) -> Family | None:
+    """Return the family that a record describes, None for a family of a user's own."""
+    cls = _known().get(str(record.get("name")))
+    return cls(**{field: _built(value) for field, value in record["fields"].items()}) if cls is not None else None
+
+
+def _recorded(family: Family) -> dict[str, Any]:
     for name, cls in _known().items():
         if type(family) is cls:
             return {"name": name, "fields": {field: _plain(value) for field, value in sorted(vars(family).items())}}
-    return {}
-
-
-def recorded_family(record: dict[str, Any]) -> Family | None:
-    """Return the family that a record describes, None for a family of a user's own."""
-    cls = _known().get(str(record.get("name")))
-    return cls(**record["fields"]) if cls is not None else None
+    raise _NotRecordedError
 
 
 def _known() -> dict[str, type[Family]]:
@@ -28,4 +43,14 @@ def _known() -> dict[str, type[Family]]:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Family):
+        return _recorded(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return recorded_family(value)
+    return [_built(item) for item in value] if isinstance(value, list) else value

@@ -21,13 +21,17 @@ class Family(ABC):
 
     The data X have density exp(theta . T(X) - A(theta)) with respect to some measure, where theta are the
     natural parameters and A is the log-partition function. The certificates need A and nothing else: neither
-    T, nor the measure, nor how the data are drawn.
+    T, nor the measure, nor how the data are drawn. A family whose parameters are a linear map of the natural ones
+    (means of normal observations, rates of waiting times) is one as well, with another T.
 
     To add a family, write a frozen dataclass in a file of its own in this package with
     `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
-    Override `cumulant` where the difference of two log-partitions can be computed without cancellation.
-    Methods are pure, work in float64, broadcast over leading axes, and take NumPy and JAX arrays alike: they use
-    the functions of `namespace(theta)`, of which gradients are taken. Check the class with
+    Override `cumulant` where the difference of two log-partitions can be computed without cancellation, and
+    `separable` if every parameter belongs to data of its own: bounds of tiles are then as tight as can be. (They are
+    valid without.) If the natural parameter space is no box, override `contains`, `reach` and `border`.
+    Methods are pure, work in float64 and broadcast over leading axes. `log_partition` and `cumulant` take NumPy and
+    JAX arrays alike: they use the functions of `namespace(theta)`, of which gradients are taken. Fields are numbers,
+    tuples of them, or families, so that a job can write them down. Check the class with
     `adagrid.testing.FamilyContract`.
     """
 
@@ -57,11 +61,6 @@ class Family(ABC):
             Shape (...).
         """
 
-    @property
-    def domain(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends of the open natural parameter space, each of shape (dim,)."""
-        return np.full(self.dim, -np.inf), np.full(self.dim, np.inf)
-
     def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
         """Return the cumulant generating function of T under theta, A(theta + displacement) - A(theta).
 
@@ -70,11 +69,84 @@ class Family(ABC):
             displacement: shape (..., dim), broadcast against theta.
 
         Returns:
-            Shape (...). The rounding error may be a few units in the last place of |A(theta)| plus the result.
+            Shape (...). The rounding error may be a few units in the last place of |A(theta)| plus the result, and
+            what a few units in the last place of the displacement make.
         """
         return self.log_partition(theta + displacement) - self.log_partition(theta)
+
+    # The natural parameter space
+
+    @property
+    def domain(self) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper ends of an open box around the natural parameter space, each of shape (dim,).
+
+        The space is this box itself, unless `contains`, `reach` and `border` say otherwise.
+        """
+        return np.full(self.dim, -np.inf), np.full(self.dim, np.inf)
 
     def contains(self, theta: FloatArray) -> BoolArray:
         """Tell whether parameters of shape (..., dim) lie in the natural parameter space."""
         lower, upper = self.domain
         return np.all((theta > lower) & (theta < upper), axis=-1)
+
+    def reach(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return how far one can go: the least s >= 0 at which theta + s displacement leaves the (open) space.
+
+        Args:
+            theta: parameters, shape (..., dim).
+            displacement: shape (..., dim), broadcast against theta.
+
+        Returns:
+            Shape (...); infinite where the space has no end, 0 where theta itself is outside.
+        """
+        nearest = self._ways_out(theta, displacement).min(axis=-1)
+        return np.where(self.contains(theta), nearest, 0.0)
+
+    def border(self, theta: FloatArray, displacement: FloatArray) -> str:
+        """Say which rule a point breaks, or breaks first beyond it, for messages.
+
+        Args:
+            theta: where one comes from, shape (dim,).
+            displacement: the way to the point, shape (dim,).
+        """
+        lower, upper = self.domain
+        there = theta + displacement
+        inside = (theta > lower) & (theta < upper)
+        i = int(np.argmin(np.where(inside, self._ways_out(theta, displacement), -np.inf)))
+        below = there[i] >= upper[i] or (there[i] > lower[i] and displacement[i] > 0)
+        return f"theta[{i}] must be {f'below {upper[i]:g}' if below else f'above {lower[i]:g}'}, but is {there[i]:g}"
+
+    def _ways_out(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return at which multiple of a displacement each parameter leaves its interval, shape (..., dim)."""
+        lower, upper = self.domain
+        room = np.where(displacement > 0, upper - theta, lower - theta)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.where(displacement == 0, np.inf, room / displacement)
+
+    # Where the worst parameters of a tile are
+
+    @property
+    def separable(self) -> bool:
+        """Whether A is a sum of functions of one parameter each.
+
+        The tilt bound with any q is then largest at a vertex of a box.
+        """
+        return self.dim == 1
+
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return up to which q the tilt bound is proven to be largest at the vertices of any polytope.
+
+        That is so where A(theta + q v) / q - A(theta + v) is convex in v, for which it suffices that the Hessian of A
+        falls on the way from theta + v to theta + q v by a factor of q at most. Both orders hold: `separable`
+        serves boxes, this also the images of boxes under linear maps. A bound is valid without either, but wider.
+
+        Args:
+            theta: parameters, shape (tiles, 1, dim).
+            displacements: vertices of polytopes, shape (tiles, vertices, dim).
+
+        Returns:
+            For each polytope a number such that the rule holds for all v in it and all q from 1 + exp(-16) to that
+            number; at most 1 if nothing is known. Shape (tiles,).
+        """
+        del displacements
+        return np.ones(len(theta))

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
+from adagrid.families._curvature import largest_tilt
 from adagrid.families.base import Family, namespace
 
 
@@ -49,6 +50,11 @@ class Binomial(Family):
     def coordinates(self) -> str:
         return "logits of the response probabilities"
 
+    @property
+    @override
+    def separable(self) -> bool:
+        return True
+
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
         xp = namespace(theta)
@@ -70,3 +76,9 @@ class Binomial(Family):
         large = xp.logaddexp(xp.log1p(-minority), xp.where(tilt > 1.0, tilt, 0.0) + log_minority)
         growth = xp.where(tilt > 1.0, large, small) + xp.where(theta > 0, displacement, 0.0)
         return xp.sum(np.asarray(self.patients, float) * growth, axis=-1)
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return the q up to which A'' = n p (1 - p) falls by a factor of q at most: log A'' has slopes 1 - 2p."""
+        fall = np.abs(displacements).max(axis=(1, 2))
+        return largest_tilt(lambda q: (q - 1) * fall)

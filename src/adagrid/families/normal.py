@@ -63,6 +63,11 @@ class Normal(Family):
     def coordinates(self) -> str:
         return "means of normal observations"
 
+    @property
+    @override
+    def separable(self) -> bool:
+        return True
+
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
         return namespace(theta).sum((theta / self.standard_errors) ** 2, axis=-1) / 2
@@ -71,3 +76,9 @@ class Normal(Family):
     def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
         shift = displacement / self.standard_errors
         return namespace(shift).sum(shift * (theta / self.standard_errors + shift / 2), axis=-1)
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return infinity: A'' is the same everywhere."""
+        del displacements
+        return np.full(len(theta), np.inf)

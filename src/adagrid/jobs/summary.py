@@ -93,7 +93,7 @@ def _decided_at(run: Run) -> str:
 def _place(run: Run, theta: Sequence[float]) -> str:
     """Return parameters as text; logits also as response probabilities."""
     place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
-    if "logit" not in run.record.model.coordinates:
+    if not run.record.model.coordinates.startswith("logits"):
         return place
     return f"{place} = response rates (" + ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
 

@@ -26,20 +26,30 @@ def model_arguments(model: Model) -> dict[str, Any]:
 
 
 def model_fingerprint(model: Model) -> str:
-    """Return a hash of the source of a design: its class, bases up to `Model`, family, and what they use.
+    """Return a hash of the source of a design: its class, bases up to `Model`, families, and what they use.
 
     Functions and constants of the same module that the design refers to are part of it. Where no source is at
     hand (an interactive session), compiled functions and class attributes are hashed instead.
     """
     digest = hashlib.sha256()
     seen: set[int] = set()
-    for cls in (*_classes(type(model), Model), *_classes(type(model.family), Family)):
+    families = (cls for family in _families(model.family) for cls in _classes(type(family), Family))
+    for cls in (*_classes(type(model), Model), *families):
         digest.update(_source(cls).encode())
         for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
             for text in _used(function, seen):
                 digest.update(text.encode())
     digest.update(f"{model.reject_when} {model.precision}".encode())
     return digest.hexdigest()[:32]
+
+
+def _families(family: Family) -> Iterator[Family]:
+    """Yield a family and those that it is made of."""
+    yield family
+    for value in vars(family).values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Family):
+                yield from _families(part)
 
 
 def _classes(cls: type, base: type) -> list[type]:

@@ -40,7 +40,10 @@ class Region:
         self.family = family
         self.simplices = triangulate(tiles, hypotheses)
         corners = self.simplices.vertices.reshape(-1, tiles.dim)
-        self.fisher = FisherCoordinates(family, corners.min(axis=0), corners.max(axis=0))
+        lower, upper = corners.min(axis=0), corners.max(axis=0)
+        # the box around a region may leave the natural parameter space, the mean of points of the region cannot
+        box = family.contains((lower + upper) / 2)
+        self.fisher = FisherCoordinates(family, lower, upper, None if box else corners.mean(axis=0))
         self._hypotheses = hypotheses
 
     def pilot(self, each: int, stream: int) -> Points:
@@ -55,7 +58,7 @@ class Region:
         lattice = self._lattice(_MOST_POINTS // len(different))
         for configuration, rows in different:
             own = self.simplices.take(rows)
-            inside = np.ones(len(lattice), bool)
+            inside = self.family.contains(lattice)
             for plane, true in zip(self._hypotheses, configuration, strict=False):
                 distance = plane.dist(lattice)
                 inside &= distance >= 0 if true else distance <= 0

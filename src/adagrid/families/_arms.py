@@ -1,0 +1,84 @@
+"""What families of independent arms with one parameter each have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.families.base import Family, namespace
+
+
+class Arms(Family):
+    """Independent arms of one kind: A(theta) = sum_i w_i a(theta_i).
+
+    Subclasses give the weights w, the function a of one parameter and its differences.
+    """
+
+    @property
+    @abstractmethod
+    def weights(self) -> FloatArray:
+        """How much data each arm has, shape (arms,)."""
+
+    @abstractmethod
+    def arm(self, theta: FloatArray) -> FloatArray:
+        """Return a(theta), number by number."""
+
+    @abstractmethod
+    def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return a(theta + displacement) - a(theta) without cancellation, number by number."""
+
+    @final
+    @property
+    @override
+    def dim(self) -> int:
+        return len(self.weights)
+
+    @final
+    @property
+    @override
+    def separable(self) -> bool:
+        return True
+
+    @final
+    @override
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        return namespace(theta).sum(self.weights * self.arm(theta), axis=-1)
+
+    @final
+    @override
+    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        return namespace(displacement).sum(self.weights * self.arm_growth(theta, displacement), axis=-1)
+
+
+class Rates(Arms):
+    """Arms of sums S with densities in proportion to rate^w exp(-rate S): a(rate) = -log(rate).
+
+    Gamma distributions and those that are special cases of it. The rates are natural parameters with T = -S.
+    """
+
+    @property
+    @override
+    def domain(self) -> tuple[FloatArray, FloatArray]:
+        return np.zeros(self.dim), np.full(self.dim, np.inf)
+
+    @final
+    @override
+    def arm(self, theta: FloatArray) -> FloatArray:
+        return -namespace(theta).log(theta)
+
+    @final
+    @override
+    def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        return -namespace(displacement).log1p(displacement / theta)
+
+    @final
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return the q up to which A'' = w / rate^2 falls by a factor of q at most: the root of q is rate / v."""
+        rise = (displacements / theta).max(axis=(1, 2))
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.where(rise > 0, np.maximum(1 / rise, 1.0) ** 2, np.inf)

@@ -1,0 +1,46 @@
+"""Exponential waiting times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.families._arms import Rates
+from adagrid.families._fields import whole
+
+
+@final
+@dataclass(frozen=True)
+class Exponential(Rates):
+    """Fully observed exponential waiting times in independent arms.
+
+    The parameters are the rates, above zero: the natural parameters are minus the rates, and
+    A(rate) = -sum_i n_i log(rate_i). Hazard ratios are ratios of rates, so a hypothesis about one is linear:
+    "theta1 >= 0.8*theta0".
+
+    Args:
+        n: observations per arm: a number for one arm, or one number per arm.
+
+    Raises:
+        InvalidInputError: if a number of observations is not a positive integer.
+    """
+
+    n: int | Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", whole("n", self.n))
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "rates of exponential waiting times; minus the rates are natural parameters"
+
+    @property
+    @override
+    def weights(self) -> FloatArray:
+        return np.asarray(self.n, float)

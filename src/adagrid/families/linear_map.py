@@ -1,0 +1,115 @@
+"""Families whose parameters are a linear function of fewer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._checks import real_numbers
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families._fields import matrix, rows
+from adagrid.families.base import Family
+
+
+@final
+@dataclass(frozen=True)
+class LinearMap(Family):
+    """A family with the parameters matrix @ theta + offset: A(theta) is that family's A there.
+
+    With `Binomial` or `Poisson` that is logistic or Poisson regression with fixed covariates (a canonical generalised
+    linear model): one row per group of patients with the same covariates. Offsets fix what is known, such as a
+    historical rate. Two arms that share a control, with the log odds ratio as the second parameter:
+    `LinearMap(Binomial((50, 50)), matrix=[[1, 0], [1, 1]])`.
+
+    The parameter space is a polyhedron if the family's is a box.
+
+    Args:
+        family: distribution of the data.
+        matrix: shape (family.dim, parameters), its columns linearly independent.
+        offset: a number, or one for each of the family's parameters.
+
+    Raises:
+        InvalidInputError: if shapes do not fit, numbers are not finite, or columns depend on each other.
+    """
+
+    family: Family
+    matrix: Sequence[Sequence[float]]
+    offset: float | Sequence[float] = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.family, Family):
+            raise InvalidInputError(f"LinearMap needs a family, such as Binomial((50, 50)); got {self.family!r}.")
+        array = matrix("LinearMap", "matrix", self.matrix)
+        size = self.family.dim
+        if len(array) != size:
+            raise InvalidInputError(
+                f"LinearMap needs a matrix with a row for each of the {size} parameters of {self.family}; "
+                f"got matrix={self.matrix}."
+            )
+        length = np.sqrt((array**2).sum(axis=0))
+        if not (length > 0).all() or np.linalg.matrix_rank(array / length) < array.shape[1]:
+            raise InvalidInputError(
+                "LinearMap needs a matrix with linearly independent columns, or different parameters would mean the "
+                f"same distribution; got matrix={self.matrix}. Leave out the columns that others make up."
+            )
+        offset = real_numbers("offset", self.offset)
+        if offset.shape not in ((), (size,)) or not np.isfinite(offset).all():
+            raise InvalidInputError(
+                f"LinearMap needs a finite offset, or one for each of the {size} parameters of {self.family}; "
+                f"got offset={self.offset}."
+            )
+        object.__setattr__(self, "matrix", rows(array))
+        object.__setattr__(self, "offset", tuple(np.broadcast_to(offset, size).tolist()))
+
+    @property
+    @override
+    def dim(self) -> int:
+        return len(self.matrix[0])
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return f"parameters of which matrix @ theta + offset are {self.family.coordinates}"
+
+    @override
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        return self.family.log_partition(self.mapped(theta))
+
+    @override
+    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        return self.family.cumulant(self.mapped(theta), self._moved(displacement))
+
+    @override
+    def contains(self, theta: FloatArray) -> BoolArray:
+        return self.family.contains(self.mapped(theta))
+
+    @override
+    def reach(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        return self.family.reach(self.mapped(theta), self._moved(displacement))
+
+    @override
+    def border(self, theta: FloatArray, displacement: FloatArray) -> str:
+        rule = self.family.border(self.mapped(theta), self._moved(displacement))
+        return f"after theta -> matrix @ theta + offset, {rule}"
+
+    @property
+    @override
+    def separable(self) -> bool:
+        one_each = (np.count_nonzero(self.matrix, axis=1) <= 1).all()
+        return self.dim == 1 or (self.family.separable and bool(one_each))
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        return self.family.convex_up_to(self.mapped(theta), self._moved(displacements))
+
+    def mapped(self, theta: FloatArray) -> FloatArray:
+        """Return the family's own parameters, shape (..., family.dim)."""
+        return self._moved(theta) + np.asarray(self.offset)
+
+    def _moved(self, displacement: FloatArray) -> FloatArray:
+        return displacement @ np.asarray(self.matrix).T

@@ -1,0 +1,92 @@
+"""Negative binomial counts with known dispersion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.families._arms import Arms
+from adagrid.families._curvature import largest_tilt
+from adagrid.families._fields import arms, positive, whole
+from adagrid.families.base import namespace
+
+
+@final
+@dataclass(frozen=True)
+class NegativeBinomial(Arms):
+    """Negative binomial counts with known dispersion, in independent arms.
+
+    One observation has the probability Gamma(x + size) / (Gamma(size) x!) p^x (1 - p)^size of x = 0, 1, ...: it counts
+    successes of probability p until there are `size` failures (Johnson, Kemp, Kotz: Univariate Discrete Distributions,
+    chapter 5; `scipy.stats.nbinom(size, 1 - p)`). As an overdispersed count it has the mean m = size p / (1 - p) and
+    the variance m + m^2 / size. The parameters are the logarithms of p, which are natural and below zero, and
+    A(theta) = -sum_i n_i size_i log(1 - exp(theta_i)).
+
+    Args:
+        size: failures to wait for, or one over the dispersion, not necessarily whole: a number for all arms, or one
+            per arm.
+        n: observations per arm: a number for all arms, or one per arm.
+
+    Raises:
+        InvalidInputError: if a size is not above zero and finite, or a number of observations is not a positive
+            integer.
+    """
+
+    size: float | Sequence[float]
+    n: int | Sequence[int] = 1
+
+    def __post_init__(self) -> None:
+        name = "NegativeBinomial"
+        size, n = arms(name, {"size": positive(name, "size", self.size), "n": whole("n", self.n)})
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "n", n)
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "logarithms of the probabilities p of a further success, the natural parameters"
+
+    @property
+    @override
+    def domain(self) -> tuple[FloatArray, FloatArray]:
+        return np.full(self.dim, -np.inf), np.zeros(self.dim)
+
+    @property
+    @override
+    def weights(self) -> FloatArray:
+        return np.asarray(self.n, float) * np.asarray(self.size)
+
+    @override
+    def arm(self, theta: FloatArray) -> FloatArray:
+        """Return -log(1 - p), from p where that is small and from 1 - p otherwise."""
+        xp = namespace(theta)
+        near = theta > -1.0
+        # each branch gets what it can bear; not by minima, whose gradients JAX halves at ties
+        from_failures = xp.log(-xp.expm1(xp.where(near, theta, -1.0)))
+        from_successes = xp.log1p(-xp.exp(xp.where(near, -1.0, theta)))
+        return -xp.where(near, from_failures, from_successes)
+
+    @override
+    def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return -log(1 - (p exp(v) - p) / (1 - p))."""
+        xp = namespace(displacement)
+        here = xp.exp(theta)
+        small = here * xp.expm1(xp.minimum(displacement, 1.0))
+        more = xp.where(displacement > 1.0, xp.exp(theta + displacement) - here, small)
+        return -xp.log1p(more / xp.expm1(theta))
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return the q up to which A'' falls by a factor of q at most.
+
+        A'' is in proportion to 1 / sinh(theta/2)^2, so that it falls only downwards, and log A'' at theta + q v by at
+        most |v| coth(|theta + v| / 2) for a unit of q, which is largest at the lowest v.
+        """
+        down = np.maximum(-displacements, 0.0)
+        fall = (down / np.tanh((down - theta) / 2)).max(axis=(1, 2))
+        return largest_tilt(lambda q: (q - 1) * fall)

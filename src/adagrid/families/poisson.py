@@ -1,0 +1,64 @@
+"""Poisson counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.families._arms import Arms
+from adagrid.families._curvature import largest_tilt
+from adagrid.families._fields import positive
+from adagrid.families.base import namespace
+
+
+@final
+@dataclass(frozen=True)
+class Poisson(Arms):
+    """Poisson counts of events in independent arms.
+
+    The parameters are the logarithms of the rates, which are natural: an arm has exposure * exp(theta) expected events,
+    and A(theta) = sum_i exposure_i exp(theta_i). Differences of parameters are logarithms of rate ratios.
+
+    Args:
+        exposure: time at risk, or observations, of each arm: a number for one arm, or one number per arm.
+
+    Raises:
+        InvalidInputError: if an exposure is not above zero and finite.
+    """
+
+    exposure: float | Sequence[float] = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exposure", positive("Poisson", "exposure", self.exposure))
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "logarithms of event rates, the natural parameters"
+
+    @property
+    @override
+    def weights(self) -> FloatArray:
+        return np.asarray(self.exposure)
+
+    @override
+    def arm(self, theta: FloatArray) -> FloatArray:
+        return namespace(theta).exp(theta)
+
+    @override
+    def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        xp = namespace(displacement)
+        here = xp.exp(theta)
+        small = here * xp.expm1(xp.minimum(displacement, 1.0))
+        return xp.where(displacement > 1.0, xp.exp(theta + displacement) - here, small)
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        """Return the q up to which A'' = exp(theta), which falls only downwards, falls by a factor of q at most."""
+        fall = np.maximum(-displacements, 0.0).max(axis=(1, 2))
+        return largest_tilt(lambda q: (q - 1) * fall)

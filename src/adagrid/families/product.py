@@ -1,0 +1,102 @@
+"""Independent data of several families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families.base import Family
+
+
+@final
+@dataclass(frozen=True)
+class Product(Family):
+    """Independent data of several families, each with a block of the parameters.
+
+    The parameters are those of the first family, then those of the second, and so on; A is the sum of theirs.
+
+    Args:
+        families: the families, at least one.
+
+    Raises:
+        InvalidInputError: if these are no families.
+    """
+
+    families: Sequence[Family]
+
+    def __post_init__(self) -> None:
+        given = self.families
+        if not isinstance(given, (tuple, list)) or not given or not all(isinstance(one, Family) for one in given):
+            raise InvalidInputError(
+                f"Product needs a sequence of families, such as (Normal(), Binomial(20)); got families={given!r}."
+            )
+        object.__setattr__(self, "families", tuple(given))
+
+    @property
+    @override
+    def dim(self) -> int:
+        return sum(family.dim for family in self.families)
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "; ".join(f"theta[{block.start}:{block.stop}] {family.coordinates}" for family, block in self._blocks())
+
+    @override
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        first, *others = (family.log_partition(theta[..., block]) for family, block in self._blocks())
+        return sum(others, first)
+
+    @override
+    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        first, *others = (
+            family.cumulant(theta[..., block], displacement[..., block]) for family, block in self._blocks()
+        )
+        return sum(others, first)
+
+    @property
+    @override
+    def domain(self) -> tuple[FloatArray, FloatArray]:
+        lower, upper = zip(*(family.domain for family in self.families), strict=True)
+        return np.concatenate(lower), np.concatenate(upper)
+
+    @override
+    def contains(self, theta: FloatArray) -> BoolArray:
+        return np.all([family.contains(theta[..., block]) for family, block in self._blocks()], axis=0)
+
+    @override
+    def reach(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        return np.min(self._reaches(theta, displacement), axis=0)
+
+    @override
+    def border(self, theta: FloatArray, displacement: FloatArray) -> str:
+        number = int(np.argmin(self._reaches(theta, displacement)))
+        family, block = list(self._blocks())[number]
+        rule = family.border(theta[block], displacement[block])
+        return f"for theta[{block.start}:{block.stop}] of {family}, {rule}"
+
+    @property
+    @override
+    def separable(self) -> bool:
+        return all(family.separable for family in self.families)
+
+    @override
+    def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+        limits = [family.convex_up_to(theta[..., block], displacements[..., block]) for family, block in self._blocks()]
+        return np.min(limits, axis=0)
+
+    def _reaches(self, theta: FloatArray, displacement: FloatArray) -> list[FloatArray]:
+        return [family.reach(theta[..., block], displacement[..., block]) for family, block in self._blocks()]
+
+    def _blocks(self) -> Iterator[tuple[Family, slice]]:
+        """Yield every family with the positions of its parameters."""
+        start = 0
+        for family in self.families:
+            yield family, slice(start, start + family.dim)
+            start += family.dim

@@ -1,0 +1,46 @@
+"""Scaled chi-squared variables: sums of squares with known degrees of freedom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from typing_extensions import override
+
+from adagrid._typing import FloatArray
+from adagrid.families._arms import Rates
+from adagrid.families._fields import positive
+
+
+@final
+@dataclass(frozen=True)
+class ScaledChiSquared(Rates):
+    """Sums of squares sigma^2 times chi-squared variables, in independent arms.
+
+    Such are the sums of squared deviations of normal observations from their mean, with df = n - 1. The parameters are
+    the precisions 1 / sigma^2, above zero: the natural parameters are -1 / (2 sigma^2), and
+    A(precision) = -sum_i df_i / 2 log(precision_i).
+
+    Args:
+        df: degrees of freedom: a number for one arm, or one number per arm.
+
+    Raises:
+        InvalidInputError: if degrees of freedom are not above zero and finite.
+    """
+
+    df: float | Sequence[float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "df", positive("ScaledChiSquared", "df", self.df))
+
+    @property
+    @override
+    def coordinates(self) -> str:
+        return "precisions 1/sigma^2 of sums of squares; -1/(2 sigma^2) are natural parameters"
+
+    @property
+    @override
+    def weights(self) -> FloatArray:
+        return np.asarray(self.df) / 2
