@@ -1,8 +1,9 @@
 """adagrid: bounds on the Type I Error of a clinical-trial design over a whole region of parameters."""
 
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from adagrid import errors
+from adagrid import errors, models
 from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
 from adagrid.backends import Backend, DaskBackend, LocalBackend
 from adagrid.errors import AdagridError
@@ -21,7 +22,7 @@ from adagrid.jobs import (
     open_job,
     open_view,
 )
-from adagrid.models import FisherExact, Model, PooledZ, ZTest
+from adagrid.models import Model
 
 __version__ = _version("adagrid")
 
@@ -31,7 +32,6 @@ __all__ = [
     "Binomial",
     "DaskBackend",
     "Family",
-    "FisherExact",
     "Grid",
     "HalfSpace",
     "LocalBackend",
@@ -39,12 +39,10 @@ __all__ = [
     "Model",
     "Normal",
     "NullHypothesis",
-    "PooledZ",
     "Run",
     "Status",
     "StepReport",
     "View",
-    "ZTest",
     "ada_calibrate",
     "ada_validate",
     "bootstrap_calibrate",
@@ -61,3 +59,10 @@ __all__ = [
     "open_view",
     "validate",
 ]
+
+for _name in models.__all__:  # every design that there is a file for
+    globals()[_name] = getattr(models, _name)
+__all__ = sorted({*__all__, *models.__all__})
+
+if _TYPE_CHECKING:
+    from adagrid.models import __getattr__ as __getattr__

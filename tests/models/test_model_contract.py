@@ -6,37 +6,43 @@ import numpy as np
 import pytest
 
 import adagrid.models
-from adagrid import FisherExact, Model, PooledZ, ZTest
+from adagrid import Dunnett, FisherExact, GroupSequential, Model, PooledZ, ZTest
 from adagrid._registry import implementations
+from adagrid._typing import BoolArray, FloatArray
 from adagrid.testing.models import ModelContract
 
+MEANS, LOGITS = [[-1.0], [0.0], [0.3]], [[-1.0, 0.5], [0.0, 0.0], [3.0, -3.0]]
+# A design, parameters, and which hypotheses are true there (one that is always true where there is nothing).
+CASES: dict[str, tuple[Model, list, list | None]] = {
+    "z": (ZTest(n=4, sd=2.0), MEANS, None),
+    "Fisher": (FisherExact((7, 10)), LOGITS, None),
+    "pooled z": (PooledZ(150), LOGITS, None),
+    "O'Brien-Fleming": (GroupSequential(5), MEANS, None),
+    "Pocock, two-sided": (GroupSequential([0.2, 1.0], "pocock", two_sided=True, n=9), MEANS, None),
+    "boundaries of one's own": (GroupSequential(3, [np.inf, 2.0, 1.9], futility=[-0.5, 0.0]), MEANS, None),
+    "Dunnett": (Dunnett(2, [4, 3, 5], 2.0), [[0.0, 0.1, -0.1], [1.0, 0.0, 2.0]], [[False, True], [True, False]]),
+}
 
-class TestZTest(ModelContract):
+
+@pytest.mark.parametrize("case", CASES)
+class TestModels(ModelContract):
     @pytest.fixture
-    def model(self):
-        return ZTest(n=4, sd=2.0)
+    def model(self, case: str) -> Model:
+        return CASES[case][0]
 
     @pytest.fixture
-    def theta(self):
-        return np.array([[-1.0], [0.0], [0.3]])
-
-
-class TestFisherExact(ModelContract):
-    @pytest.fixture
-    def model(self):
-        return FisherExact((7, 10))
+    def theta(self, case: str) -> FloatArray:
+        return np.array(CASES[case][1])
 
     @pytest.fixture
-    def theta(self):
-        return np.array([[-1.0, 0.5], [0.0, 0.0], [3.0, -3.0]])
+    def null_truth(self, case: str, theta: FloatArray) -> BoolArray:
+        truth = CASES[case][2]
+        return np.ones((len(theta), 1), bool) if truth is None else np.array(truth)
 
 
-class TestPooledZ(TestFisherExact):
-    @pytest.fixture
-    def model(self):
-        return PooledZ(150)
-
-
-def test_every_model_is_tested():
-    tested = {"z_test": ZTest, "fisher_exact": FisherExact, "pooled_z": PooledZ}
-    assert implementations(adagrid.models, Model) == tested
+def test_every_model_is_found_by_its_module_and_runs_the_contract():
+    found = implementations(adagrid.models, Model)
+    assert set(found.values()) == {type(model) for model, _, _ in CASES.values()}
+    for cls in found.values():
+        assert getattr(adagrid, cls.__name__) is getattr(adagrid.models, cls.__name__) is cls
+        assert cls.__name__ in adagrid.__all__

@@ -82,3 +82,12 @@ class ModelContract:
         """An equal design can be built from the record."""
         again = type(model)(**model.arguments)
         assert again.family == model.family
+
+    def test_more_true_hypotheses_never_take_a_rejection_away(
+        self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
+    ) -> None:
+        """The statistic is that of the true hypothesis closest to rejection."""
+        more = np.ones_like(null_truth)
+        for i in range(16):
+            some, every = (simulator.smallest(theta, truth, 1, 1, i) for truth in (null_truth, more))
+            assert (every <= some).all()
