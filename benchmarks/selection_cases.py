@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from adagrid import Binomial, FisherExact, Grid, Model, Normal, PooledZ, Run, ZTest, cartesian_grid
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.models._two_binomials import binomial_count
+from adagrid.models._binomial import binomial_count
 
 
 @final

@@ -20,6 +20,15 @@ def pooled_z_table(n: int) -> np.ndarray:
     return np.divide(treatment - control, se, out=np.zeros_like(se), where=se > 0)
 
 
+def unpooled_z_table(n: int) -> np.ndarray:
+    p = np.arange(n + 1) / n
+    variance = p * (1 - p) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(
+            (p[None, :] - p[:, None]) / np.sqrt(variance[:, None] + variance[None, :]), posinf=np.inf, neginf=-np.inf
+        )
+
+
 def binomial_error(reject: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Rejection probability of a decision table (control, treatment) at logits of shape (..., 2)."""
     n_control, n_treatment = reject.shape[0] - 1, reject.shape[1] - 1

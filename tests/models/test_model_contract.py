@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import adagrid.models
-from adagrid import Dunnett, FisherExact, GroupSequential, Model, PooledZ, ZTest
+from adagrid import Boschloo, DecisionTable, Dunnett, FisherExact, GroupSequential, Model, PooledZ, UnpooledZ, ZTest
 from adagrid._registry import implementations
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.testing.models import ModelContract
 
 MEANS, LOGITS = [[-1.0], [0.0], [0.3]], [[-1.0, 0.5], [0.0, 0.0], [3.0, -3.0]]
+LOGITS_3, TRUTH_3 = [[0.0, 1.0, -1.0], [0.3, 0.3, 0.3]], [[True, False], [True, True]]
+
+
+def _decisions() -> pd.DataFrame:
+    """Reject where more of an arm than of the first respond."""
+    frame = pd.DataFrame(np.indices((4, 3, 5)).reshape(3, -1).T, columns=["responders0", "responders1", "responders2"])
+    for i, n in enumerate((2, 4)):
+        frame[f"reject{i}"] = frame[f"responders{i + 1}"] / n > frame["responders0"] / 3
+    return frame
+
+
 # A design, parameters, and which hypotheses are true there (one that is always true where there is nothing).
 CASES: dict[str, tuple[Model, list, list | None]] = {
     "z": (ZTest(n=4, sd=2.0), MEANS, None),
     "Fisher": (FisherExact((7, 10)), LOGITS, None),
     "pooled z": (PooledZ(150), LOGITS, None),
+    "unpooled z": (UnpooledZ((30, 20)), LOGITS, None),
+    "Boschloo": (Boschloo(12), LOGITS, None),
+    "table of p-values": (DecisionTable.of(Boschloo((7, 10))), LOGITS, None),
+    "table of decisions on several hypotheses": (DecisionTable((3, 2, 4), _decisions()), LOGITS_3, TRUTH_3),
     "O'Brien-Fleming": (GroupSequential(5), MEANS, None),
     "Pocock, two-sided": (GroupSequential([0.2, 1.0], "pocock", two_sided=True, n=9), MEANS, None),
     "boundaries of one's own": (GroupSequential(3, [np.inf, 2.0, 1.9], futility=[-0.5, 0.0]), MEANS, None),

@@ -29,10 +29,10 @@ class GroupSequential(Model):
     the trial reaches, so that large values reject. The Z_k have independent increments of information (Jennison and
     Turnbull 1999, Group Sequential Methods with Applications to Clinical Trials, chapter 3).
 
-    The constants c_k are a shape of Wang and Tsiatis (1987, Biometrics 43:193), c_k = t_k^(D - 1/2), and the threshold is
-    the boundary of the last look: D = 1/2 is Pocock's shape (1977, Biometrika 64:191), D = 0 that of O'Brien and Fleming
-    (1979, Biometrics 35:549). Or they are boundaries themselves, and the threshold is 1. Infinity means a look at which
-    nothing is rejected.
+    The constants c_k are a shape of Wang and Tsiatis (1987, Biometrics 43:193), c_k = t_k^(D - 1/2), and the threshold
+    is the boundary of the last look: D = 1/2 is Pocock's shape (1977, Biometrika 64:191), D = 0 that of O'Brien and
+    Fleming (1979, Biometrics 35:549). Or they are boundaries themselves, and the threshold is 1. Infinity means a look
+    at which nothing is rejected.
 
     Args:
         looks: how many, equally spaced; or the share of the observations at each, increasing to 1.

@@ -91,3 +91,36 @@ class ModelContract:
         for i in range(16):
             some, every = (simulator.smallest(theta, truth, 1, 1, i) for truth in (null_truth, more))
             assert (every <= some).all()
+
+    def test_exact_errors_are_those_that_are_simulated(
+        self, model: Model, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
+    ) -> None:
+        """Where a design computes its errors they are, up to the spread of simulations, what these show."""
+        ordered = np.sort(simulator.smallest(theta, null_truth, 512, 512), axis=1)
+        for row, values in enumerate(ordered):
+            point, truth = theta[[row]], null_truth[[row]]
+            threshold = float(values[100])
+            computed = model.exact_error(point, truth, model.direction * threshold)
+            if not model.is_exact:
+                assert computed is None
+                continue
+            assert computed is not None
+            error, found = float(computed[0]), float(np.mean(values < threshold))
+            assert abs(error - found) <= 6 * np.sqrt(error * (1 - error) / 512) + 1e-12
+
+    def test_exact_thresholds_use_their_level(self, model: Model, theta: FloatArray, null_truth: BoolArray) -> None:
+        """Rejecting beyond an exact threshold keeps the level; with the next statistic as well it would not."""
+        if not model.is_exact:
+            assert model.exact_threshold(theta, null_truth, np.full(len(theta), 0.1)) is None
+            return
+        for level in (0.0, 0.02, 0.3):
+            found = model.exact_threshold(theta, null_truth, np.full(len(theta), level))
+            assert found is not None
+            for row, threshold in enumerate(found.tolist()):
+                point, truth = theta[[row]], null_truth[[row]]
+                beyond = float(np.nextafter(threshold, model.direction * np.inf))
+                kept, broken = (model.exact_error(point, truth, value) for value in (threshold, beyond))
+                assert kept is not None
+                assert broken is not None
+                assert kept[0] <= level
+                assert broken[0] > level or not np.isfinite(threshold)
