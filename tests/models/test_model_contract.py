@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 
 import adagrid.models
-from adagrid import Boschloo, DecisionTable, Dunnett, FisherExact, GroupSequential, Model, PooledZ, UnpooledZ, ZTest
+from adagrid import (
+    BayesianBasket,
+    Boschloo,
+    DecisionTable,
+    Dunnett,
+    FisherExact,
+    GroupSequential,
+    Model,
+    PooledZ,
+    UnpooledZ,
+    ZTest,
+)
 from adagrid._registry import implementations
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.testing.models import ModelContract
@@ -36,6 +47,7 @@ CASES: dict[str, tuple[Model, list, list | None]] = {
     "O'Brien-Fleming": (GroupSequential(5), MEANS, None),
     "Pocock, two-sided": (GroupSequential([0.2, 1.0], "pocock", two_sided=True, n=9), MEANS, None),
     "boundaries of one's own": (GroupSequential(3, [np.inf, 2.0, 1.9], futility=[-0.5, 0.0]), MEANS, None),
+    "basket": (BayesianBasket(12, 3, 0.2), LOGITS_3, [[True, False, True], [True, True, False]]),
     "Dunnett": (Dunnett(2, [4, 3, 5], 2.0), [[0.0, 0.1, -0.1], [1.0, 0.0, 2.0]], [[False, True], [True, False]]),
 }
 
