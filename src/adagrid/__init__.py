@@ -22,12 +22,13 @@ from adagrid.jobs import (
     open_job,
     open_view,
 )
-from adagrid.models import Model
+from adagrid.models import ArrayModel, Model
 
 __version__ = _version("adagrid")
 
 __all__ = [
     "AdagridError",
+    "ArrayModel",
     "Backend",
     "Binomial",
     "DaskBackend",

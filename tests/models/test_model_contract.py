@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri
 
 import adagrid.models
 from adagrid import (
+    ArrayModel,
     BayesianBasket,
     Boschloo,
     DecisionTable,
@@ -15,13 +17,14 @@ from adagrid import (
     FisherExact,
     GroupSequential,
     Model,
+    Normal,
     PooledZ,
     UnpooledZ,
     ZTest,
 )
 from adagrid._registry import implementations
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.testing.models import ModelContract
+from adagrid.testing.models import ArrayModelContract, ModelContract
 
 MEANS, LOGITS = [[-1.0], [0.0], [0.3]], [[-1.0, 0.5], [0.0, 0.0], [3.0, -3.0]]
 LOGITS_3, TRUTH_3 = [[0.0, 1.0, -1.0], [0.3, 0.3, 0.3]], [[True, False], [True, True]]
@@ -74,3 +77,28 @@ def test_every_model_is_found_by_its_module_and_runs_the_contract():
     for cls in found.values():
         assert getattr(adagrid, cls.__name__) is getattr(adagrid.models, cls.__name__) is cls
         assert cls.__name__ in adagrid.__all__
+
+
+class PairedSigns(ArrayModel):
+    """Two means tested by the sign of single observations: a design in NumPy with a whole number as its statistic."""
+
+    family = Normal(sd=1.0, n=(3, 3))
+    reject_when = "large"
+
+    def simulate(self, begin, end, theta, null_truth):
+        above = ndtri(self.uniforms(begin, end, 6)).reshape(-1, 2, 3) > -theta[:, None, :, None]
+        return np.where(null_truth[:, None, :], above.sum(axis=3), -1).max(axis=2)
+
+
+class TestArrayModel(ArrayModelContract):
+    @pytest.fixture
+    def model(self):
+        return PairedSigns()
+
+    @pytest.fixture
+    def theta(self):
+        return np.array([[0.0, 0.5], [-1.0, 2.0]])
+
+    @pytest.fixture
+    def null_truth(self):
+        return np.array([[True, True], [False, True]])

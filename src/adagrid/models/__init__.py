@@ -4,9 +4,10 @@ import sys
 import typing as _typing
 
 from adagrid._registry import implementations as _implementations
+from adagrid.models.arrays import ArrayModel
 from adagrid.models.base import Model
 
-__all__ = ["Model"]
+__all__ = ["ArrayModel", "Model"]
 
 for _design in _implementations(sys.modules[__name__], Model).values():  # type: ignore[type-abstract]
     globals()[_design.__name__] = _design
