@@ -86,3 +86,11 @@ def dunnett_error(threshold: float, k: int) -> float:
     nodes, weights = np.polynomial.legendre.leggauss(400)
     x, mass = 10 * nodes, 10 * weights * norm.pdf(10 * nodes)
     return float(1 - mass @ norm.cdf(np.sqrt(2) * threshold + x) ** k)
+
+
+def many_to_one_error(reject: np.ndarray, treatments: int, rate: float) -> float:
+    """Probability that some treatment is declared better than the control when all respond alike."""
+    n_control, n_treatment = reject.shape[0] - 1, reject.shape[1] - 1
+    control = binom.pmf(np.arange(n_control + 1), n_control, rate)
+    accepted = 1 - reject @ binom.pmf(np.arange(n_treatment + 1), n_treatment, rate)
+    return float(1 - control @ accepted**treatments)

@@ -16,6 +16,7 @@ from adagrid import (
     Dunnett,
     FisherExact,
     GroupSequential,
+    ManyToOne,
     Model,
     Normal,
     PooledZ,
@@ -51,6 +52,7 @@ CASES: dict[str, tuple[Model, list, list | None]] = {
     "Pocock, two-sided": (GroupSequential([0.2, 1.0], "pocock", two_sided=True, n=9), MEANS, None),
     "boundaries of one's own": (GroupSequential(3, [np.inf, 2.0, 1.9], futility=[-0.5, 0.0]), MEANS, None),
     "basket": (BayesianBasket(12, 3, 0.2), LOGITS_3, [[True, False, True], [True, True, False]]),
+    "many to one": (ManyToOne((9, 6), 2), LOGITS_3, TRUTH_3),
     "Dunnett": (Dunnett(2, [4, 3, 5], 2.0), [[0.0, 0.1, -0.1], [1.0, 0.0, 2.0]], [[False, True], [True, False]]),
 }
 
