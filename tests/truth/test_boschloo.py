@@ -10,7 +10,8 @@ import adagrid as ada
 from certified import assert_bounds, assert_fails
 from oracles import binomial_size, fisher_table, unpooled_z_table
 
-GRID = ada.cartesian_grid([-3, -3], [3, 3], n=1, null_hypos=["theta1 <= theta0"])
+END = 1.5
+GRID = ada.cartesian_grid([-END, -END], [END, END], n=1, null_hypos=["theta1 <= theta0"])
 
 
 @pytest.mark.parametrize(("control", "treatment"), [(7, 10), (12, 12)])
@@ -31,7 +32,7 @@ def test_p_values_keep_every_level_and_use_more_of_it_than_fishers():
 
 def test_boschloo_keeps_its_level():
     n = 10
-    truth = binomial_size(ada.Boschloo(n).table(n, n) < 0.05)
+    truth = binomial_size(ada.Boschloo(n).table(n, n) < 0.05, -END, END)
     assert 0.04 < truth <= 0.05
     assert_bounds(ada.ada_validate(ada.Boschloo(n), threshold=0.05, grid=GRID, method="interpolated"), truth)
 
@@ -39,7 +40,7 @@ def test_boschloo_keeps_its_level():
 def test_unpooled_z_does_not():
     n, critical = 25, norm.isf(0.025)
     np.testing.assert_allclose(ada.UnpooledZ(n).table(n, n), unpooled_z_table(n), rtol=1e-9, atol=1e-12)
-    truth = binomial_size(unpooled_z_table(n) > critical)
+    truth = binomial_size(unpooled_z_table(n) > critical, -END, END)
     assert truth > 0.03
     run = ada.ada_validate(ada.UnpooledZ(n), threshold=critical, grid=GRID, method="interpolated")
     assert_bounds(run, truth)

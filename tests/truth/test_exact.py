@@ -13,8 +13,8 @@ import adagrid as ada
 from oracles import binomial_error, binomial_size, fisher_table
 
 NULL = ["theta1 <= theta0"]
-GRID = ada.cartesian_grid([-3, -3], [3, 3], n=1, null_hypos=NULL)
-TILES = ada.cartesian_grid([-3, -3], [3, 3], n=8, null_hypos=NULL)
+GRID = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=1, null_hypos=NULL)
+TILES = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=4, null_hypos=NULL)
 GRIDS = {"interpolated": GRID, "classic": TILES}
 
 
@@ -27,11 +27,14 @@ def outcomes(*patients: int) -> pd.DataFrame:
 @pytest.mark.parametrize("method", GRIDS)
 @pytest.mark.parametrize(("n", "size"), [(10, 0.021095), (12, 0.032016)])
 def test_sizes_of_fishers_test(method, n, size):
+    assert binomial_size(fisher_table(n) < 0.05, -1.5, 1.5) == pytest.approx(size, abs=5e-7)
     model = ada.DecisionTable.of(ada.FisherExact(n))
     run = ada.ada_validate(model, threshold=0.05, grid=GRIDS[method], method=method)
     run.verify()
     assert run.converged
     assert run.guarantee == "certified"
+    assert "for certain" in run.summary()
+    assert " simulations" not in run.summary()
     results = run.results()
     assert not results["sim_cost"].any()
     assert size - 5e-7 <= run.bound <= size + 0.002
@@ -51,7 +54,7 @@ def test_any_seed_and_any_number_of_simulations_give_the_same():
 
 @pytest.mark.parametrize("method", GRIDS)
 def test_calibrated_fisher_is_boschloo(method):
-    """The published interval of thresholds, to its upper end; and SciPy's decision on every outcome."""
+    """The published interval of thresholds; and SciPy's decision on every outcome."""
     model = ada.DecisionTable.of(ada.FisherExact(10))
     run = ada.ada_calibrate(model, alpha=0.05, grid=GRIDS[method], method=method)
     run.verify()

@@ -89,6 +89,9 @@ def _decided_at(run: Run) -> str:
     theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
     between = "a cell around " if run.record.method == "interpolated" else ""
     sims = f"{int(worst['n_sims']):,}"
+    if run.record.model.exact:
+        at = "" if run.record.kind == "calibrate" else f", where the error is at most {worst['tie_estimate']:.4%}"
+        return f"{between}{_place(run, theta)}{at}"
     if run.record.kind == "calibrate":
         return f"{between}{_place(run, theta)}, with {'at least ' if between else ''}{sims} simulations"
     share = f"{worst['tie_estimate']:.4%}"
