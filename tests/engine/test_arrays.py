@@ -79,7 +79,7 @@ def test_certificates():
 def test_packets_and_resuming_change_nothing(tmp_path):
     """The same rows in packets of any size, and after a stop."""
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    settings = {"threshold": 1.5, "grid": grid, "init_sims": 512, "max_sims": 8192}
+    settings = {"threshold": 1.5, "grid": grid, "init_sims": 512, "max_sims": 2048}
     whole = ada.ada_validate(ArrayZ(), **settings)
     stopped = ada.ada_validate(ArrayZ(), **settings, n_steps=2, packet_size=3, db=tmp_path / "job.duckdb")
     stopped.close()

@@ -104,3 +104,11 @@ class TestArrayModel(ArrayModelContract):
     @pytest.fixture
     def null_truth(self):
         return np.array([[True, True], [False, True]])
+
+
+@pytest.mark.parametrize("case", ["many to one", "Dunnett", "basket", "table of decisions on several hypotheses"])
+def test_grids_with_other_hypotheses_are_refused(case):
+    model = CASES[case][0]
+    grid = adagrid.cartesian_grid([-1] * 3, [1] * 3, n=1, null_hypos=["theta1 <= theta0"])
+    with pytest.raises(adagrid.errors.ModelError, match="null hypotheses, and the grid must have the same"):
+        adagrid.validate(model, threshold=0.5, grid=grid)

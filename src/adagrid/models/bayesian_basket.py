@@ -18,6 +18,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
 from adagrid.models._binomial import binomial_count
+from adagrid.models._family_wise import largest_of_true
 from adagrid.models.base import Model
 
 _MAX_ENTRIES = 2**24
@@ -111,12 +112,11 @@ class BayesianBasket(Model):
         patients, arms = self.family.patients[0], range(self.family.dim)
         counts = [binomial_count(draw[arm], patients, theta[arm]) for arm in arms]
         table, columns = jnp.asarray(self._table.ravel()), np.int32(self._table.shape[1])
-        largest = jnp.asarray(-np.inf)
+        above = []
         for arm in arms:
             others = _ascending([counts[i] for i in arms if i != arm])
-            above = table[counts[arm] * columns + _place(others)]
-            largest = jnp.maximum(largest, jnp.where(null_truth[arm], above, -np.inf))
-        return largest
+            above.append(table[counts[arm] * columns + _place(others)])
+        return largest_of_true(above, null_truth)
 
 
 def _place(ascending: Sequence[Any]) -> Any:

@@ -18,6 +18,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_count
 from adagrid.models._exact import exact_error, exact_threshold
+from adagrid.models._family_wise import largest_of_true
 from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
 from adagrid.models.base import Model
@@ -124,12 +125,9 @@ class DecisionTable(Model):
         for arm, n in enumerate(self.family.patients):
             outcome = outcome * np.int32(n + 1) + binomial_count(draw[arm], n, theta[arm])
         found = [jnp.asarray(table)[outcome] for table in self._tables]
-        if len(found) == 1:
+        if len(found) == 1:  # one decision, whatever is true
             return found[0]
-        counted = jnp.stack(
-            [jnp.where(null_truth[i], own, self.direction * np.inf) for i, own in enumerate(found)],
-        )
-        return counted.min() if self.reject_when == "small" else counted.max()
+        return -self.direction * largest_of_true([-self.direction * own for own in found], null_truth)
 
     @override
     def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray:

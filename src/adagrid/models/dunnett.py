@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from typing_extensions import override
 
 from adagrid._checks import whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
+from adagrid.models._family_wise import largest_of_true
 from adagrid.models.base import Model
 
 
@@ -66,8 +66,7 @@ class Dunnett(Model):
 
     @override
     def statistic(self, draw: tuple[jax.Array, ...], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        largest = jnp.full_like(draw[0], -jnp.inf)
-        for i, (null, scale) in enumerate(zip(draw, self._per_unit, strict=True)):
-            z = null + (theta[i + 1] - theta[0]) * scale
-            largest = jnp.maximum(largest, jnp.where(null_truth[i], z, -jnp.inf))
-        return largest
+        z = [
+            null + (mean - theta[0]) * scale for null, mean, scale in zip(draw, theta[1:], self._per_unit, strict=True)
+        ]
+        return largest_of_true(z, null_truth)

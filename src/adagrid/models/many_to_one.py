@@ -15,6 +15,7 @@ from adagrid._typing import Array
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_count
+from adagrid.models._family_wise import largest_of_true
 from adagrid.models.base import Model
 from adagrid.models.pooled_z import PooledZ
 
@@ -65,8 +66,9 @@ class ManyToOne(Model):
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         columns = np.int32(self.z.shape[1])
         row = binomial_count(draw[0], self.family.patients[0], theta[0]) * columns
-        largest, z = jnp.asarray(-np.inf, np.float32), jnp.asarray(self.z.ravel())
-        for arm, patients in enumerate(self.family.patients[1:], start=1):
-            compared = z[row + binomial_count(draw[arm], patients, theta[arm])]
-            largest = jnp.maximum(largest, jnp.where(null_truth[arm - 1], compared, -np.inf))
-        return largest
+        z = jnp.asarray(self.z.ravel())
+        compared = [
+            z[row + binomial_count(draw[arm], patients, theta[arm])]
+            for arm, patients in enumerate(self.family.patients[1:], start=1)
+        ]
+        return largest_of_true(compared, null_truth)
