@@ -10,7 +10,7 @@ import adagrid as ada
 from certified import assert_bounds, assert_fails
 from oracles import binomial_size, fisher_table, unpooled_z_table
 
-END = 1.5
+END = 1.0
 GRID = ada.cartesian_grid([-END, -END], [END, END], n=1, null_hypos=["theta1 <= theta0"])
 
 

@@ -14,9 +14,9 @@ from oracles import many_to_one_error, pooled_z_table
 def test_family_wise_error():
     """The error is largest where all arms respond alike, at some common rate."""
     model, threshold = ada.ManyToOne(20, 2), 1.96
-    rates = expit(np.linspace(-0.6, 0.6, 201))
+    rates = expit(np.linspace(-0.3, 0.3, 201))
     truth = max(many_to_one_error(pooled_z_table(20) > threshold, 2, rate) for rate in rates)
-    grid = ada.cartesian_grid([-0.6] * 3, [0.6] * 3, n=1, null_hypos=model.null_hypos)
+    grid = ada.cartesian_grid([-0.3] * 3, [0.3] * 3, n=1, null_hypos=model.null_hypos)
     run = ada.ada_validate(
         model, threshold=threshold, grid=grid, method="interpolated", max_target=0.005, global_target=0.0125
     )
