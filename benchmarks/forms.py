@@ -81,7 +81,7 @@ class Ours(Form):
 
     @override
     def forget(self) -> None:
-        self.simulator._cache.clear()
+        self.simulator._evaluator._cache.clear()
         if isinstance(self._algorithm, AdaCalibrate):
             self._algorithm._resamples.cache_clear()
 

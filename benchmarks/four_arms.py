@@ -28,7 +28,6 @@ from measuring import Neighbours, highest_resident, machine, table
 from selection_cases import (
     Diagonal,
     Fixed,
-    ManyToOne,
     Means,
     PairsError,
     Problem,
@@ -55,10 +54,10 @@ def basket(n_arms: int) -> Problem:
 
 def many_to_one(n_treatments: int) -> Problem:
     """Treatments compared with one control by the pooled z-test."""
-    z = ManyToOne(_PATIENTS, n_treatments).z
+    z = ada.ManyToOne(_PATIENTS, n_treatments).z
     return Problem(
         "many-to-one", f"control and {n_treatments} treatments of {_PATIENTS}, pooled z above 2.3", "validate",
-        lambda: ManyToOne(_PATIENTS, n_treatments), (-1.0,) * (n_treatments + 1), (1.0,) * (n_treatments + 1),
+        lambda: ada.ManyToOne(_PATIENTS, n_treatments), (-1.0,) * (n_treatments + 1), (1.0,) * (n_treatments + 1),
         tuple(f"theta{i + 1} <= theta0" for i in range(n_treatments)), 2.3,
         PairsError(_PATIENTS, z, "large"), Diagonal(n_treatments + 1),
     )  # fmt: skip

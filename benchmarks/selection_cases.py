@@ -15,9 +15,9 @@ from scipy.special import expit, ndtr
 from scipy.stats import binom
 from typing_extensions import override
 
-from adagrid import Binomial, FisherExact, Grid, Model, Normal, PooledZ, Run, ZTest, cartesian_grid
+from adagrid import Binomial, FisherExact, Grid, ManyToOne, Model, Normal, Run, ZTest, cartesian_grid
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.models._two_binomials import binomial_count
+from adagrid.models._binomial import binomial_count
 
 
 @final
@@ -42,37 +42,6 @@ class Means(Model):
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         return jnp.max(jnp.where(null_truth[: self._tested], draw + theta[: self._tested], -jnp.inf))
-
-
-@final
-class ManyToOne(Model):
-    """Several treatments, each compared with one control by the pooled z-test: the largest z of a true null.
-
-    Args:
-        n: patients per arm.
-        n_treatments: treatments beside the control, which is parameter 0.
-    """
-
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
-    precision: ClassVar[Literal["single", "double"]] = "double"
-
-    def __init__(self, n: int, n_treatments: int) -> None:
-        self.family = Binomial((n,) * (n_treatments + 1))
-        self.n, self.n_treatments = n, n_treatments
-        self.z = PooledZ(n).table(n, n).astype(np.float32)
-
-    @override
-    def draw(self, key: jax.Array) -> jax.Array:
-        return jax.random.bits(key, (self.n_treatments + 1,), "uint32")
-
-    @override
-    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        row = binomial_count(draw[0], self.n, theta[0]) * np.int32(self.n + 1)
-        largest, z = jnp.asarray(-np.inf, np.float32), jnp.asarray(self.z.ravel())
-        for arm in range(1, self.n_treatments + 1):
-            compared = z[row + binomial_count(draw[arm], self.n, theta[arm])]
-            largest = jnp.maximum(largest, jnp.where(null_truth[arm - 1], compared, -np.inf))
-        return largest
 
 
 @final

@@ -20,6 +20,15 @@ def pooled_z_table(n: int) -> np.ndarray:
     return np.divide(treatment - control, se, out=np.zeros_like(se), where=se > 0)
 
 
+def unpooled_z_table(n: int) -> np.ndarray:
+    p = np.arange(n + 1) / n
+    variance = p * (1 - p) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(
+            (p[None, :] - p[:, None]) / np.sqrt(variance[:, None] + variance[None, :]), posinf=np.inf, neginf=-np.inf
+        )
+
+
 def binomial_error(reject: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Rejection probability of a decision table (control, treatment) at logits of shape (..., 2)."""
     n_control, n_treatment = reject.shape[0] - 1, reject.shape[1] - 1
@@ -37,3 +46,51 @@ def binomial_size(reject: np.ndarray, low: float = -8.0, high: float = 8.0) -> f
 
 def z_error(theta: np.ndarray, threshold: float) -> np.ndarray:
     return norm.cdf(np.asarray(theta) - threshold)
+
+
+def group_sequential_error(
+    bounds: np.ndarray,
+    shares: np.ndarray,
+    drift: float = 0.0,
+    *,
+    futility: np.ndarray | None = None,
+    two_sided: bool = False,
+) -> float:
+    """Probability that some Z_k is beyond its bound before the trial is stopped for futility.
+
+    The recursion of Armitage, McPherson and Rowe (1969) on the score S_k, which gains a normal increment with mean
+    drift * (t_k - t_{k-1}) and variance t_k - t_{k-1}, by Gauss-Legendre quadrature over the continuation region.
+    """
+    shares = np.asarray(shares, float)
+    bounds = np.broadcast_to(np.asarray(bounds, float), shares.shape)
+    lower = -bounds if two_sided else np.full(len(shares), -np.inf)
+    if futility is not None:
+        lower[:-1] = futility
+    nodes, weights = np.polynomial.legendre.leggauss(300)
+    scores, mass, before, error = np.zeros(1), np.ones(1), 0.0, 0.0
+    for share, low, high in zip(shares, lower * np.sqrt(shares), bounds * np.sqrt(shares), strict=True):
+        mean, sd = scores + drift * (share - before), np.sqrt(share - before)
+        error += mass @ norm.sf(high, mean, sd) + (mass @ norm.cdf(low, mean, sd) if two_sided else 0.0)
+        reach = drift * share + np.array([-10, 10]) * np.sqrt(share)
+        left, right = max(low, reach[0]), min(high, reach[1])
+        if left >= right:
+            break
+        new = (left + right) / 2 + (right - left) / 2 * nodes
+        mass = (mass[:, None] * norm.pdf(new, mean[:, None], sd)).sum(axis=0) * weights * (right - left) / 2
+        scores, before = new, share
+    return float(error)
+
+
+def dunnett_error(threshold: float, k: int) -> float:
+    """Probability that one of k equal treatments beats a control of the same size: one integral over the control."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    x, mass = 10 * nodes, 10 * weights * norm.pdf(10 * nodes)
+    return float(1 - mass @ norm.cdf(np.sqrt(2) * threshold + x) ** k)
+
+
+def many_to_one_error(reject: np.ndarray, treatments: int, rate: float) -> float:
+    """Probability that some treatment is declared better than the control when all respond alike."""
+    n_control, n_treatment = reject.shape[0] - 1, reject.shape[1] - 1
+    control = binom.pmf(np.arange(n_control + 1), n_control, rate)
+    accepted = 1 - reject @ binom.pmf(np.arange(n_treatment + 1), n_treatment, rate)
+    return float(1 - control @ accepted**treatments)

@@ -1,8 +1,9 @@
 """adagrid: bounds on the Type I Error of a clinical-trial design over a whole region of parameters."""
 
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from adagrid import errors
+from adagrid import errors, models
 from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
 from adagrid.backends import AWSBackend, Backend, DaskBackend, LocalBackend, ModalBackend
 from adagrid.errors import AdagridError
@@ -34,19 +35,19 @@ from adagrid.jobs import (
     open_job,
     open_view,
 )
-from adagrid.models import FisherExact, Model, PooledZ, ZTest
+from adagrid.models import ArrayModel, Model
 
 __version__ = _version("adagrid")
 
 __all__ = [
     "AWSBackend",
     "AdagridError",
+    "ArrayModel",
     "Backend",
     "Binomial",
     "DaskBackend",
     "Exponential",
     "Family",
-    "FisherExact",
     "Gamma",
     "Grid",
     "HalfSpace",
@@ -61,14 +62,12 @@ __all__ = [
     "NormalUnknownVariance",
     "NullHypothesis",
     "Poisson",
-    "PooledZ",
     "Product",
     "Run",
     "ScaledChiSquared",
     "Status",
     "StepReport",
     "View",
-    "ZTest",
     "ada_calibrate",
     "ada_validate",
     "bootstrap_calibrate",
@@ -85,3 +84,10 @@ __all__ = [
     "open_view",
     "validate",
 ]
+
+for _name in models.__all__:  # every design that there is a file for
+    globals()[_name] = getattr(models, _name)
+__all__ = sorted({*__all__, *models.__all__})
+
+if _TYPE_CHECKING:
+    from adagrid.models import __getattr__ as __getattr__

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binom
 
 import adagrid as ada
-from adagrid.models._two_binomials import binomial_count
+from adagrid.models._binomial import binomial_count
 from oracles import binomial_error, fisher_table, pooled_z_table, z_error
 
 CRITICAL = 1.959964

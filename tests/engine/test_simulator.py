@@ -97,10 +97,10 @@ def test_seeds_differ_and_repeat(simulator):
 
 
 def test_draws_are_forgotten_when_there_are_too_many(simulator, monkeypatch):
-    monkeypatch.setattr("adagrid.engine.simulator._DRAW_CACHE_BYTES", 3 * 512 * 4)
+    monkeypatch.setattr("adagrid.engine.compiled._DRAW_CACHE_BYTES", 3 * 512 * 4)
     fresh = simulator.reseeded(3)
     np.testing.assert_array_equal(fresh.count(THETA, TRUTH, -1.0, 0, N), simulator.count(THETA, TRUTH, -1.0, 0, N))
-    assert len(fresh._cache) == 3
+    assert len(fresh._evaluator._cache) == 3
 
 
 class Double(ada.Model):

@@ -140,3 +140,8 @@ def tile_points(simulator: Simulator, tiles: Tiles) -> tuple[FloatArray, FloatAr
     """
     points = simulator.represented(tiles.theta)
     return points, tiles.displacements(points)
+
+
+def expected_count(error: FloatArray, n_sims: IntArray) -> IntArray:
+    """Return how many of n_sims simulations are expected to reject where the error is known and none is run."""
+    return np.rint(error * n_sims).astype(np.int64)

@@ -27,6 +27,7 @@ from adagrid.algorithms.sorted_tiles import LEAST, Columns
 from adagrid.bounds import inverse_tilt_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, first_order_statistics
+from adagrid.grid import Tiles
 
 _BATCH = 128
 # What the policy judges a tile by.
@@ -95,15 +96,14 @@ class AdaCalibrate(Algorithm):
         points, displacements = tile_points(simulator, tiles)
         alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
         rank = calibration_rank(tiles.n_sims, alpha0)
+        impossible = alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)
+        exact = simulator.model.exact_threshold(points, tiles.null_truth, alpha0)
         # column 0 is lambda_star, then the bias resamples, then the tilewise ones
-        thresholds = np.full((len(tiles), 1 + 2 * n_bootstrap), -np.inf)
-        for n_sims in np.unique(tiles.n_sims):
-            alike = np.flatnonzero((tiles.n_sims == n_sims) & (rank > 0))
-            for part in batches(len(alike), self.settings.tile_batch_size or _BATCH):
-                rows = alike[part]
-                ranks = self._resamples(int(n_sims))[:, rank[rows] - 1]
-                smallest = simulator.smallest(tiles.theta[rows], tiles.null_truth[rows], n_sims, ranks.max(axis=0) + 1)
-                thresholds[rows] = np.take_along_axis(smallest, ranks.T, axis=1)
+        if exact is None:
+            thresholds = self._thresholds(simulator, tiles, rank)
+        else:  # no simulations, so that resampling them changes nothing and none are too few
+            thresholds = np.repeat(simulator.model.direction * exact[:, None], 1 + 2 * n_bootstrap, axis=1)
+            impossible[:] = False
         star, bias, tilewise = np.split(thresholds, [1, 1 + n_bootstrap], axis=1)
         tilewise = tilewise if n_bootstrap else star
         return {
@@ -111,11 +111,23 @@ class AdaCalibrate(Algorithm):
             "rank": rank,
             "lambda_star": star[:, 0],
             "grid_cost": self.settings.alpha - alpha0,
-            "impossible": (alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)).astype(np.uint8),
+            "impossible": impossible.astype(np.uint8),
             "tilewise_mean": _mean(tilewise),
             "tilewise_min": tilewise.min(axis=1),
             **{name: bias[:, b] for b, name in enumerate(self._bootstrap_columns)},
         }
+
+    def _thresholds(self, simulator: Simulator, tiles: Tiles, rank: IntArray) -> FloatArray:
+        """Return the order statistics of tiles, and those of all resamples, shape (tiles, 1 + 2 n_bootstrap)."""
+        thresholds = np.full((len(tiles), 1 + 2 * self.settings.n_bootstrap), -np.inf)
+        for n_sims in np.unique(tiles.n_sims):
+            alike = np.flatnonzero((tiles.n_sims == n_sims) & (rank > 0))
+            for part in batches(len(alike), self.settings.tile_batch_size or _BATCH):
+                rows = alike[part]
+                ranks = self._resamples(int(n_sims))[:, rank[rows] - 1]
+                smallest = simulator.smallest(tiles.theta[rows], tiles.null_truth[rows], n_sims, ranks.max(axis=0) + 1)
+                thresholds[rows] = np.take_along_axis(smallest, ranks.T, axis=1)
+        return thresholds
 
     @override
     def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:

@@ -17,6 +17,7 @@ from adagrid.algorithms.base import (
     FractionBelow,
     Packet,
     batches,
+    expected_count,
     tile_points,
 )
 from adagrid.algorithms.frontier import Frontier, Layout
@@ -77,15 +78,14 @@ class AdaValidate(Algorithm):
     @override
     def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
         tiles = packet.tiles
-        threshold = simulator.model.direction * self.settings.threshold
-        rejections = packet.prior_rejections.copy()
-        for rows in batches(len(tiles), self.settings.tile_batch_size or _BATCH):
-            rejections[rows] += simulator.count(
-                tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows]
-            )
         points, displacements = tile_points(simulator, tiles)
-        estimate = rejections / tiles.n_sims
-        point_bound = clopper_pearson_upper(rejections, tiles.n_sims, self.settings.delta)
+        exact = simulator.model.exact_error(points, tiles.null_truth, self.settings.threshold)
+        if exact is None:
+            rejections = self._count(simulator, packet)
+            estimate = rejections / tiles.n_sims
+            point_bound = clopper_pearson_upper(rejections, tiles.n_sims, self.settings.delta)
+        else:
+            rejections, estimate, point_bound = expected_count(exact, tiles.n_sims), exact, exact
         bound = tilt_bound(simulator.model.family, points, displacements, point_bound)
         return {
             "rejections": rejections,
@@ -96,6 +96,16 @@ class AdaValidate(Algorithm):
             "sim_cost": point_bound - estimate,
             "total_cost": bound - estimate,
         }
+
+    def _count(self, simulator: Simulator, packet: Packet) -> IntArray:
+        """Count the rejections of tiles, with those that are known."""
+        tiles, rejections = packet.tiles, packet.prior_rejections.copy()
+        threshold = simulator.model.direction * self.settings.threshold
+        for rows in batches(len(tiles), self.settings.tile_batch_size or _BATCH):
+            rejections[rows] += simulator.count(
+                tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows]
+            )
+        return rejections
 
     @override
     def convergence(self, frontier: Frontier, fraction_below: FractionBelow) -> Convergence:

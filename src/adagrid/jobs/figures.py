@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import BoolArray, IdArray
+from adagrid._typing import ArrayLike, BoolArray, FloatArray, IdArray
 from adagrid.algorithms import InterpolatedValidation
+from adagrid.algorithms.base import expected_count
 from adagrid.algorithms.interpolated.base import positions
 from adagrid.algorithms.interpolated.validate import SLICES
 from adagrid.bounds import interpolated_bound
@@ -35,8 +36,8 @@ def wrong_figures(store: Store, record: JobRecord) -> IdArray:
 
 
 def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
-    limit = clopper_pearson_upper(frame["rejections"], frame["n_sims"], record.settings["delta"])
-    right = frame["tie_estimate"] == frame["rejections"] / frame["n_sims"]
+    limit = _limit(frame, record.settings["delta"], record)
+    right = _counted(frame, record)
     right &= np.isclose(frame["tie_point_bound"], limit, rtol=_ROUNDING, atol=0)
     right &= (frame["tie_bound"] >= frame["tie_point_bound"]) & (frame["tie_bound"] <= 1)
     return right.to_numpy(bool)
@@ -45,8 +46,23 @@ def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
 def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
     right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= record.settings["alpha"])
     right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
-    right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)
+    right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.model.exact
     return right.to_numpy(bool)
+
+
+def _limit(frame: pd.DataFrame, level: ArrayLike, record: JobRecord) -> FloatArray:
+    """Return what limits errors from above: Clopper and Pearson's limits, or computed errors themselves."""
+    if record.model.exact:
+        return frame["tie_estimate"].to_numpy(float)
+    return clopper_pearson_upper(frame["rejections"], frame["n_sims"], level)
+
+
+def _counted(frame: pd.DataFrame, record: JobRecord) -> pd.Series:
+    """Return whether estimates and rejections are the same, or the rejections those that a computed error expects."""
+    rejections, n_sims, estimate = frame["rejections"], frame["n_sims"], frame["tie_estimate"]
+    if record.model.exact:
+        return rejections == expected_count(estimate.to_numpy(float), n_sims.to_numpy(np.int64))
+    return estimate == rejections / n_sims
 
 
 def _overspent(store: Store, record: JobRecord) -> IdArray:
@@ -74,15 +90,15 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
     frame, family = store.table("vertices"), recorded_family(record.model.family_fields)
     points = Points.from_frame(frame)
     if record.kind == "validate":
-        limit = clopper_pearson_upper(frame["rejections"], points.n_sims, points.level)
-        right = (frame["tie_estimate"] == frame["rejections"] / points.n_sims).to_numpy(bool)
+        limit = _limit(frame, points.level, record)
+        right = _counted(frame, record).to_numpy(bool)
         right = right & ~np.isin(points.id, _overspent(store, record))
         # the limit at the vertex also covers that the design's precision simulates a point beside it
         right = right & (frame["tie_point_bound"] >= limit * (1 - _ROUNDING)).to_numpy(bool)
         column = "tie_point_bound"
     else:
         right = (frame["rank"] <= calibration_rank(points.n_sims, points.level)).to_numpy(bool)
-        right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf)).to_numpy(bool)
+        right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.model.exact).to_numpy(bool)
         column = "level"
     certificate = store.results("certificate", active=True)
     cells = Cells.from_frame(certificate)

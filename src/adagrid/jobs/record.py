@@ -58,6 +58,7 @@ class ModelRecord(BaseModel):
     family: str
     family_fields: dict[str, Any]
     coordinates: str
+    exact: bool = False
 
     @staticmethod
     def of(model: Model) -> ModelRecord:
@@ -71,6 +72,7 @@ class ModelRecord(BaseModel):
             family=repr(model.family),
             family_fields=family_record(model.family),
             coordinates=model.family.coordinates,
+            exact=model.is_exact,
         )
 
     @property

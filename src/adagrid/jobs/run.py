@@ -73,9 +73,10 @@ class Run:
         """What the bound or threshold rests on.
 
         "certified": simulations that had no part in choosing where and how often to simulate: a fresh pass, or a fixed
-        grid. "search only": those of the search itself; also as long as nothing is certified yet.
+        grid. Errors that are computed are certified whatever chose where. "search only": the simulations of the search
+        itself; also as long as nothing is certified yet.
         """
-        if self.record.method == "interpolated":
+        if self.record.method == "interpolated" or self.record.model.exact:
             return "certified" if self.covered else "search only"
         return "certified" if self.is_fixed or self._outcome == "certificate" else "search only"
 

@@ -31,10 +31,10 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         f"Region      {_place(run, record.theta_min)} to {_place(run, record.theta_max)}",
     ]
     if record.kind == "validate":
+        confidence = f"confidence {1 - settings['delta']:.12g} at each parameter value"
         lines += [
             f"Rejects     when the statistic {side} {settings['threshold']!r}",
-            f"Bound       {error} <= {percent_up(run.bound)} (confidence {1 - settings['delta']:.12g} at each "
-            "parameter value)",
+            f"Bound       {error} <= {percent_up(run.bound)} ({'for certain' if record.model.exact else confidence})",
         ]
     else:
         lines += [
@@ -48,14 +48,16 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
 
 
 def _work(run: Run, counts: Mapping[str, int]) -> str:
+    exact = run.record.model.exact
+    spent = "errors computed, not simulated" if exact else f"{counts['simulations']:,} simulations"
     if run.record.method == "interpolated":
         return (
             f"Work        {counts['points']:,} points, {counts['active']:,} cells between them, "
-            f"{len(run.coordinations()):,} stages, {counts['simulations']:,} simulations"
+            f"{len(run.coordinations()):,} stages, {spent}"
         )
     return (
         f"Work        {counts['tiles']:,} tiles created, {counts['active']:,} active, {counts['steps']:,} steps, "
-        f"{counts['simulations']:,} simulations behind the results"
+        f"{spent}{'' if exact else ' behind the results'}"
     )
 
 
@@ -65,6 +67,10 @@ def _status(run: Run) -> str:
 
 
 def _guarantee(run: Run) -> str:
+    if run.record.model.exact and run.guarantee == "certified":
+        return (
+            "Guarantee   certified: errors are sums over all outcomes, and bounds between the points hold for certain"
+        )
     if run.is_fixed:
         return "Guarantee   certified: fixed grid, what was simulated did not choose where"
     if run.guarantee == "certified":
@@ -83,6 +89,9 @@ def _decided_at(run: Run) -> str:
     theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
     between = "a cell around " if run.record.method == "interpolated" else ""
     sims = f"{int(worst['n_sims']):,}"
+    if run.record.model.exact:
+        at = "" if run.record.kind == "calibrate" else f", where the error is at most {worst['tie_estimate']:.4%}"
+        return f"{between}{_place(run, theta)}{at}"
     if run.record.kind == "calibrate":
         return f"{between}{_place(run, theta)}, with {'at least ' if between else ''}{sims} simulations"
     share = f"{worst['tie_estimate']:.4%}"

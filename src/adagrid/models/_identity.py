@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from adagrid.families import Family
 from adagrid.models.base import Model
@@ -87,6 +88,9 @@ def _code(code: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):  # too long to be written down: what tells it from others
+        text = value.to_csv(index=False, lineterminator="\n")
+        return {"rows": len(value), "sha256": hashlib.sha256(text.encode()).hexdigest()}
     if hasattr(value, "tolist"):  # arrays and their numbers
         return _plain(value.tolist())
     if isinstance(value, float) and not np.isfinite(value):

@@ -9,17 +9,14 @@ from typing import ClassVar, Literal, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import gammaln
 from typing_extensions import override
 
 from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
+from adagrid.models._binomial import binomial_count
 from adagrid.models.base import Model
-
-# Up to this many patients an arm's count is a sum of comparisons, which vectorises; beyond, a binary search.
-_COMPARE_UP_TO = 128
 
 
 class TwoBinomials(Model):
@@ -59,24 +56,3 @@ class TwoBinomials(Model):
         control = binomial_count(draw[0], n_control, theta[0])
         treatment = binomial_count(draw[1], n_treatment, theta[1])
         return jnp.asarray(self._table)[control * np.int32(n_treatment + 1) + treatment]
-
-
-def binomial_count(bits: jax.Array, n: int, logit: jax.Array) -> jax.Array:
-    """Return the binomial count at which a 32-bit uniform falls: the number of y with F(y) <= u.
-
-    Args:
-        bits: uniform 32-bit unsigned integer.
-        n: patients.
-        logit: logit of the response probability, float64.
-    """
-    y = np.arange(n + 1)
-    log_choose = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
-    mass = jnp.exp(log_choose + y * logit - n * jax.nn.softplus(logit))
-    below = jnp.cumsum(mass)[:-1] / jnp.sum(mass)
-    steps = jnp.minimum(jnp.round(below * 2.0**32), 2.0**32 - 1).astype(jnp.uint32)
-    if n > _COMPARE_UP_TO:
-        return jnp.searchsorted(steps, bits, side="right").astype(jnp.int32)
-    count = jnp.zeros((), jnp.int32)
-    for step in range(n):
-        count = count + (bits >= steps[step]).astype(jnp.int32)
-    return count

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self, final
 
 import jax
 
+from adagrid._typing import BoolArray, FloatArray
 from adagrid.families import Family
 
 
@@ -79,6 +80,42 @@ class Model(ABC):
         Returns:
             A real scalar, never NaN.
         """
+
+    def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray | None:
+        """Return the probabilities of rejection where they can be computed: certificates then need no simulations.
+
+        Override together with `exact_threshold`.
+
+        Args:
+            theta: parameters, shape (points, family.dim).
+            null_truth: which null hypotheses are true, shape (points, hypotheses).
+            threshold: in the design's own direction.
+
+        Returns:
+            Shape (points,), rounded up; None if the design cannot tell.
+        """
+        del theta, null_truth, threshold
+        return None
+
+    def exact_threshold(self, theta: FloatArray, null_truth: BoolArray, level: FloatArray) -> FloatArray | None:
+        """Return the thresholds that reject most while the probability of rejection, rounded up, is at most a level.
+
+        Args:
+            theta: parameters, shape (points, family.dim).
+            null_truth: which null hypotheses are true, shape (points, hypotheses).
+            level: shape (points,).
+
+        Returns:
+            Shape (points,), in the design's own direction; None if the design cannot tell.
+        """
+        del theta, null_truth, level
+        return None
+
+    @final
+    @property
+    def is_exact(self) -> bool:
+        """Whether the design's errors are computed, not simulated."""
+        return type(self).exact_error is not Model.exact_error
 
     @final
     @property

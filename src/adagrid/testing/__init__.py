@@ -10,8 +10,15 @@ Needs pytest and hypothesis. Example::
 
 from adagrid.testing.backends import BackendContract
 from adagrid.testing.families import FamilyContract
-from adagrid.testing.models import ModelContract
+from adagrid.testing.models import ArrayModelContract, ModelContract
 from adagrid.testing.policies import PolicyContract
 from adagrid.testing.stores import StoreContract
 
-__all__ = ["BackendContract", "FamilyContract", "ModelContract", "PolicyContract", "StoreContract"]
+__all__ = [
+    "ArrayModelContract",
+    "BackendContract",
+    "FamilyContract",
+    "ModelContract",
+    "PolicyContract",
+    "StoreContract",
+]

@@ -159,7 +159,12 @@ class InterpolatedCalibration(StagedAlgorithm):
         # what is simulated is the point as the design's precision holds it
         represented = simulator.represented(points.theta)
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
-        rank = calibration_rank(points.n_sims, np.minimum(level, points.level))
+        level = np.minimum(level, points.level)
+        rank = calibration_rank(points.n_sims, level)
+        exact = simulator.model.exact_threshold(represented, points.null_truth, level)
+        if exact is not None:
+            star = simulator.model.direction * exact
+            return {"rank": rank, "lambda_star": star, **dict.fromkeys(self._bootstrap_columns, star)}
         ranks = np.stack([rank, *self._resampled_ranks(points, rank).T], axis=1)
         values = self._order_statistics(simulator, points, np.maximum(ranks, 1))
         values[rank == 0] = -np.inf

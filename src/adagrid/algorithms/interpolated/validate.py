@@ -17,7 +17,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.algorithms.base import VALIDATION_STREAM, Convergence, batches
+from adagrid.algorithms.base import VALIDATION_STREAM, Convergence, batches, expected_count
 from adagrid.algorithms.interpolated.base import (
     GAPS,
     FractionBelow,
@@ -105,6 +105,25 @@ class InterpolatedValidation(StagedAlgorithm):
 
     @override
     def simulate(self, simulator: Simulator, kind: StageKind, points: Points) -> Mapping[str, Array]:
+        if kind == "pilot":
+            return {"rejections": self._count(simulator, points)}
+        # what was simulated is the point as the design's precision holds it
+        represented = simulator.represented(points.theta)
+        exact = simulator.model.exact_error(represented, points.null_truth, self.settings.threshold)
+        if exact is None:
+            rejections = self._count(simulator, points)
+            estimate = rejections / points.n_sims
+            limit = clopper_pearson_upper(rejections, points.n_sims, points.level)
+        else:
+            rejections, estimate, limit = expected_count(exact, points.n_sims), exact, exact
+        return {
+            "rejections": rejections,
+            "tie_estimate": estimate,
+            "tie_point_bound": tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], limit),
+        }
+
+    def _count(self, simulator: Simulator, points: Points) -> IntArray:
+        """Count the rejections of points."""
         threshold = simulator.model.direction * self.settings.threshold
         rejections = np.empty(len(points), np.int64)
         for rows in batches(len(points), self.settings.tile_batch_size or _BATCH):
@@ -112,16 +131,7 @@ class InterpolatedValidation(StagedAlgorithm):
             rejections[rows] = simulator.count(
                 some.theta, some.null_truth, threshold, some.begin, some.begin + some.n_sims
             )
-        if kind == "pilot":
-            return {"rejections": rejections}
-        limit = clopper_pearson_upper(rejections, points.n_sims, points.level)
-        # what was simulated is the point as the design's precision holds it
-        represented = simulator.represented(points.theta)
-        return {
-            "rejections": rejections,
-            "tie_estimate": rejections / points.n_sims,
-            "tie_point_bound": tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], limit),
-        }
+        return rejections
 
     @override
     def certify(self, cells: Cells, vertices: Simulated) -> Mapping[str, Array]:

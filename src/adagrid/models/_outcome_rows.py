@@ -1,0 +1,138 @@
+"""Reads decision tables: rows of outcomes, checked one by one, so that everything wrong is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid.errors import InvalidInputError
+
+Missing: TypeAlias = Literal["reject", "accept"]
+
+# Problems that are told in full; of more, the number is told.
+_TOLD = 20
+_MAX_ENTRIES = 2**26
+
+
+def read_table(
+    frame: pd.DataFrame, patients: Sequence[int], missing: Missing | None, limits: tuple[float, float]
+) -> tuple[FloatArray, bool]:
+    """Return what a table says of every outcome.
+
+    Args:
+        frame: the rows; the index names them in messages.
+        patients: patients per arm.
+        missing: what becomes of outcomes without a row; None if there may be none.
+        limits: statistics that surely reject and surely do not, for those.
+
+    Returns:
+        Statistics, shape (hypotheses, outcomes), and whether they are decisions, 1 for a rejection.
+
+    Raises:
+        InvalidInputError: with everything that is wrong.
+    """
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    shape = tuple(n + 1 for n in patients)
+    values, kind, problems = _value_columns(list(frame.columns), len(patients))
+    if int(np.prod(shape, dtype=float)) * max(len(values), 1) > _MAX_ENTRIES:
+        raise InvalidInputError(
+            f"A decision table may have at most {_MAX_ENTRIES:,} entries; {' x '.join(map(str, shape))} outcomes have "
+            "more. Write the design as a Model instead."
+        )
+    numbers = {name: _numbers(frame[name]) for name in frame.columns if list(frame.columns).count(name) == 1}
+    outcome, known = np.zeros(len(frame), np.int64), np.ones(len(frame), bool)
+    for arm, n in enumerate(patients):
+        name = f"responders{arm}"
+        if name in numbers:
+            right = np.isin(numbers[name], np.arange(n + 1))
+            problems += _wrong(frame, name, ~right, f"a whole number from 0 to {n}, the patients of that arm")
+            outcome = outcome * (n + 1) + np.where(right, numbers[name], 0).astype(np.int64)
+            known &= right
+        else:
+            known[:] = False
+    for name in values:
+        wrong = ~np.isin(numbers[name], [0, 1]) if kind == "reject" else np.isnan(numbers[name])
+        rule = "0 or 1" if kind == "reject" else "a number (inf where the design can never reject)"
+        problems += _wrong(frame, name, wrong, rule)
+    problems += _repeated(frame[known], outcome[known])
+    if known.all() and missing is None:
+        problems += _absent(outcome, shape)
+    if problems:
+        more = len(problems) - _TOLD
+        raise InvalidInputError(problems[:_TOLD] + ([f"... and {more:,} more problems."] if more > 0 else []))
+    tables = np.full((len(values), int(np.prod(shape))), limits[0] if missing == "reject" else limits[1])
+    for table, name in zip(tables, values, strict=True):
+        table[outcome] = numbers[name]
+    return tables, kind == "reject"
+
+
+def _value_columns(columns: list[str], arms: int) -> tuple[list[str], str, list[str]]:
+    """Return the columns with statistics or decisions in the order of hypotheses, which they are, and what is wrong."""
+    counts = [f"responders{arm}" for arm in range(arms)]
+    kinds = [kind for kind in ("statistic", "reject") if any(_is_value(name, kind) for name in columns)]
+    problems = [f"The column {name} is there {columns.count(name)} times." for name in dict.fromkeys(columns)
+                if columns.count(name) > 1]  # fmt: skip
+    problems += [f"A column {name} is needed: the responders of arm {arm}." for arm, name in enumerate(counts)
+                 if name not in columns]  # fmt: skip
+    kind = kinds[0] if kinds else "statistic"
+    values = [name for name in columns if _is_value(name, kind)]
+    expected = [kind] if kind in values else [f"{kind}{i}" for i in range(len(values))]
+    if len(kinds) != 1 or sorted(values) != sorted(expected):
+        problems.append(
+            "The decision must be one column statistic or reject, or, with several null hypotheses, statistic0, "
+            f"statistic1, ... or reject0, reject1, ...; the columns are {', '.join(columns)}."
+        )
+    unknown = [name for name in columns if name not in counts and not any(_is_value(name, kind) for kind in kinds)]
+    if unknown:
+        problems.append(
+            f"The columns {', '.join(unknown)} mean nothing here. A table for n of {arms} arms has {', '.join(counts)} "
+            "and the decision, separated by commas."
+        )
+    return ([] if problems else expected), kind, problems
+
+
+def _is_value(name: str, kind: str) -> bool:
+    return name.startswith(kind) and (name == kind or name[len(kind) :].isdigit())
+
+
+def _numbers(column: pd.Series) -> FloatArray:
+    """Return a column as numbers, NaN where it has none."""
+    return np.asarray(pd.to_numeric(column, errors="coerce"), float)
+
+
+def _wrong(frame: pd.DataFrame, name: str, wrong: BoolArray, rule: str) -> list[str]:
+    given = frame[name].to_numpy()
+    return [f"{row}: {name} must be {rule}; got {given[i]!r}." for i, row in _rows(frame, np.flatnonzero(wrong))]
+
+
+def _rows(frame: pd.DataFrame, positions: IntArray) -> Iterator[tuple[int, str]]:
+    """Yield positions and what the rows there are called."""
+    for position in positions.tolist():
+        yield position, f"{frame.index.name or 'row'} {frame.index[position]}"
+
+
+def _repeated(frame: pd.DataFrame, outcome: IntArray) -> list[str]:
+    _, first, place = np.unique(outcome, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[place] != np.arange(len(outcome)))
+    earlier = dict(_rows(frame, first))
+    return [
+        f"{row}: the outcome of {earlier[int(first[place[i]])]} is given again. Keep one of them."
+        for i, row in _rows(frame, again)
+    ]
+
+
+def _absent(outcome: IntArray, shape: tuple[int, ...]) -> list[str]:
+    """Return a problem for each of the first outcomes without a row, and one that says what to do."""
+    absent = np.setdiff1d(np.arange(int(np.prod(shape))), outcome)
+    if not len(absent):
+        return []
+    some = [str(tuple(int(i) for i in np.unravel_index(place, shape))) for place in absent[:3]]
+    return [
+        f"{len(absent):,} of {int(np.prod(shape)):,} outcomes have no row, among them the responders "
+        f"{', '.join(some)}. Add them, or say what they mean: missing='reject' counts them as rejections, which is "
+        "safe whatever the design does there; missing='accept' declares that the design never rejects there."
+    ]

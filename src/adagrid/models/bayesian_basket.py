@@ -1,0 +1,143 @@
+"""A Bayesian basket trial that borrows strength between arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from math import comb, factorial
+from typing import Any, ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import logit
+from typing_extensions import override
+
+from adagrid._checks import real_numbers, whole_numbers
+from adagrid.errors import InvalidInputError
+from adagrid.families import Binomial
+from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
+from adagrid.models._binomial import binomial_count
+from adagrid.models._family_wise import largest_of_true
+from adagrid.models.base import Model
+
+_MAX_ENTRIES = 2**24
+
+
+@final
+class BayesianBasket(Model):
+    """Arms of binomial outcomes, analysed together by a hierarchical model (Berry and others 2013, Clin Trials 10:720).
+
+    logit p_i ~ N(mu, s), mu ~ N(prior_mean, prior_sd^2), s ~ InverseGamma(shape, scale). Arm i is declared active if
+    P(p_i > null_rate | data) is above the threshold; its null hypothesis is p_i <= null_rate. The statistic is the
+    largest such probability of a true null hypothesis, so that the error is the family-wise error rate.
+
+    Given s the posterior is approximated by Laplace's method, and s, between 1e-6 and 1e3, is integrated out by
+    quadrature, as in Rue, Martino and Chopin (2009, JRSS B 71:319). For 35 patients and 3 to 9 responders in each arm
+    this is within 0.045 of the exact posterior probability; where everybody or nobody responds it stays too near one
+    half. What is certified is the design with this statistic.
+
+    It is computed once, when the design is built, for every outcome. Arms are alike, so one table is enough: the
+    probability of an arm by its own responders and by the others' in ascending order.
+
+    Args:
+        n: patients in every arm.
+        arms: how many.
+        null_rate: response rate up to which an arm counts as inactive.
+        prior_mean: prior mean of mu.
+        prior_sd: prior standard deviation of mu.
+        shape: of the inverse gamma distribution.
+        scale: of the inverse gamma distribution.
+    """
+
+    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    precision: ClassVar[Literal["single", "double"]] = "double"
+    family: Binomial
+
+    def __init__(
+        self,
+        n: int = 35,
+        arms: int = 4,
+        null_rate: float = 0.1,
+        *,
+        prior_mean: float = -1.34,
+        prior_sd: float = 10.0,
+        shape: float = 0.0005,
+        scale: float = 0.000005,
+    ) -> None:
+        k = int(whole_numbers("arms", arms)[0])
+        self.family = Binomial([int(whole_numbers("n", n)[0])] * k)
+        numbers = {"prior_sd": prior_sd, "shape": shape, "scale": scale}
+        problems = [
+            f"{name} must be a finite number above 0; got {value}." for name, value in numbers.items()
+            if real_numbers(name, value).ndim or not 0 < value < np.inf
+        ]  # fmt: skip
+        if np.ndim(null_rate) or not 0 < null_rate < 1:
+            problems.append(f"null_rate must be one rate between 0 and 1; got {null_rate}.")
+        if np.ndim(n) or np.ndim(arms) or k < 2:
+            problems.append(f"A basket trial has one n for all arms, and at least two arms; got n={n}, arms={arms}.")
+        elif (n + 1) * comb(n + k - 1, k - 1) > _MAX_ENTRIES:
+            problems.append(
+                f"The table of a basket trial may have {_MAX_ENTRIES:,} entries; n={n} with arms={arms} needs "
+                f"{(n + 1) * comb(n + k - 1, k - 1):,}. Use fewer arms or patients."
+            )
+        if problems:
+            raise InvalidInputError(problems)
+        self._null_logit = float(logit(null_rate))
+        prior = HierarchicalPrior(prior_mean, prior_sd, shape, scale)
+        # every outcome once, but for the order of arms
+        outcomes = np.array(list(combinations_with_replacement(range(n + 1), k)))
+        above = probabilities_above(outcomes, n, self._null_logit, prior)
+        self._table = np.empty((n + 1, comb(n + k - 1, k - 1)))
+        for arm in range(k):
+            others = [outcomes[:, i] for i in range(k) if i != arm]
+            self._table[outcomes[:, arm], _place(others)] = above[:, arm]
+
+    @property
+    def null_hypos(self) -> list[str]:
+        """The null hypotheses, for `cartesian_grid`."""
+        return [f"theta{i} <= {self._null_logit!r}" for i in range(self.family.dim)]
+
+    def probability(self, responders: Sequence[int], arm: int) -> float:
+        """Return the posterior probability that an arm's response rate is above the null rate."""
+        others = sorted(int(y) for i, y in enumerate(responders) if i != arm)
+        return float(self._table[responders[arm], _place([np.asarray(y) for y in others])])
+
+    @override
+    def draw(self, key: jax.Array) -> jax.Array:
+        return jax.random.bits(key, (self.family.dim,), "uint32")
+
+    @override
+    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        patients, arms = self.family.patients[0], range(self.family.dim)
+        counts = [binomial_count(draw[arm], patients, theta[arm]) for arm in arms]
+        table, columns = jnp.asarray(self._table.ravel()), np.int32(self._table.shape[1])
+        above = []
+        for arm in arms:
+            others = _ascending([counts[i] for i in arms if i != arm])
+            above.append(table[counts[arm] * columns + _place(others)])
+        return largest_of_true(above, null_truth)
+
+
+def _place(ascending: Sequence[Any]) -> Any:
+    """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
+
+    The combinatorial number system: the sum over j of (x_j + j - 1 choose j). Arrays of NumPy or JAX, or numbers.
+    """
+    place: Any = 0
+    for j, count in enumerate(ascending, start=1):
+        product = count
+        for i in range(1, j):
+            product = product * (count + i)
+        place = place + product // factorial(j)
+    return place
+
+
+def _ascending(values: list[jax.Array]) -> list[jax.Array]:
+    """Return arrays sorted element by element: insertion, which compiles to minima and maxima."""
+    done: list[jax.Array] = []
+    for value in values:
+        for i, other in enumerate(done):
+            done[i], value = jnp.minimum(other, value), jnp.maximum(other, value)
+        done.append(value)
+    return done

@@ -1,0 +1,141 @@
+"""Designs that are given as a table of outcomes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from os import PathLike
+from typing import Literal, Self, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from typing_extensions import override
+
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.errors import InvalidInputError
+from adagrid.families import Binomial
+from adagrid.models._binomial import binomial_count
+from adagrid.models._exact import exact_error, exact_threshold
+from adagrid.models._family_wise import largest_of_true
+from adagrid.models._outcome_rows import Missing, read_table
+from adagrid.models._two_binomials import TwoBinomials
+from adagrid.models.base import Model
+
+
+@final
+class DecisionTable(Model):
+    """A design with binomial arms, given as a table: one row per outcome, and what the design makes of it.
+
+    Columns: responders0, responders1, ... count the responders per arm. Then either `statistic`, or `reject` with 1
+    where the design rejects and 0 where it does not. With several null hypotheses: statistic0, statistic1, ... or
+    reject0, reject1, ..., in the order of the grid's hypotheses, and the error is the family-wise error rate.
+
+    Errors of such a design are sums over its outcomes. They are computed, with a relative error of at most 1e-9 to the
+    safe side, not simulated: what a run certifies is exact at every point that it looks at, and its sim_cost is 0.
+
+    Args:
+        n: patients per arm: a number for one arm, or one per arm.
+        table: the rows.
+        reject_when: for statistics, whether "small" or "large" ones reject, compared with the threshold of a run. None
+            for decisions, which are validated with threshold=0.5.
+        missing: what outcomes without a row mean: "reject" counts them as rejections, which is safe whatever the design
+            does there; "accept" declares that it never rejects there; None allows none.
+
+    Raises:
+        InvalidInputError: with everything that is wrong, and in which row.
+    """
+
+    precision = "double"
+    family: Binomial
+
+    def __init__(
+        self,
+        n: int | Sequence[int],
+        table: pd.DataFrame,
+        *,
+        reject_when: Literal["small", "large"] | None = None,
+        missing: Missing | None = None,
+    ) -> None:
+        self.family = Binomial(n)
+        if not isinstance(table, pd.DataFrame):
+            raise InvalidInputError(f"table must be a data frame; got {type(table).__name__}. For files: from_csv.")
+        for name, value, allowed in (
+            ("reject_when", reject_when, ("small", "large", None)),
+            ("missing", missing, ("reject", "accept", None)),
+        ):
+            if value not in allowed:
+                raise InvalidInputError(f"{name} must be one of {allowed}; got {value!r}.")
+        self.arguments["table"] = table.copy()  # so that what is recorded is what is certified
+        self.reject_when = reject_when or "large"  # type: ignore[misc]  # other designs cannot choose
+        never = self.direction * np.inf
+        self._tables, decisions = read_table(table, self.family.patients, missing, (-never, never))
+        if decisions != (reject_when is None):
+            raise InvalidInputError(
+                "reject_when says whether small or large statistics reject: 'small' or 'large' for statistics, None "
+                f"for columns reject; got {reject_when!r}."
+            )
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | PathLike[str],
+        n: int | Sequence[int],
+        *,
+        reject_when: Literal["small", "large"] | None = None,
+        missing: Missing | None = None,
+    ) -> Self:
+        """Read a table from a file with a line of column names and numbers separated by commas.
+
+        Raises:
+            InvalidInputError: with everything that is wrong, and in which line.
+        """
+        try:
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                reader = csv.reader(file)
+                header = next(reader, [])
+                lines = [(reader.line_num, row) for row in reader if row]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InvalidInputError(f"{path} must be a readable CSV file in UTF-8, but: {error}.") from error
+        wrong = [f"line {line}: {len(row)} values for {len(header)} columns." for line, row in lines
+                 if len(row) != len(header)]  # fmt: skip
+        if wrong or not header:
+            raise InvalidInputError(wrong or f"{path} is empty; its first line must name the columns.")
+        index = pd.Index([line for line, _ in lines], name="line")
+        frame = pd.DataFrame([row for _, row in lines], index=index, columns=header)
+        return cls(n, frame, reject_when=reject_when, missing=missing)
+
+    @classmethod
+    def of(cls, design: TwoBinomials) -> Self:
+        """Return the table of a design that compares two binomial arms once."""
+        patients = design.family.patients
+        statistic = design.table(*patients)
+        control, treatment = np.indices(statistic.shape).reshape(2, -1)
+        columns = {"responders0": control, "responders1": treatment, "statistic": statistic.ravel()}
+        return cls(patients, pd.DataFrame(columns), reject_when=design.reject_when)
+
+    @override
+    def draw(self, key: jax.Array) -> jax.Array:
+        return jax.random.bits(key, (self.family.dim,), "uint32")
+
+    @override
+    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        outcome = jnp.zeros((), jnp.int32)
+        for arm, n in enumerate(self.family.patients):
+            outcome = outcome * np.int32(n + 1) + binomial_count(draw[arm], n, theta[arm])
+        found = [jnp.asarray(table)[outcome] for table in self._tables]
+        if len(found) == 1:  # one decision, whatever is true
+            return found[0]
+        return -self.direction * largest_of_true([-self.direction * own for own in found], null_truth)
+
+    @override
+    def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray:
+        return exact_error(
+            self.direction * self._tables, self.family.patients, theta, null_truth, self.direction * threshold
+        )
+
+    @override
+    def exact_threshold(self, theta: FloatArray, null_truth: BoolArray, level: FloatArray) -> FloatArray:
+        turned = exact_threshold(self.direction * self._tables, self.family.patients, theta, null_truth, level)
+        return self.direction * turned

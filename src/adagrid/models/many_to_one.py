@@ -1,0 +1,74 @@
+"""Several binomial arms compared with one control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from typing_extensions import override
+
+from adagrid._checks import whole_numbers
+from adagrid._typing import Array
+from adagrid.errors import InvalidInputError
+from adagrid.families import Binomial
+from adagrid.models._binomial import binomial_count
+from adagrid.models._family_wise import largest_of_true
+from adagrid.models.base import Model
+from adagrid.models.pooled_z import PooledZ
+
+
+@final
+class ManyToOne(Model):
+    """Pooled z-tests that treatments respond more often than a shared control: Dunnett's comparison of binomial arms.
+
+    Every treatment is compared with the control by the z of `PooledZ`; those above the threshold reject their null
+    hypotheses, that a treatment responds at most as often as the control. The statistic is the largest z of a true null
+    hypothesis, so that the error is the family-wise error rate.
+
+    The parameters are logits, the control's first. `null_hypos` has the hypotheses in the order that the statistic
+    expects.
+
+    Args:
+        n: patients per arm: a number for all, or (control, every treatment).
+        treatments: how many treatments.
+    """
+
+    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    precision: ClassVar[Literal["single", "double"]] = "double"
+    family: Binomial
+    z: Array
+    """z for every outcome of the control and one treatment, shape (n + 1 in control, n + 1 in treatment)."""
+
+    def __init__(self, n: int | Sequence[int], treatments: int) -> None:
+        sizes, count = whole_numbers("n", n).tolist(), whole_numbers("treatments", treatments).tolist()
+        if len(sizes) > 2 or len(count) != 1:
+            raise InvalidInputError(
+                "ManyToOne needs n for all arms or (control, every treatment), and one number of treatments; got "
+                f"n={n}, treatments={treatments}."
+            )
+        control, treated = sizes[0], sizes[-1]
+        self.family = Binomial((control, *[treated] * count[0]))
+        self.z = PooledZ((control, treated)).table(control, treated).astype(np.float32)
+
+    @property
+    def null_hypos(self) -> list[str]:
+        """The null hypotheses, for `cartesian_grid`."""
+        return [f"theta{i} <= theta0" for i in range(1, self.family.dim)]
+
+    @override
+    def draw(self, key: jax.Array) -> jax.Array:
+        return jax.random.bits(key, (self.family.dim,), "uint32")
+
+    @override
+    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        columns = np.int32(self.z.shape[1])
+        row = binomial_count(draw[0], self.family.patients[0], theta[0]) * columns
+        z = jnp.asarray(self.z.ravel())
+        compared = [
+            z[row + binomial_count(draw[arm], patients, theta[arm])]
+            for arm, patients in enumerate(self.family.patients[1:], start=1)
+        ]
+        return largest_of_true(compared, null_truth)
