@@ -7,7 +7,16 @@ from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibr
 from adagrid.backends import Backend, DaskBackend, LocalBackend
 from adagrid.errors import AdagridError
 from adagrid.families import Binomial, Family, Normal
-from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
+from adagrid.grid import (
+    Ellipsoid,
+    Grid,
+    HalfSpace,
+    NullHypothesis,
+    RiskDifference,
+    cartesian_grid,
+    create_grid,
+    hypo,
+)
 from adagrid.jobs import (
     Look,
     Run,
@@ -30,6 +39,7 @@ __all__ = [
     "Backend",
     "Binomial",
     "DaskBackend",
+    "Ellipsoid",
     "Family",
     "FisherExact",
     "Grid",
@@ -40,6 +50,7 @@ __all__ = [
     "Normal",
     "NullHypothesis",
     "PooledZ",
+    "RiskDifference",
     "Run",
     "Status",
     "StepReport",

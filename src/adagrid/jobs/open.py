@@ -17,7 +17,8 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.bounds import tilt_bound
 from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
-from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.grid import Grid, NullHypothesis, Tiles
+from adagrid.grid.definition import definition
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.crew import Crew, differences
 from adagrid.jobs.job import AnyJob, Job, logger
@@ -183,7 +184,7 @@ def continue_job(
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    hypotheses = read_hypotheses(store)
+    hypotheses = read_hypotheses(store) if grid is None else grid.hypotheses
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
@@ -266,7 +267,7 @@ def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFram
     return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
 
 
-def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
+def _write_job(job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
     """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
     store = job.store
     store.append_missing({"tiles": job.signed(tiles)}, key="tiles")
@@ -275,7 +276,7 @@ def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame
         {
             "position": position,
             "description": hypothesis.describe(),
-            "definition": json.dumps({"type": "HalfSpace", "normal": hypothesis.normal, "offset": hypothesis.offset}),
+            "definition": definition(hypothesis),
         }
         for position, hypothesis in enumerate(hypotheses)
     ]

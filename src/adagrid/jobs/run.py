@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 import pandas as pd
 
-from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
+from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError, StoreError
 from adagrid.estimation import below_rounding
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
+from adagrid.grid.definition import from_definition
+from adagrid.grid.grid import decided
 from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import wrong_figures
@@ -381,10 +383,24 @@ def open_reading(db: str | PathLike[str]) -> Store:
     return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
 
 
-def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:
-    """Return the null hypotheses of a job."""
-    definitions = [json.loads(text) for text in store.table("null_hypos")["definition"]]
-    return tuple(HalfSpace(fields["normal"], fields["offset"]) for fields in definitions)
+def read_hypotheses(store: Store) -> tuple[NullHypothesis, ...]:
+    """Return the null hypotheses of a job.
+
+    Raises:
+        ResumeError: if one is of a class that this process does not know, or is no longer what it was.
+    """
+    try:
+        hypotheses = tuple(from_definition(str(text)) for text in store.table("null_hypos")["definition"])
+        tiles = read_grid_tiles(store)
+        same = np.array_equal(decided(tiles, hypotheses).null_truth, tiles.null_truth)
+    except (InvalidInputError, TypeError) as error:
+        raise ResumeError(f"The job in {store.location} cannot be continued like this.\n{error}") from error
+    if not same:
+        raise ResumeError(
+            f"The null hypotheses of the job in {store.location} are true on other tiles than when it was started: a "
+            "class of theirs has changed. Continue it with the class as it was, or start a new job."
+        )
+    return hypotheses
 
 
 def read_grid_tiles(store: Store) -> Tiles:
