@@ -144,6 +144,8 @@ def halve(lower: FloatArray, upper: FloatArray, hypotheses: Sequence[NullHypothe
         crossed: BoolArray = np.any(undecided, axis=1)
         finished.append(boxes.take(~crossed))
         boxes = boxes.take(crossed)
+        if not crossed.any():
+            break
         total += len(boxes.number)
         if total > _MOST_BOXES:
             raise InvalidInputError(
