@@ -153,7 +153,8 @@ def continue_job(
         job_id: if given, must be the job's.
         method: if given, must be the job's.
         overrides: settings to change from here on, if no existing result depends on them.
-        accept_changed_model: go on although the design's name, arguments or source are not the recorded ones.
+        accept_changed_model: go on although the design's name, arguments or source are not the recorded ones, or the
+            source of a null hypothesis is not.
         backend: where work runs; must have the job's zones and coordination interval.
         callback: called after every step.
         progress: whether to show progress.
@@ -184,12 +185,29 @@ def continue_job(
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    hypotheses = read_hypotheses(store) if grid is None else grid.hypotheses
+    hypotheses = _job_hypotheses(store, grid, accept_changed_model)
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
     job = _job(store, work, backend, callback, progress, kept)
     return _run(job, _as_begun(job, record))
+
+
+def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
+    """Return a job's null hypotheses: those of the grid given, or else what the job wrote down."""
+    start = f"The job in {store.location} cannot be continued like this."
+    try:
+        hypotheses = read_hypotheses(store) if grid is None else grid.hypotheses
+    except InvalidInputError as error:
+        raise ResumeError(f"{start}\n{error}") from error
+    recorded = store.table("null_hypos")["definition"]
+    for hypothesis, text in zip(hypotheses, recorded, strict=True):
+        if definition(hypothesis) != text and not accept_changed:
+            raise ResumeError(
+                f"{start}\nThe source of its null hypothesis {hypothesis.describe()!r} has changed since. Give the "
+                "same class, or accept_changed_model=True if the change cannot matter."
+            )
+    return hypotheses
 
 
 def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
