@@ -11,7 +11,7 @@ import textwrap
 import duckdb
 import numpy as np
 import pytest
-from curved import Wave
+from curved import Steep, Wave
 from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
@@ -111,6 +111,18 @@ def test_zones_and_certificates(tmp_path):
         run.certify()
         run.verify()
         assert run.guarantee == "certified"
+
+
+def test_a_null_that_turns_out_to_be_nowhere():
+    """A careless steepness leaves it possible at first; a bound on nothing is refused, not made up."""
+    nowhere = Steep((1.0, 0.0), -1.5, lipschitz=2.0)
+    grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=[nowhere], depth=0)
+    run = run_case("validate_fisher", grid=grid, step_size=1024, max_target=1e-4, global_target=1e-4)
+    run.verify()
+    assert not len(run.results())
+    for decide in (lambda: run.bound, run.worst_tile, run.summary):
+        with pytest.raises(ada.errors.StoreError, match="no null hypothesis is true anywhere"):
+            decide()
 
 
 def test_grids_that_differ_in_a_hypothesis_only_are_told_apart():
