@@ -17,6 +17,7 @@ from adagrid.grid import Ellipsoid, HalfSpace, NullHypothesis, RiskDifference, c
 from adagrid.grid.boundaries import decide
 from adagrid.grid.grid import decided, refine
 from adagrid.grid.hypotheses import parted
+from adagrid.grid.simplices import triangulate
 
 seeds = st.integers(0, 2**32 - 1)
 dims = st.integers(2, 4)
@@ -350,3 +351,27 @@ def test_without_steepness_or_side_nothing_is_known_of_boxes():
 def test_impossible_hypotheses_are_refused(make, said):
     with pytest.raises(InvalidInputError, match=said):
         make()
+
+
+@settings(max_examples=30)
+@given(seed=seeds, dim=st.integers(2, 3), n_hypotheses=st.integers(1, 3))
+def test_simplices_have_what_may_be_true_in_them(seed, dim, n_hypotheses):
+    generator = np.random.default_rng(seed)
+    lower, upper = random_region(generator, dim)
+    hypotheses = [random_hypothesis(generator, lower, upper) for _ in range(n_hypotheses)]
+    try:
+        grid = cartesian_grid(lower, upper, n=2, null_hypos=hypotheses, depth=3)
+        simplices = triangulate(grid.tiles, grid.hypotheses)
+    except InvalidInputError as refusal:
+        if "true anywhere" not in str(refusal) and "too thin" not in str(refusal):
+            raise
+        return
+    np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-6)
+    weights = generator.dirichlet(np.ones(dim + 1), 30)
+    points = np.einsum("pk,skd->spd", weights, simplices.vertices)
+    curved = parted(grid.hypotheses)[1]
+    for j, hypothesis in enumerate(grid.hypotheses):
+        distance, held = hypothesis.dist(points), simplices.null_truth[:, j]
+        assert (distance[~held] < (0 if j in curved else NEAR)).all()
+        if j not in curved:
+            assert (distance[held] > -NEAR).all()

@@ -35,6 +35,9 @@ class Halves:
     part_of: IntArray
     number: IntArray
 
+    def __len__(self) -> int:
+        return len(self.number)
+
     def take(self, index: BoolArray | IntArray) -> Halves:
         """Return the rows that an index selects."""
         return Halves(self.lower[index], self.upper[index], self.part_of[index], self.number[index])
@@ -146,7 +149,7 @@ def halve(lower: FloatArray, upper: FloatArray, hypotheses: Sequence[NullHypothe
         boxes = boxes.take(crossed)
         if not crossed.any():
             break
-        total += len(boxes.number)
+        total += len(boxes)
         if total > _MOST_BOXES:
             raise InvalidInputError(
                 f"Null boundaries cross so many boxes that there would be more than {_MOST_BOXES}. Give a smaller "

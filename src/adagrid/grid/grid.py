@@ -7,16 +7,16 @@ cross a tile its hypothesis counts as true, the safe side.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
 from adagrid._checks import real_numbers, whole_numbers
-from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
+from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
-from adagrid.grid.boundaries import MAX_DEPTH, check_hypothesis, decide, halve
+from adagrid.grid.boundaries import MAX_DEPTH, Halves, check_hypothesis, decide, halve
 from adagrid.grid.clip import clip, crossings, refuse_touching
 from adagrid.grid.definition import definition
 from adagrid.grid.hypotheses import NullHypothesis, parted
@@ -31,7 +31,7 @@ class Grid:
     """A region of parameters, covered by tiles.
 
     Args:
-        tiles: the tiles on which at least one null hypothesis is true: the ones to simulate.
+        tiles: the tiles on which a null hypothesis is true, or may be: the ones to simulate.
         retired: tiles that are not simulated: those that a null boundary split, and those pruned because no
             null hypothesis is true on them.
         n_children: number of tiles that each retired tile was split into, 0 for pruned ones, shape (retired,).
@@ -163,29 +163,12 @@ def _grid(
     truth[:, list(planes)] = true & ~false
     roots = decided(_tiles(lower, upper, truth, Descent.ROOT, np.arange(len(lower))), hypotheses)
     true, false = crossings(boxes.lower, boxes.upper, cuts)
-    split: BoolArray = np.any(true & false, axis=1) | (boxes.number > 1)
-    boxes, true, false = boxes.take(split), true[split], false[split]
+    boxes = boxes.take(np.any(true & false, axis=1) | (boxes.number > 1))
     replaced = np.isin(np.arange(len(lower)), boxes.part_of)
     parts, n_children = [roots.take(~replaced)], np.zeros(len(lower), np.int64)
-    for number, sides in enumerate(itertools.product((True, False), repeat=len(planes)) if split.any() else ()):
-        inside = np.broadcast_to(np.asarray(sides, bool), true.shape)
-        # sides that do not cross a box are decided by the box
-        possible = np.where(inside, true, false).all(axis=1)
-        pieces = clip(boxes.lower, boxes.upper, cuts, inside)
-        keep = possible & ~pieces.empty
-        truth = np.ones((int(keep.sum()), len(hypotheses)), bool)
-        truth[:, list(planes)] = inside[keep]
-        born = _tiles(
-            pieces.lower[keep],
-            pieces.upper[keep],
-            truth,
-            Descent.SPLIT,
-            (boxes.number[keep] - 1) * 2 ** len(planes) + number,
-            roots.id[boxes.part_of[keep]],
-            pieces.volume[keep],
-        )
-        parts.append(decided(born, hypotheses))
-        n_children += np.bincount(boxes.part_of[keep], minlength=len(lower))
+    for pieces, part_of in _pieces(boxes, roots.id, hypotheses) if len(boxes) else ():
+        parts.append(decided(pieces, hypotheses))
+        n_children += np.bincount(part_of, minlength=len(lower))
     tiles = Tiles.concatenate(parts)
     null: BoolArray = np.any(tiles.null_truth, axis=1)
     if not null.any():
@@ -203,6 +186,32 @@ def _grid(
     )
 
 
+def _pieces(boxes: Halves, roots: IdArray, hypotheses: Sequence[NullHypothesis]) -> Iterator[tuple[Tiles, IntArray]]:
+    """Cut boxes by the half-spaces, and yield for every choice of sides the pieces on them and what they are part of.
+
+    Args:
+        boxes: parts of the roots, or roots.
+        roots: ids of the roots.
+        hypotheses: the null hypotheses; those that are not half-spaces count as true on all pieces.
+    """
+    planes, _ = parted(hypotheses)
+    cuts, columns = list(planes.values()), list(planes)
+    true, false = crossings(boxes.lower, boxes.upper, cuts)
+    for number, sides in enumerate(itertools.product((True, False), repeat=len(cuts))):
+        inside = np.broadcast_to(np.asarray(sides, bool), true.shape)
+        # sides that do not cross a box are decided by the box
+        possible = np.where(inside, true, false).all(axis=1)
+        pieces = clip(boxes.lower, boxes.upper, cuts, inside)
+        keep = np.flatnonzero(possible & ~pieces.empty)
+        truth = np.ones((len(keep), len(hypotheses)), bool)
+        truth[:, columns] = inside[keep]
+        part_of = boxes.part_of[keep]
+        child = (boxes.number[keep] - 1) * 2 ** len(cuts) + number
+        volume = pieces.volume[keep]
+        born = _tiles(pieces.lower[keep], pieces.upper[keep], truth, Descent.SPLIT, child, roots[part_of], volume)
+        yield born, part_of
+
+
 def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
     """Return tiles on which hypotheses that are true nowhere on them are no longer held to be possible.
 
@@ -211,13 +220,14 @@ def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
     Raises:
         InvalidInputError: if a hypothesis contradicts itself.
     """
+    _, curved = parted(hypotheses)
     truth = tiles.null_truth.copy()
-    lower, upper = tiles.theta - tiles.radius, tiles.theta + tiles.radius
-    for j, hypothesis in parted(hypotheses)[1].items():
+    for j, hypothesis in curved.items():
         rows = np.flatnonzero(truth[:, j])
+        theta, radius = tiles.theta[rows], tiles.radius[rows]
         if len(rows):
-            truth[rows, j] = decide(hypothesis, lower[rows], upper[rows])[0] >= 0
-    return replace(tiles, null_truth=truth)
+            truth[rows, j] = decide(hypothesis, theta - radius, theta + radius)[0] >= 0
+    return replace(tiles, null_truth=truth) if curved else tiles
 
 
 def refine(parents: Tiles, hypotheses: Sequence[NullHypothesis]) -> tuple[Tiles, IntArray]:
