@@ -274,7 +274,7 @@ class Broken(NullHypothesis):
         return sides.get(self.how, np.zeros(len(lower), int))
 
     def describe(self):
-        return "theta0 <= 0.1"
+        return None if self.how == "speechless" else "theta0 <= 0.1"
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,7 @@ class Broken(NullHypothesis):
         ("true everywhere", "contradicts itself: it is said to be true all over the box"),
         ("false everywhere", "contradicts itself: it is said to be false all over the box"),
         ("two", "side must return -1, 0 or 1 for every box"),
+        ("speechless", "describe must return the hypothesis in words; Broken returned None"),
         ("one side", "side must return -1, 0 or 1 for every box"),
         ("unsure", "side must return -1, 0 or 1 for every box"),
     ],

@@ -54,7 +54,7 @@ class Halves:
 
 
 def check_hypothesis(hypothesis: NullHypothesis, lower: FloatArray, upper: FloatArray) -> None:
-    """Refuse a hypothesis that is not vectorised, or whose steepness is no number.
+    """Refuse a hypothesis that is not vectorised, whose steepness is no number, or that has no words for itself.
 
     Args:
         hypothesis: any but a half-space.
@@ -69,6 +69,11 @@ def check_hypothesis(hypothesis: NullHypothesis, lower: FloatArray, upper: Float
         raise InvalidInputError(
             f"lipschitz, the most that dist changes per unit of theta, must be a finite number that is not negative; "
             f"got {steepness!r} from {type(hypothesis).__name__}."
+        )
+    if not isinstance(hypothesis.describe(), str):
+        raise InvalidInputError(
+            f"describe must return the hypothesis in words; {type(hypothesis).__name__} returned "
+            f"{hypothesis.describe()!r}."
         )
     # not as many points as there are parameters: theta[0] in place of theta[..., 0] would go unnoticed
     _distances(hypothesis, np.linspace(lower, upper, len(lower) + 2))
