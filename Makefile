@@ -29,6 +29,7 @@ format: $(VENV)/.installed-dev
 
 picture: $(VENV)/.installed-dev
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/hypotheses_picture.py
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python tests/coverage/coverage_report.py

@@ -21,7 +21,16 @@ from adagrid.families import (
     Product,
     ScaledChiSquared,
 )
-from adagrid.grid import Grid, HalfSpace, NullHypothesis, cartesian_grid, create_grid, hypo
+from adagrid.grid import (
+    Ellipsoid,
+    Grid,
+    HalfSpace,
+    NullHypothesis,
+    RiskDifference,
+    cartesian_grid,
+    create_grid,
+    hypo,
+)
 from adagrid.jobs import (
     Look,
     Run,
@@ -46,6 +55,7 @@ __all__ = [
     "Backend",
     "Binomial",
     "DaskBackend",
+    "Ellipsoid",
     "Exponential",
     "Family",
     "Gamma",
@@ -63,6 +73,7 @@ __all__ = [
     "NullHypothesis",
     "Poisson",
     "Product",
+    "RiskDifference",
     "Run",
     "ScaledChiSquared",
     "Status",

@@ -83,7 +83,7 @@ def ada_validate(
         callback: called with a StepReport after every step.
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
-        accept_changed_model: continue although the design is not the recorded one.
+        accept_changed_model: continue although the design, or the class of a null hypothesis, is not the recorded one.
         backup: where to keep a copy of the job while it runs: the path of a DuckDB file or the URL of a job on a
             ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
             background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.
@@ -184,7 +184,7 @@ def ada_calibrate(
         callback: called with a StepReport after every step.
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
-        accept_changed_model: continue although the design is not the recorded one.
+        accept_changed_model: continue although the design, or the class of a null hypothesis, is not the recorded one.
         backup: where to keep a copy of the job while it runs: the path of a DuckDB file or the URL of a job on a
             ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
             background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.

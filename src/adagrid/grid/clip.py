@@ -114,6 +114,8 @@ def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: 
     """
     lower, upper = lower.copy(), upper.copy()
     volume = np.prod(upper - lower, axis=1)
+    if not planes:
+        return Pieces(lower, upper, volume, np.zeros(len(lower), bool))
     true, false = crossings(lower, upper, planes)
     empty: BoolArray = np.any(np.where(inside, ~true, ~false), axis=1)
     volume[empty] = 0.0

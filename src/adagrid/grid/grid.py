@@ -1,19 +1,25 @@
-"""Covers a region with tiles, splits them at null boundaries and prunes what no hypothesis needs."""
+"""Covers a region with tiles, splits them at null boundaries and prunes what no hypothesis needs.
+
+Half-spaces cut tiles exactly. Other boundaries cut none: tiles that they may cross are halved, and where one may still
+cross a tile its hypothesis counts as true, the safe side.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
 from adagrid._checks import real_numbers, whole_numbers
-from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
+from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
+from adagrid.grid.boundaries import MAX_DEPTH, Halves, check_hypothesis, decide, halve
 from adagrid.grid.clip import clip, crossings, refuse_touching
-from adagrid.grid.hypotheses import HalfSpace
+from adagrid.grid.definition import definition
+from adagrid.grid.hypotheses import NullHypothesis, parted
 from adagrid.grid.hypothesis_text import hypo
 from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
 from adagrid.grid.tiles import Tiles
@@ -25,7 +31,7 @@ class Grid:
     """A region of parameters, covered by tiles.
 
     Args:
-        tiles: the tiles on which at least one null hypothesis is true: the ones to simulate.
+        tiles: the tiles on which a null hypothesis is true, or may be: the ones to simulate.
         retired: tiles that are not simulated: those that a null boundary split, and those pruned because no
             null hypothesis is true on them.
         n_children: number of tiles that each retired tile was split into, 0 for pruned ones, shape (retired,).
@@ -35,7 +41,7 @@ class Grid:
     tiles: Tiles
     retired: Tiles
     n_children: IntArray
-    hypotheses: tuple[HalfSpace, ...]
+    hypotheses: tuple[NullHypothesis, ...]
 
     @property
     def dim(self) -> int:
@@ -48,7 +54,8 @@ def cartesian_grid(
     theta_max: ArrayLike,
     *,
     n: int | Sequence[int] = 4,
-    null_hypos: Sequence[HalfSpace | str] | None = None,
+    null_hypos: Sequence[NullHypothesis | str] | None = None,
+    depth: int | None = None,
 ) -> Grid:
     """Cover a box with equal tiles.
 
@@ -56,7 +63,9 @@ def cartesian_grid(
         theta_min: lower corner of the region, one number per parameter.
         theta_max: upper corner.
         n: tiles in every direction, or one number per direction.
-        null_hypos: null hypotheses, as half-spaces or as text for `hypo`; by default the whole region is null.
+        null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
+        depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
+            twice per parameter. On what is left undecided the hypothesis counts as true.
 
     Raises:
         InvalidInputError: if the corners or numbers of tiles break a rule, or no null hypothesis is true anywhere.
@@ -90,16 +99,24 @@ def cartesian_grid(
         np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
         for side in ([e[:-1] for e in edges], [e[1:] for e in edges])
     ]
-    return _grid(corners[0], corners[1], null_hypos)
+    return _grid(corners[0], corners[1], null_hypos, depth)
 
 
-def create_grid(theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[HalfSpace | str] | None = None) -> Grid:
+def create_grid(
+    theta: ArrayLike,
+    radius: ArrayLike,
+    *,
+    null_hypos: Sequence[NullHypothesis | str] | None = None,
+    depth: int | None = None,
+) -> Grid:
     """Cover a region with given tiles.
 
     Args:
         theta: centres, shape (tiles, dim).
         radius: half-widths, shape (tiles, dim) or (dim,).
-        null_hypos: null hypotheses, as half-spaces or as text for `hypo`; by default the whole region is null.
+        null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
+        depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
+            twice per parameter. On what is left undecided the hypothesis counts as true.
 
     Raises:
         InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no null hypothesis is true
@@ -131,67 +148,94 @@ def create_grid(theta: ArrayLike, radius: ArrayLike, *, null_hypos: Sequence[Hal
             f"Every tile may be given once; got theta={centres[twice].tolist()}, radius={widths[twice].tolist()} "
             f"{int(times.max())} times."
         )
-    return _grid(centres - widths, centres + widths, null_hypos)
+    return _grid(centres - widths, centres + widths, null_hypos, depth)
 
 
-def _grid(lower: FloatArray, upper: FloatArray, null_hypos: Sequence[HalfSpace | str] | None) -> Grid:
-    if isinstance(null_hypos, (str, HalfSpace)):
-        null_hypos = [null_hypos]
-    dim = lower.shape[1]
-    planes = [_half_space(h).in_dimension(dim) for h in null_hypos or ()]
-    refuse_touching(planes, lower.min(axis=0), upper.max(axis=0))
-    true, false = crossings(lower, upper, planes)
-    crossed: BoolArray = np.any(true & false, axis=1)
-    roots = _tiles(
-        lower,
-        upper,
-        true & ~false if planes else np.ones((len(lower), 1), bool),
-        Descent.ROOT,
-        np.arange(len(lower)),
-    )
-    whole, parents = roots.take(~crossed), roots.take(crossed)
-    parts = [whole]
-    pieces_per_parent = np.zeros(len(parents), np.int64)
-    for number, sides in enumerate(itertools.product((True, False), repeat=len(planes)) if crossed.any() else ()):
-        inside = np.broadcast_to(np.asarray(sides), (len(parents), len(planes)))
-        # sides that do not cross a tile are decided by the tile
-        possible = np.where(inside, true[crossed], false[crossed]).all(axis=1)
-        pieces = clip(lower[crossed], upper[crossed], planes, inside)
-        keep = possible & ~pieces.empty
-        parts.append(
-            _tiles(
-                pieces.lower[keep],
-                pieces.upper[keep],
-                inside[keep],
-                Descent.SPLIT,
-                np.full(int(keep.sum()), number),
-                parents.id[keep],
-                pieces.volume[keep],
-            )
-        )
-        pieces_per_parent += keep
+def _grid(
+    lower: FloatArray, upper: FloatArray, null_hypos: Sequence[NullHypothesis | str] | None, depth: int | None
+) -> Grid:
+    hypotheses = _checked(null_hypos, lower.min(axis=0), upper.max(axis=0))
+    planes, curved = parted(hypotheses)
+    cuts = list(planes.values())
+    boxes = halve(lower, upper, list(curved.values()), _checked_depth(depth, lower.shape[1]))
+    true, false = crossings(lower, upper, cuts)
+    truth = np.ones((len(lower), max(len(hypotheses), 1)), bool)
+    truth[:, list(planes)] = true & ~false
+    roots = decided(_tiles(lower, upper, truth, Descent.ROOT, np.arange(len(lower))), hypotheses)
+    true, false = crossings(boxes.lower, boxes.upper, cuts)
+    boxes = boxes.take(np.any(true & false, axis=1) | (boxes.number > 1))
+    replaced = np.isin(np.arange(len(lower)), boxes.part_of)
+    parts, n_children = [roots.take(~replaced)], np.zeros(len(lower), np.int64)
+    for pieces, part_of in _pieces(boxes, roots.id, hypotheses) if len(boxes) else ():
+        parts.append(decided(pieces, hypotheses))
+        n_children += np.bincount(part_of, minlength=len(lower))
     tiles = Tiles.concatenate(parts)
     null: BoolArray = np.any(tiles.null_truth, axis=1)
     if not null.any():
         raise InvalidInputError(
             "A grid needs a tile on which a null hypothesis is true; none of "
-            f"{[plane.describe() for plane in planes]} is true anywhere in the region. Check the direction of the "
-            "inequality and the region."
+            f"{[hypothesis.describe() for hypothesis in hypotheses]} is true anywhere in the region. Check the "
+            "direction of the inequality and the region."
         )
     pruned = tiles.take(~null)
     return Grid(
         tiles=tiles.take(null),
-        retired=Tiles.concatenate([parents, pruned]),
-        n_children=np.concatenate([pieces_per_parent, np.zeros(len(pruned), np.int64)]),
-        hypotheses=tuple(planes),
+        retired=Tiles.concatenate([roots.take(replaced), pruned]),
+        n_children=np.concatenate([n_children[replaced], np.zeros(len(pruned), np.int64)]),
+        hypotheses=hypotheses,
     )
 
 
-def refine(parents: Tiles, hypotheses: Sequence[HalfSpace]) -> tuple[Tiles, IntArray]:
+def _pieces(boxes: Halves, roots: IdArray, hypotheses: Sequence[NullHypothesis]) -> Iterator[tuple[Tiles, IntArray]]:
+    """Cut boxes by the half-spaces, and yield for every choice of sides the pieces on them and what they are part of.
+
+    Args:
+        boxes: parts of the roots, or roots.
+        roots: ids of the roots.
+        hypotheses: the null hypotheses; those that are not half-spaces count as true on all pieces.
+    """
+    planes, _ = parted(hypotheses)
+    cuts, columns = list(planes.values()), list(planes)
+    true, false = crossings(boxes.lower, boxes.upper, cuts)
+    for number, sides in enumerate(itertools.product((True, False), repeat=len(cuts))):
+        inside = np.broadcast_to(np.asarray(sides, bool), true.shape)
+        # sides that do not cross a box are decided by the box
+        possible = np.where(inside, true, false).all(axis=1)
+        pieces = clip(boxes.lower, boxes.upper, cuts, inside)
+        keep = np.flatnonzero(possible & ~pieces.empty)
+        truth = np.ones((len(keep), len(hypotheses)), bool)
+        truth[:, columns] = inside[keep]
+        part_of = boxes.part_of[keep]
+        child = (boxes.number[keep] - 1) * 2 ** len(cuts) + number
+        volume = pieces.volume[keep]
+        born = _tiles(pieces.lower[keep], pieces.upper[keep], truth, Descent.SPLIT, child, roots[part_of], volume)
+        yield born, part_of
+
+
+def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
+    """Return tiles on which hypotheses that are true nowhere on them are no longer held to be possible.
+
+    Half-spaces are left as they are: tiles lie on one side of them.
+
+    Raises:
+        InvalidInputError: if a hypothesis contradicts itself.
+    """
+    _, curved = parted(hypotheses)
+    truth = tiles.null_truth.copy()
+    for j, hypothesis in curved.items():
+        rows = np.flatnonzero(truth[:, j])
+        theta, radius = tiles.theta[rows], tiles.radius[rows]
+        if len(rows):
+            truth[rows, j] = decide(hypothesis, theta - radius, theta + radius)[0] >= 0
+    return replace(tiles, null_truth=truth) if curved else tiles
+
+
+def refine(parents: Tiles, hypotheses: Sequence[NullHypothesis]) -> tuple[Tiles, IntArray]:
     """Halve tiles in every direction.
 
     A child stands for the part of its parent that lies in its half of every direction; where a null boundary
     passes through, its box is the smallest around that part, and children of which nothing is left do not exist.
+    Children of a tile that a curved boundary may cross are decided anew; no hypothesis may be left on one.
 
     Args:
         parents: the tiles to refine.
@@ -209,8 +253,9 @@ def refine(parents: Tiles, hypotheses: Sequence[HalfSpace]) -> tuple[Tiles, IntA
     lower = np.where(upper_half, centre, centre - parents.radius[parent])
     upper = np.where(upper_half, centre + parents.radius[parent], centre)
     truth = parents.null_truth[parent]
-    if hypotheses:
-        pieces = clip(lower, upper, list(hypotheses), truth)
+    planes, _ = parted(hypotheses)
+    if planes:
+        pieces = clip(lower, upper, list(planes.values()), truth[:, list(planes)])
         keep = np.flatnonzero(~pieces.empty)
         lower, upper, volume = pieces.lower, pieces.upper, pieces.volume
     else:
@@ -226,7 +271,7 @@ def refine(parents: Tiles, hypotheses: Sequence[HalfSpace]) -> tuple[Tiles, IntA
         volume[keep],
         parents.n_sims[parent],
     )
-    return children, parent
+    return decided(children, hypotheses), parent
 
 
 def deepen(parents: Tiles) -> Tiles:
@@ -242,12 +287,34 @@ def deepen(parents: Tiles) -> Tiles:
     )
 
 
-def _half_space(hypothesis: HalfSpace | str) -> HalfSpace:
-    if isinstance(hypothesis, str):
-        return hypo(hypothesis)
-    if not isinstance(hypothesis, HalfSpace):
-        raise InvalidInputError(f"A null hypothesis must be a HalfSpace or text for hypo; got {hypothesis!r}.")
-    return hypothesis
+def _checked(
+    null_hypos: Sequence[NullHypothesis | str] | None, lower: FloatArray, upper: FloatArray
+) -> tuple[NullHypothesis, ...]:
+    """Return the null hypotheses of a region, or raise what is wrong with one of them."""
+    if isinstance(null_hypos, (str, NullHypothesis)):
+        null_hypos = [null_hypos]
+    hypotheses = []
+    for given in null_hypos or ():
+        hypothesis = hypo(given) if isinstance(given, str) else given
+        if not isinstance(hypothesis, NullHypothesis):
+            raise InvalidInputError(
+                f"A null hypothesis must be a NullHypothesis (such as HalfSpace) or text for hypo; got {given!r}."
+            )
+        hypotheses.append(hypothesis.in_dimension(len(lower)))
+    planes, curved = parted(hypotheses)
+    refuse_touching(list(planes.values()), lower, upper)
+    for hypothesis in curved.values():
+        definition(hypothesis)  # what cannot be written down cannot be part of a job
+        check_hypothesis(hypothesis, lower, upper)
+    return tuple(hypotheses)
+
+
+def _checked_depth(depth: int | None, dim: int) -> int:
+    if depth is None:
+        return 2 * dim
+    if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or not 0 <= depth <= MAX_DEPTH:
+        raise InvalidInputError(f"depth must be a whole number from 0 to {MAX_DEPTH}; got depth={depth!r}.")
+    return int(depth)
 
 
 def _tiles(

@@ -1,4 +1,4 @@
-"""Simplices that cover a grid exactly, none of them crossed by a null boundary."""
+"""Simplices that cover a grid exactly, none of them cut by a plane that is a null boundary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay, QhullError
 from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import crossings, piece_vertices
-from adagrid.grid.hypotheses import HalfSpace
+from adagrid.grid.hypotheses import HalfSpace, NullHypothesis, parted
 from adagrid.grid.tiles import Tiles
 
 # Coordinates closer than this, relative to the region and to the coordinates themselves, are made equal, so that
@@ -96,18 +96,20 @@ class Simplices:
         )
 
 
-def triangulate(tiles: Tiles, hypotheses: Sequence[HalfSpace]) -> Simplices:
+def triangulate(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Simplices:
     """Cut the tiles of a grid into simplices, given the grid's null hypotheses.
 
     Whole boxes are cut the way Kuhn did, into dim! simplices along the paths from the lowest to the highest corner;
-    pieces that null boundaries cut off are convex hulls of their vertices, triangulated after Delaunay.
+    pieces that planes cut off are convex hulls of their vertices, triangulated after Delaunay. Curved boundaries cut
+    nothing: the simplices of a tile have its null hypotheses.
     """
-    planes = list(hypotheses)
+    cutting, _ = parted(hypotheses)
+    planes, columns = list(cutting.values()), list(cutting)
     lower, upper = tiles.theta - tiles.radius, tiles.theta + tiles.radius
     true, false = crossings(lower, upper, planes)
     crossed: BoolArray = np.any(true & false, axis=1)
     parts = [_kuhn(lower[~crossed], upper[~crossed], tiles.take(~crossed))]
-    parts += [_delaunay(planes, tiles.take(np.array([row]))) for row in np.flatnonzero(crossed)]
+    parts += [_delaunay(planes, columns, tiles.take(np.array([row]))) for row in np.flatnonzero(crossed)]
     every = Simplices.concatenate(parts)
     shared = np.stack([_merged(every.vertices[..., axis]) for axis in range(tiles.dim)], axis=-1)
     simplices = Simplices(shared, every.null_truth, every.part_of)
@@ -146,10 +148,10 @@ def _kuhn(lower: FloatArray, upper: FloatArray, tiles: Tiles) -> Simplices:
     return Simplices(vertices.reshape(-1, dim + 1, dim), np.repeat(tiles.null_truth, n, axis=0), np.repeat(tiles.id, n))
 
 
-def _delaunay(planes: list[HalfSpace], tile: Tiles) -> Simplices:
+def _delaunay(planes: list[HalfSpace], columns: list[int], tile: Tiles) -> Simplices:
     """Triangulate the piece of one tile's box on the tile's sides of the null boundaries."""
     lower, width = (tile.theta - tile.radius)[0], 2 * tile.radius[0]
-    corners = piece_vertices(lower[None], (lower + width)[None], planes, tile.null_truth)
+    corners = piece_vertices(lower[None], (lower + width)[None], planes, tile.null_truth[:, columns])
     extent = np.maximum(np.ptp(corners, axis=0), np.finfo(float).tiny)
     scaled = (corners - corners.min(axis=0)) / extent  # so that flatness means the same for every piece
     line = tile.dim == 1

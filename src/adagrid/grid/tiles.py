@@ -23,7 +23,8 @@ class Tiles:
     """A set of tiles, one row each.
 
     A tile's box may reach beyond a null boundary that passes through it; the part of the box where exactly the
-    hypotheses in `null_truth` are true is what the tile stands for, and `volume` is the volume of that part.
+    hypotheses in `null_truth` are true is what the tile stands for, and `volume` is the volume of that part. Only
+    planes cut tiles: where any other boundary may cross one, its hypothesis counts as true on all of it.
 
     Args:
         id: identifiers, shape (tiles,).

@@ -14,7 +14,7 @@ import pandas as pd
 
 from adagrid._typing import FloatArray
 from adagrid.backends import Backend
-from adagrid.grid import HalfSpace
+from adagrid.grid import NullHypothesis
 from adagrid.jobs.backup import Backup
 from adagrid.jobs.crew import Member
 from adagrid.jobs.journal import Journal
@@ -66,7 +66,7 @@ class Job(Generic[A]):
         return self.work.algorithm
 
     @property
-    def hypotheses(self) -> tuple[HalfSpace, ...]:
+    def hypotheses(self) -> tuple[NullHypothesis, ...]:
         """Its null hypotheses."""
         return self.work.hypotheses
 

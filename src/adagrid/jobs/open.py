@@ -17,7 +17,8 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.bounds import tilt_bound
 from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
-from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.grid import Grid, NullHypothesis, Tiles
+from adagrid.grid.definition import definition
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.crew import Crew, differences
 from adagrid.jobs.interrupt import stoppable
@@ -153,7 +154,8 @@ def continue_job(
         job_id: if given, must be the job's.
         method: if given, must be the job's.
         overrides: settings to change from here on, if no existing result depends on them.
-        accept_changed_model: go on although the design's name, arguments or source are not the recorded ones.
+        accept_changed_model: go on although the design's name, arguments or source are not the recorded ones, or the
+            source of a null hypothesis is not.
         backend: where work runs; must have the job's zones and coordination interval.
         callback: called after every step.
         progress: whether to show progress.
@@ -184,12 +186,29 @@ def continue_job(
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    hypotheses = read_hypotheses(store)
+    hypotheses = _job_hypotheses(store, grid, accept_changed_model)
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
     job = _job(store, work, backend, callback, progress, kept)
     return _run(job, _as_begun(job, record))
+
+
+def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
+    """Return a job's null hypotheses: those of the grid given, or else what the job wrote down."""
+    start = f"The job in {store.location} cannot be continued like this."
+    try:
+        hypotheses = read_hypotheses(store) if grid is None else grid.hypotheses
+    except InvalidInputError as error:
+        raise ResumeError(f"{start}\n{error}") from error
+    recorded = store.table("null_hypos")["definition"]
+    for hypothesis, text in zip(hypotheses, recorded, strict=True):
+        if definition(hypothesis) != text and not accept_changed:
+            raise ResumeError(
+                f"{start}\nThe source of its null hypothesis {hypothesis.describe()!r} has changed since. Give the "
+                "same class, or accept_changed_model=True if the change cannot matter."
+            )
+    return hypotheses
 
 
 def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
@@ -267,7 +286,7 @@ def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFram
     return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
 
 
-def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
+def _write_job(job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
     """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
     store = job.store
     store.append_missing({"tiles": job.signed(tiles)}, key="tiles")
@@ -276,7 +295,7 @@ def _write_job(job: AnyJob, hypotheses: Sequence[HalfSpace], tiles: pd.DataFrame
         {
             "position": position,
             "description": hypothesis.describe(),
-            "definition": json.dumps({"type": "HalfSpace", "normal": hypothesis.normal, "offset": hypothesis.offset}),
+            "definition": definition(hypothesis),
         }
         for position, hypothesis in enumerate(hypotheses)
     ]

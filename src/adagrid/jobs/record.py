@@ -26,7 +26,9 @@ from adagrid.algorithms import (
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
 from adagrid.families import Family, family_record
-from adagrid.grid import Grid, HalfSpace, Tiles
+from adagrid.grid import Grid, NullHypothesis, Tiles
+from adagrid.grid.definition import values
+from adagrid.grid.hypotheses import parted
 from adagrid.jobs.environment import blotted
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_fingerprint, model_name
@@ -121,7 +123,7 @@ class JobRecord(BaseModel):
         assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
         return AdaCalibrate(settings)
 
-    def staged_algorithm(self, family: Family, tiles: Tiles, hypotheses: Sequence[HalfSpace]) -> StagedAlgorithm:
+    def staged_algorithm(self, family: Family, tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> StagedAlgorithm:
         """Return the algorithm of an interpolated job on the tiles of its grid."""
         settings = self.checked_settings()
         if isinstance(settings, InterpolatedValidateSettings):
@@ -137,6 +139,8 @@ def grid_fingerprint(grid: Grid) -> str:
         for column in (tiles.id, tiles.theta, tiles.radius, tiles.null_truth):
             digest.update(np.ascontiguousarray(column).tobytes())
     digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
+    for hypothesis in parted(grid.hypotheses)[1].values():  # whose words may leave something out
+        digest.update(repr(values(hypothesis)).encode())
     return digest.hexdigest()[:32]
 
 

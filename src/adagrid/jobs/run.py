@@ -12,7 +12,8 @@ import pandas as pd
 
 from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
+from adagrid.grid.definition import from_definition
 from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import wrong_figures
@@ -340,7 +341,13 @@ class Run:
         """Return the rows that decide, the first of them first."""
         validate = self.record.kind == "validate"
         column = "tie_bound" if validate else "lambda_star"
-        return self._store.extreme(column, largest=validate, name=self._outcome, count=count)
+        rows = self._store.extreme(column, largest=validate, name=self._outcome, count=count)
+        if not len(rows) and self.covered:
+            raise StoreError(
+                f"{self.db}: there is no error to bound: refining the tiles showed that no null hypothesis is true "
+                "anywhere in the region. Start a job with another region, or correct the hypotheses."
+            )
+        return rows
 
     def _optional_table(self, name: Table) -> pd.DataFrame:
         return self._store.table(name) if name in self._store.schema.tables else pd.DataFrame()
@@ -382,10 +389,13 @@ def open_reading(db: str | PathLike[str]) -> Store:
     return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
 
 
-def read_hypotheses(store: Store) -> tuple[HalfSpace, ...]:
-    """Return the null hypotheses of a job."""
-    definitions = [json.loads(text) for text in store.table("null_hypos")["definition"]]
-    return tuple(HalfSpace(fields["normal"], fields["offset"]) for fields in definitions)
+def read_hypotheses(store: Store) -> tuple[NullHypothesis, ...]:
+    """Return the null hypotheses of a job, which may be of classes that this process knows.
+
+    Raises:
+        InvalidInputError: if one is of another class.
+    """
+    return tuple(from_definition(str(text)) for text in store.table("null_hypos")["definition"])
 
 
 def read_grid_tiles(store: Store) -> Tiles:

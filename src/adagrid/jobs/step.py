@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import Array
+from adagrid._typing import Array, BoolArray
 from adagrid.algorithms import Algorithm, Choice, Frontier, Packet
 from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
@@ -34,34 +34,37 @@ def first_step(job: Job[Algorithm], place: Place) -> Frontier:
 def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice) -> int:
     """Work on chosen tiles, bring the frontier up to date, and return the number of tiles created."""
     parents = taken(job, frontier, choice.chosen)
-    packet, children = _children(job, parents, choice)
-    if len(packet):
-        frame = packet.tiles.to_frame().assign(**vars(place), position=np.arange(len(packet)))
-        _refuse_collisions(place, packet.tiles)
+    packet, pruned, children = _children(job, parents, choice)
+    born = Tiles.concatenate([packet.tiles, pruned])
+    if len(born):
+        frame = born.to_frame().assign(**vars(place), position=np.arange(len(born)))
+        _refuse_collisions(place, born)
         job.store.append_missing({"tiles": job.signed(frame)}, key="tiles")
     results = _simulate(job, place, packet)
     replaced = choice.refine | choice.deepen
+    nothing = np.zeros(len(pruned), np.int64)
     done = pd.DataFrame(
         {
-            "id": parents["id"],
-            "active": (~replaced).astype(np.uint8),
-            "refine": np.where(choice.refine, children, 0),
-            "deepen": np.where(choice.deepen, children, 0),
+            "id": np.concatenate([parents["id"].to_numpy(np.uint64), pruned.id]),
+            "active": np.concatenate([~replaced, nothing]).astype(np.uint8),
+            "refine": np.concatenate([np.where(choice.refine, children, 0), nothing]),
+            "deepen": np.concatenate([np.where(choice.deepen, children, 0), nothing]),
             "split": 0,
             **vars(place),
         }
     )
     job.store.append_missing({"done": job.signed(done)}, key="done")
-    finish_step(job, place, len(packet), len(done))
+    finish_step(job, place, len(born), len(done))
     frontier.advance(choice.chosen, replaced, results)
-    return len(packet)
+    return len(born)
 
 
-def _children(job: Job[Algorithm], parents: pd.DataFrame, choice: Choice) -> tuple[Packet, Array]:
+def _children(job: Job[Algorithm], parents: pd.DataFrame, choice: Choice) -> tuple[Packet, Tiles, Array]:
     """Create the children of chosen tiles, in the order of their parents.
 
     Returns:
-        The children, and the number of children of every chosen tile.
+        The children to simulate, those on which no null hypothesis is true, and the number of children of every
+        chosen tile.
     """
     tiles = Tiles.from_frame(parents)
     to_refine, to_deepen = np.flatnonzero(choice.refine), np.flatnonzero(choice.deepen)
@@ -70,9 +73,12 @@ def _children(job: Job[Algorithm], parents: pd.DataFrame, choice: Choice) -> tup
     parent = np.concatenate([to_refine[parent], to_deepen])
     order = np.argsort(parent, kind="stable")
     born, parent = born.take(order), parent[order]
+    children = np.bincount(parent, minlength=len(parents))
+    null: BoolArray = np.any(born.null_truth, axis=1)
+    pruned, born, parent = born.take(~null), born.take(null), parent[null]
     columns = {str(name): parents[name].to_numpy()[parent] for name in parents.columns}
     prior = job.algorithm.prior(columns, choice.deepen[parent])
-    return Packet(born, *prior), np.bincount(parent, minlength=len(parents))
+    return Packet(born, *prior), pruned, children
 
 
 def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Array]:

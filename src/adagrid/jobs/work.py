@@ -16,7 +16,7 @@ from adagrid.algorithms import Algorithm, Packet, StagedAlgorithm
 from adagrid.algorithms.interpolated.base import StageKind
 from adagrid.engine import Shape, Simulator, StatisticError
 from adagrid.errors import ModelError
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.points import Points
 from adagrid.jobs.crew import Crew, Member
 from adagrid.jobs.record import JobRecord
@@ -169,7 +169,7 @@ class Work(Generic[A]):
     algorithm: A
     simulator: Simulator
     tiles: Tiles | None
-    hypotheses: tuple[HalfSpace, ...]
+    hypotheses: tuple[NullHypothesis, ...]
     crew: Crew
 
     @override
@@ -203,7 +203,7 @@ class Work(Generic[A]):
 
 
 def algorithm_of(
-    record: JobRecord, model: Model, tiles: Tiles | None, hypotheses: tuple[HalfSpace, ...]
+    record: JobRecord, model: Model, tiles: Tiles | None, hypotheses: tuple[NullHypothesis, ...]
 ) -> Algorithm | StagedAlgorithm:
     """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
     if tiles is None:
@@ -216,7 +216,7 @@ def _built(
     model: Model,
     n_nulls: int,
     tiles: Tiles | None,
-    hypotheses: tuple[HalfSpace, ...],
+    hypotheses: tuple[NullHypothesis, ...],
     crew: Crew,
 ) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""

@@ -44,7 +44,7 @@ from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank
 from adagrid.families import Family
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
@@ -124,7 +124,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         settings: InterpolatedCalibrateSettings,
         family: Family,
         tiles: Tiles,
-        hypotheses: Sequence[HalfSpace],
+        hypotheses: Sequence[NullHypothesis],
     ) -> None:
         self.settings = settings
         self.family = family

@@ -12,7 +12,7 @@ from adagrid.algorithms.interpolated.base import Simulated, configurations
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
 from adagrid.engine import MAX_SIMS
 from adagrid.families import Family
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import triangulate
 
@@ -36,7 +36,7 @@ class Region:
         hypotheses: the grid's null hypotheses.
     """
 
-    def __init__(self, family: Family, tiles: Tiles, hypotheses: Sequence[HalfSpace]) -> None:
+    def __init__(self, family: Family, tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> None:
         self.family = family
         self.simplices = triangulate(tiles, hypotheses)
         corners = self.simplices.vertices.reshape(-1, tiles.dim)
@@ -59,8 +59,8 @@ class Region:
         for configuration, rows in different:
             own = self.simplices.take(rows)
             inside = self.family.contains(lattice)
-            for plane, true in zip(self._hypotheses, configuration, strict=False):
-                distance = plane.dist(lattice)
+            for hypothesis, true in zip(self._hypotheses, configuration, strict=False):
+                distance = hypothesis.dist(lattice)
                 inside &= distance >= 0 if true else distance <= 0
             corners = np.unique(own.vertices.reshape(-1, own.dim), axis=0)
             corners = corners[_spread(len(corners), _CORNERS)]

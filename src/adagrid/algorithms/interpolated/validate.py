@@ -43,7 +43,7 @@ from adagrid.bounds import interpolated_bound, tilt_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
 from adagrid.families import Family
-from adagrid.grid import HalfSpace, Tiles
+from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
@@ -80,7 +80,7 @@ class InterpolatedValidation(StagedAlgorithm):
         settings: InterpolatedValidateSettings,
         family: Family,
         tiles: Tiles,
-        hypotheses: Sequence[HalfSpace],
+        hypotheses: Sequence[NullHypothesis],
     ) -> None:
         self.settings = settings
         self.family = family

@@ -1,0 +1,104 @@
+"""Null hypotheses as data: what a job writes down of them. Reading it imports and evaluates nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, cast
+
+from adagrid.errors import InvalidInputError
+from adagrid.grid.hypotheses import NullHypothesis
+
+_RESERVED = ("type", "source")
+_RULE = "A null hypothesis must be a frozen dataclass whose fields are finite numbers, strings, or sequences of these"
+
+
+def definition(hypothesis: NullHypothesis) -> str:
+    """Return the type and the fields of a hypothesis as JSON.
+
+    The type is the name of the class. For one that does not come with this package it is the place, module:class, and
+    a hash of the source is part of the definition.
+
+    Raises:
+        InvalidInputError: if the hypothesis is more than its fields, or they are not data.
+    """
+    cls, own = type(hypothesis), values(hypothesis)
+    if values(_built(cls, own)) != own:
+        raise InvalidInputError(f"{_RULE}; {hypothesis!r} is not what its class makes of its fields.")
+    source = {} if _is_ours(cls) else {"source": _source(cls)}
+    return json.dumps({"type": _name(cls), **own, **source})
+
+
+def values(hypothesis: NullHypothesis) -> dict[str, Any]:
+    """Return the fields of a hypothesis in the form that JSON gives them."""
+    parameters = getattr(hypothesis, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen or "__dataclass_params__" not in vars(type(hypothesis)):
+        raise InvalidInputError(f"{_RULE}; put @dataclass(frozen=True) before class {type(hypothesis).__name__}.")
+    own = {field.name: getattr(hypothesis, field.name) for field in fields(cast(Any, hypothesis)) if field.init}
+    if not own.keys().isdisjoint(_RESERVED):
+        raise InvalidInputError(f"No field of {type(hypothesis).__name__} may have one of the names {_RESERVED}.")
+    try:
+        return json.loads(json.dumps(own, allow_nan=False, default=lambda value: value.tolist()))
+    except (TypeError, ValueError, AttributeError):
+        raise InvalidInputError(f"{_RULE}; got {own}.") from None
+
+
+def from_definition(text: str) -> NullHypothesis:
+    """Return the hypothesis that `definition` wrote down, of a class that this process knows already.
+
+    Raises:
+        InvalidInputError: if it does not know the class, which is the caller's to import or not, or the class cannot
+            be made from these fields.
+    """
+    data = json.loads(text)
+    name = data["type"]
+    found = [cls for cls in _known(NullHypothesis) if _name(cls) == name]  # type: ignore[type-abstract]
+    if not found:
+        raise InvalidInputError(
+            f"It has a null hypothesis of the type {name!r}, a class that this process does not know, and nothing is "
+            f"imported because a database says so. If you trust it, import {name.partition(':')[0]} before, or give "
+            "the job's grid= again."
+        )
+    return _built(found[-1], {field: value for field, value in data.items() if field not in _RESERVED})
+
+
+def _built(cls: type[NullHypothesis], own: Mapping[str, Any]) -> NullHypothesis:
+    try:
+        return cls(**{name: _immutable(value) for name, value in own.items()})
+    except TypeError as error:
+        raise InvalidInputError(f"{_name(cls)} cannot be made from its fields {own}: {error}.") from error
+
+
+def _is_ours(cls: type[NullHypothesis]) -> bool:
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _name(cls: type[NullHypothesis]) -> str:
+    return cls.__name__ if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _source(cls: type[NullHypothesis]) -> str:
+    """Return a hash of the source of a class and its bases, or of what it was compiled to where there is none."""
+    digest = hashlib.sha256()
+    for part in cls.__mro__[: cls.__mro__.index(NullHypothesis)]:
+        try:
+            text = inspect.getsource(part)
+        except (OSError, TypeError):  # of an interactive session
+            codes = [value.__code__ for value in vars(part).values() if inspect.isfunction(value)]
+            text = repr([(code.co_name, code.co_code.hex(), code.co_names) for code in codes])
+        digest.update(text.encode())
+    return digest.hexdigest()[:32]
+
+
+def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:
+    """Yield the subclasses that exist in this process, those defined last at the end."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _known(cls)
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(_immutable(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,129 @@
+"""Hypotheses as data: what is written down gives the same hypothesis back, and nothing else is accepted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, make_dataclass
+
+import numpy as np
+import pytest
+from curved import Product, Steep, Wave, random_hypothesis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adagrid.errors import InvalidInputError
+from adagrid.grid import Ellipsoid, HalfSpace, NullHypothesis, RiskDifference, cartesian_grid
+from adagrid.grid.definition import definition, from_definition
+
+
+@given(seed=st.integers(0, 2**32 - 1), dim=st.integers(2, 4))
+def test_read_again_it_is_the_same(seed, dim):
+    generator = np.random.default_rng(seed)
+    lower = generator.normal(size=dim)
+    hypothesis = random_hypothesis(generator, lower, lower + 1).in_dimension(dim)
+    text = definition(hypothesis)
+    again = from_definition(text)
+    assert type(again) is type(hypothesis)
+    assert again == hypothesis
+    assert definition(again) == text
+    points = generator.normal(size=(50, dim))
+    np.testing.assert_array_equal(again.dist(points), hypothesis.dist(points))
+
+
+def test_what_is_written_down():
+    """The form of half-spaces in databases that exist; own classes by their place."""
+    assert json.loads(definition(HalfSpace((1.0, -1.0), 0.5))) == {
+        "type": "HalfSpace", "normal": [1.0, -1.0], "offset": 0.5,
+    }  # fmt: skip
+    assert json.loads(definition(Ellipsoid((0, 1), (2, 3))))["type"] == "Ellipsoid"
+    assert json.loads(definition(RiskDifference()))["type"] == "RiskDifference"
+    own = json.loads(definition(Wave(0.5, 2.0)))
+    assert len(own.pop("source")) == 32
+    assert own == {"type": "curved:Wave", "height": 0.5, "frequency": 2.0}
+    assert json.loads(definition(Steep((1.0, 2.0), 0.0)))["normal"] == [1.0, 2.0]
+
+
+def test_arrays_and_derived_fields():
+    @dataclass(frozen=True, eq=False)
+    class Weighted(NullHypothesis):
+        weights: np.ndarray
+        order: np.int64
+        total: float = field(init=False, default=0.0)
+        lipschitz = 1.0
+
+        def dist(self, theta):
+            return theta[..., 0]
+
+        def describe(self):
+            return "weighted"
+
+    again = from_definition(definition(Weighted(np.array([[1.0, 2.0], [3.0, 4.0]]), np.int64(3))))
+    assert again.weights == ((1.0, 2.0), (3.0, 4.0))
+    assert again.order == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown:Class", "Unknown", "os:system", "subprocess:Popen", "pathlib:Path", "NullHypothesis", "int", ""]
+)
+def test_nothing_is_imported_or_called_because_of_a_name(name):
+    with pytest.raises(InvalidInputError, match="a class that this process does not know"):
+        from_definition(json.dumps({"type": name, "args": "true"}))
+
+
+def test_data_that_do_not_fit_the_class_are_refused():
+    for text in (
+        '{"type": "HalfSpace", "normal": [0, 0], "offset": 1}',
+        '{"type": "Ellipsoid", "centre": "x", "radii": 1}',
+    ):
+        with pytest.raises(InvalidInputError):
+            from_definition(text)
+
+
+class _Methods:
+    lipschitz = 1.0
+
+    def dist(self, theta):
+        return theta[..., 0]
+
+    def describe(self):
+        return "theta0 >= 0"
+
+
+class Plain(_Methods, NullHypothesis):
+    pass
+
+
+class Inherits(Product):
+    pass
+
+
+def made(fields, *, frozen=True):
+    return make_dataclass("Made", fields, bases=(_Methods, NullHypothesis), frozen=frozen)
+
+
+@dataclass(frozen=True)
+class Growing(_Methods, NullHypothesis):
+    size: float
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", self.size + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Plain, r"put @dataclass\(frozen=True\) before class Plain"),
+        (Inherits, r"put @dataclass\(frozen=True\) before class Inherits"),
+        (lambda: made([("x", float)], frozen=False)(1.0), "frozen=True"),
+        (lambda: made([("x", object)])(object()), "finite numbers, strings, or sequences"),
+        (lambda: made([("x", object)])(np.sin), "finite numbers, strings, or sequences"),
+        (lambda: made([("x", float)])(np.nan), "finite numbers, strings, or sequences"),
+        (lambda: made([("x", float)])((1.0, np.inf)), "finite numbers, strings, or sequences"),
+        (lambda: made([("type", float)])(1.0), "may have one of the names"),
+        (lambda: made([("source", float)])(1.0), "may have one of the names"),
+        (lambda: Growing(1.0), "is not what its class makes of its fields"),
+    ],
+)
+def test_hypotheses_that_are_no_data_are_refused_at_once(make, said):
+    with pytest.raises(InvalidInputError, match=said):
+        cartesian_grid([0, 0], [1, 1], null_hypos=[make()])
