@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"

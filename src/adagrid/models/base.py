@@ -75,7 +75,8 @@ class Model(ABC):
         Args:
             draw: what `draw` returned.
             theta: the parameters, shape (family.dim,), in the family's coordinates.
-            null_truth: which null hypotheses are true, booleans of shape (hypotheses,).
+            null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true ones
+                count: a trial that rejects still does where more of them are true.
 
         Returns:
             A real scalar, never NaN.
