@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import adagrid as ada
@@ -58,10 +59,12 @@ class HandMadeCluster:
             assert process.poll() is None
             time.sleep(0.05)
 
-    def start_worker(self, address: str | None = None) -> subprocess.Popen:
+    def start_worker(
+        self, address: str | None = None, options: Sequence[str] = ("--nthreads", "1", "--no-dashboard")
+    ) -> subprocess.Popen:
         """Start a worker, which looks for the scheduler at an address."""
-        options = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder))
-        return self._start("worker", address or self.address, *options)
+        here = ("--host", "127.0.0.1", "--local-directory", str(self._folder))
+        return self._start("worker", address or self.address, *here, *options)
 
     def _start(self, *arguments: str) -> subprocess.Popen:
         paths = [str(Path(ada.__file__).parents[1]), str(_TESTS), str(_TESTS / "jobs"), str(_TESTS / "backends")]
