@@ -161,6 +161,26 @@ def test_errors_name_the_tile_as_in_one_process(workers, on_server):
         ada.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=workers, db=on_server())
 
 
+def test_zones_that_nobody_waits_for_stop(clusters, on_server, expected):
+    """After their packet; run again, the job goes on."""
+
+    def stop(report):
+        raise InterruptedError
+
+    store, backend = on_server(), ada.DaskBackend(4, 8, cluster=clusters(2))
+    with pytest.raises(InterruptedError):
+        run_case(CASE, db=store, backend=backend, packet_size=1, callback=stop)
+    reader, told, deadline = store.opener(), [], time.monotonic() + 60
+    while not told and time.monotonic() < deadline:
+        told = [text for text in reader.table("logs")["message"] if "Nobody waits any more" in text]
+        time.sleep(0.05)
+    assert told
+    written = len(reader.table("results"))
+    with run_case(CASE, db=reader, backend=backend, packet_size=1) as run:
+        assert len(run.results(active=False)) > written
+        assert_same(run, tables(run_case(CASE, backend=ada.LocalBackend(4, 8))))
+
+
 @pytest.mark.parametrize("zones", [1, 4])
 def test_workers_of_another_version_are_refused(zones, clusters, on_server, monkeypatch):
     """Before they simulate anything."""
