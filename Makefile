@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint format picture coverage reliability clean
+.PHONY: demo test quick lint format picture gallery coverage reliability clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -30,6 +30,9 @@ format: $(VENV)/.installed-dev
 picture: $(VENV)/.installed-dev
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/hypotheses_picture.py
+
+gallery: $(VENV)/.installed-dev
+	$(BIN)/python docs/gallery_pictures.py
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python tests/coverage/coverage_report.py

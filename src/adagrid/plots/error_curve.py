@@ -34,7 +34,7 @@ class ErrorCurve:
         place: parameters along each tile or cell, shape (tiles, places).
         bound: bounds there, shape (tiles, places).
         name: what they are called.
-        confidence: confidence of the limits at the points.
+        confidence: confidence of the limits at the points; 1 if errors were computed, not simulated.
     """
 
     theta: FloatArray
@@ -54,7 +54,9 @@ def collect_error_curve(run: Run) -> ErrorCurve:
     """
     results = run.results()
     if run.record.kind != "validate" or "theta1" in results:
-        raise InvalidInputError("The error curve is drawn of validations with one parameter.")
+        raise InvalidInputError(
+            "The error curve is drawn of validations with one parameter; of those with more, draw the error surface."
+        )
     results = results.sort_values("theta0", ignore_index=True)
     if run.record.method == "interpolated":
         return _along_cells(run, results)
@@ -66,7 +68,7 @@ def collect_error_curve(run: Run) -> ErrorCurve:
         place=np.stack([theta - radius, theta + radius], axis=1),
         bound=np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1),
         name="tiles",
-        confidence=1 - float(run.settings["delta"]),
+        confidence=1.0 if run.record.model.exact else 1 - float(run.settings["delta"]),
     )
 
 
@@ -94,7 +96,7 @@ def _along_cells(run: Run, cells: pd.DataFrame) -> ErrorCurve:
         place=place,
         bound=bound,
         name="cells between points",
-        confidence=1 - float(points["level"].max()),
+        confidence=1.0 if run.record.model.exact else 1 - float(points["level"].max()),
     )
 
 
@@ -130,7 +132,7 @@ def draw_error_curve(
         markersize=4,
         capsize=3,
         linewidth=1.2,
-        label=f"simulated, with upper {curve.confidence:.3g} limit",
+        label="computed" if curve.confidence == 1 else f"simulated, with upper {curve.confidence:.3g} limit",
     )
     margin = 0.01 * (last - first)
     axes.set_xlim(first - margin, last + margin)
