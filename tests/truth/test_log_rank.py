@@ -81,7 +81,7 @@ def test_a_trial_without_deaths_is_no_evidence():
 
 @pytest.mark.parametrize("n", [(20, 20), (8, 24)])
 def test_certificate(n):
-    """Near 2.5% with equal arms; with three treated patients for every control, some 4%."""
+    """Near 2.5% with equal arms; with three treated patients for every control, over 4%."""
     model = ada.LogRank(n, accrual=1.0, follow_up=1.0)
     grid = ada.cartesian_grid([0.9, 0.9], [1.1, 1.1], n=1, null_hypos=model.null_hypos)
     run = ada.ada_validate(model, threshold=1.96, grid=grid, method="interpolated", **TARGETS)
