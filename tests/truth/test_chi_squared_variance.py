@@ -39,12 +39,12 @@ def test_a_normal_approximation_fails():
     assert_fails(run, 0.025)
 
 
-@pytest.mark.parametrize("n", [2, 400])
-def test_errors_at_other_variances(n):
-    model, sims = ada.ChiSquaredVariance(n, 0.01), 2**18
+def test_errors_at_other_variances():
+    """With the fewest observations."""
+    n, sims = 2, 2**18
     variances = np.array([0.007, 0.01, 0.03])
     threshold = chi2.isf(0.1, n - 1)
-    simulator = ada.engine.Simulator(model, 0, 1)
+    simulator = ada.engine.Simulator(ada.ChiSquaredVariance(n, 0.01), 0, 1)
     counts = simulator.count(1 / variances[:, None], np.ones((3, 1), bool), -threshold, 0, sims)
     exact = chi2.sf(threshold * 0.01 / variances, n - 1)
     assert (np.abs(counts / sims - exact) <= 5 * np.sqrt(exact * (1 - exact) / sims) + 5 / sims).all()
