@@ -12,14 +12,19 @@ from adagrid import (
     ArrayModel,
     BayesianBasket,
     Boschloo,
+    ChiSquaredVariance,
     DecisionTable,
     Dunnett,
     FisherExact,
     GroupSequential,
+    GroupSequentialT,
+    LogRank,
     ManyToOne,
     Model,
     Normal,
     PooledZ,
+    TTest,
+    TwoExponentials,
     UnpooledZ,
     ZTest,
 )
@@ -28,6 +33,7 @@ from adagrid._typing import BoolArray, FloatArray
 from adagrid.testing.models import ArrayModelContract, ModelContract
 
 MEANS, LOGITS = [[-1.0], [0.0], [0.3]], [[-1.0, 0.5], [0.0, 0.0], [3.0, -3.0]]
+STUDENT, HAZARDS = [[0.0, -0.5], [-3.0, -40.0], [0.1, -0.01]], [[1.0, 1.0], [0.3, 0.5], [20.0, 10.0]]
 LOGITS_3, TRUTH_3 = [[0.0, 1.0, -1.0], [0.3, 0.3, 0.3]], [[True, False], [True, True]]
 
 
@@ -54,6 +60,11 @@ CASES: dict[str, tuple[Model, list, list | None]] = {
     "basket": (BayesianBasket(12, 3, 0.2), LOGITS_3, [[True, False, True], [True, True, False]]),
     "many to one": (ManyToOne((9, 6), 2), LOGITS_3, TRUTH_3),
     "Dunnett": (Dunnett(2, [4, 3, 5], 2.0), [[0.0, 0.1, -0.1], [1.0, 0.0, 2.0]], [[False, True], [True, False]]),
+    "t": (TTest(5), STUDENT, None),
+    "group-sequential t": (GroupSequentialT([4, 5, 9], [3.0, np.inf, 2.0]), STUDENT, None),
+    "variance": (ChiSquaredVariance(12, 4.0, alternative="smaller"), [[0.1], [0.25], [3.0]], None),
+    "exponential": (TwoExponentials(20, "wald"), HAZARDS, None),
+    "log-rank": (LogRank((12, 9), accrual=1.0, follow_up=0.5), HAZARDS, None),
 }
 
 

@@ -1,0 +1,61 @@
+"""The one-sample t-test."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from typing_extensions import override
+
+from adagrid._checks import whole_numbers
+from adagrid.errors import InvalidInputError
+from adagrid.families import NormalUnknownVariance
+from adagrid.models.base import Model
+
+
+@final
+class TTest(Model):
+    """One-sided t-test that a normal mean with unknown standard deviation is above zero (Student 1908, Biometrika 6:1).
+
+    The statistic is sqrt(n) * mean / s, where s^2 is the sample variance, and large values reject: at a true mean of
+    zero it has the t distribution with n - 1 degrees of freedom, whatever the standard deviation is; at others the
+    noncentral one.
+
+    The parameters are mu / sigma^2 and -1 / (2 sigma^2), so that mu <= 0 is theta0 <= 0. The mean and the sample
+    variance are drawn, not the observations: they are independent, normal and a multiple of chi-squared.
+
+    Args:
+        n: observations, at least 2.
+
+    Raises:
+        InvalidInputError: if n is anything else.
+    """
+
+    reject_when: ClassVar[Literal["small", "large"]] = "large"
+
+    def __init__(self, n: int) -> None:
+        if np.ndim(n) or whole_numbers("n", n)[0] < 2:
+            raise InvalidInputError(
+                f"TTest needs n, one number of observations of at least 2, for a variance; got n={n}."
+            )
+        self.family = NormalUnknownVariance(n)
+        self._df, self._root = float(n - 1), float(np.sqrt(n))
+
+    @property
+    def null_hypos(self) -> list[str]:
+        """The null hypothesis, for `cartesian_grid`."""
+        return ["theta0 <= 0"]
+
+    @override
+    def draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return sqrt(n) mean / sigma under a mean of zero, and sigma / s."""
+        normal, squares = jax.random.split(key)
+        return jax.random.normal(normal), jnp.sqrt(self._df / jax.random.chisquare(squares, self._df))
+
+    @override
+    def statistic(self, draw: tuple[jax.Array, jax.Array], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        z, scale = draw
+        drift = theta[0] * jnp.sqrt(-0.5 / theta[1])  # mu / sigma
+        return (z + self._root * drift) * scale
