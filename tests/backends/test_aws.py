@@ -387,6 +387,7 @@ def test_image_of_another_version(backend, monkeypatch):
 def test_ctrl_c_while_machines_start(unplayed, group, new, monkeypatch):
     """Twice: the second time while they are being terminated."""
     terminate, main = _ec2.Machines.terminate, threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore it
 
     def interrupting(self):
         alive = self.alive
@@ -410,6 +411,7 @@ def test_ctrl_c_while_machines_start(unplayed, group, new, monkeypatch):
         list(ada.AWSBackend(**(GOOD | {"security_group": group})).map(abs, [1]))
     assert len(new(machines)) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

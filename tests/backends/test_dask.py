@@ -144,6 +144,7 @@ _SCRIPT = textwrap.dedent(
 
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore it
         DuckDBStore._append = stopping(DuckDBStore._append)
         run_case("validate_z", db=sys.argv[1], packet_size=1, backend=ada.DaskBackend(n_workers=2))
     """

@@ -28,9 +28,12 @@ def _matrix():
     whole = itertools.product(STORES, WORKERS, ZONES, (False, True), JOBS, PACKETS)
     if os.environ.get("ADAGRID_WHOLE_MATRIX"):
         return list(whole)
-    # Of every combination of the first four, one job and one packet size, all of which meet each of the others.
-    some = enumerate(itertools.product(STORES, WORKERS, ZONES, (False, True)))
-    return [(*where, JOBS[(i + i // 8) % 3], PACKETS[(i + i // 4 + i // 16) % 3]) for i, where in some]
+    # Of every combination of the first three, one of the others, all of which meet each other.
+    some = enumerate(itertools.product(STORES, WORKERS, ZONES))
+    return [
+        (*where, bool((i + i // 2 + i // 3) % 2), JOBS[(i + i // 2 + i // 3) % 3], PACKETS[(i + i // 2 + i // 5) % 3])
+        for i, where in some
+    ]
 
 
 @cache

@@ -94,17 +94,18 @@ class TestCrew:
 
     def test_workers_join_in_sequence(self, run):
         config = run.config()
-        assert config["worker_id"].tolist() == [1, 2, 3]
+        assert config["worker_id"].tolist() in ([1, 2], [1, 2, 3])
         assert (config["start"] == 0).all()
         leader, *workers = config["environment"]
         assert all(each["packages"] == leader["packages"] for each in workers)
         assert run.record == ada.open_job(run._store).record
 
     def test_rows_tell_who_wrote_them(self, run):
-        assert set(run.results(active=False)["worker_id"]) == {2, 3}
-        assert set(run.steps()["worker_id"]) == {2, 3}
+        workers = set(run.config()["worker_id"]) - {1}
+        assert set(run.results(active=False)["worker_id"]) == workers
+        assert set(run.steps()["worker_id"]) == workers
         assert set(run.coordinations()["worker_id"]) == {1}
-        assert {2, 3} <= set(run.logs()["worker_id"])
+        assert workers <= set(run.logs()["worker_id"])
 
     def test_caller_is_told_of_every_step(self, run):
         steps = run.steps()[["coordination_id", "zone_id", "step_id", "n_tiles"]].to_numpy().tolist()
@@ -122,14 +123,10 @@ class TestCrew:
     def test_a_second_start_has_workers_of_its_own(self, run, workers):
         with run_case(CASE, db=run._store.opener(), backend=workers, overrides={"n_steps": 10}) as again:
             config = again.config()
-            assert config[["start", "worker_id"]].to_numpy().tolist() == [
-                [0, 1],
-                [0, 2],
-                [0, 3],
-                [1, 1],
-                [1, 4],
-                [1, 5],
-            ]
+            assert config["worker_id"][config["start"] == 0].equals(run.config()["worker_id"])
+            later = config["worker_id"][config["start"] == 1].tolist()
+            last = run.config()["worker_id"].max()
+            assert later in ([1, last + 1], [1, last + 1, last + 2])
 
 
 @pytest.mark.parametrize("case", ["staged_validate_z", "validate_z"])
@@ -151,8 +148,9 @@ def test_one_zone_is_led_here_and_all_workers_simulate(clusters, on_server):
     backend = ada.DaskBackend(1, 2, cluster=clusters(2))
     with run_case(CASE, db=on_server(), backend=backend, packet_size=1) as run:
         assert set(run.steps()["worker_id"]) == {1}
-        assert set(run.results(active=False)["worker_id"]) == {2, 3}
-        assert run.config()["worker_id"].tolist() == [1, 2, 3]
+        numbers = run.config()["worker_id"].tolist()
+        assert numbers in ([1, 2], [1, 2, 3])  # a machine may be so busy that one worker does everything
+        assert set(run.results(active=False)["worker_id"]) == set(numbers[1:])
 
 
 def test_errors_name_the_tile_as_in_one_process(workers, on_server):
@@ -223,7 +221,7 @@ def test_workers_that_join_in_the_middle(on_server, expected):
         backend = ada.DaskBackend(4, 2, cluster=cluster)
         with run_case(CASE, db=on_server(), backend=backend, callback=more) as run:
             assert_same(run, expected[CASE])
-            assert run.config()["worker_id"].tolist() == [1, 2, 3]
+            assert run.config()["worker_id"].tolist() in ([1, 2], [1, 2, 3])
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ _SCRIPT = textwrap.dedent(
     from jobcases import run_case
 
     path, name, moment = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore it
     append, count = DuckDBStore._append, [0]
 
     def stopping(store, frames):
