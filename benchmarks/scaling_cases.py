@@ -31,9 +31,9 @@ class Heavy(ada.Model):
         return jnp.clip(draw + theta[0], -3, 3).sum(dtype=jnp.float32) / HEAVY_PATIENTS**0.5
 
 
-def use_one_processor() -> int:
+def use_one_processor(dask_worker: Any) -> int:
     """Keep a worker's compiled code to one processor; call it before the worker's first simulation."""
-    here = os.getpid() % (os.cpu_count() or 1)
+    here = int(dask_worker.name) % (os.cpu_count() or 1)
     os.sched_setaffinity(0, {here})
     return here
 
