@@ -20,7 +20,7 @@ from pathlib import Path
 from clickhouse_connect.driver._backend.operations import QueryOp
 from clickhouse_connect.driver.httpclient import HttpClient
 
-from adagrid.stores._clickhouse_url import PASSWORD
+from adagrid._secrets import PASSWORD
 
 BINARY = shutil.which("clickhouse-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
 WITHOUT = "clickhouse-server is not installed: apt-get install --no-install-recommends clickhouse-server"

@@ -11,10 +11,11 @@ from jobcases import run_case
 from typer.testing import CliRunner
 
 import adagrid as ada
+from adagrid._secrets import PASSWORD
 from adagrid.cli import app
 from adagrid.errors import InvalidInputError, NotAJobError, StoreError
 from adagrid.stores._clickhouse_connection import Connection
-from adagrid.stores._clickhouse_url import PASSWORD, read_url
+from adagrid.stores._clickhouse_url import read_url
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.testing.stores import JOBS
 from clickhouse_server import CANARY, GUARDED, connect_to_old_server

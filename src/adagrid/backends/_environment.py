@@ -1,12 +1,9 @@
-"""What workers elsewhere are told of this process's environment: what a job on a server needs to be reached."""
+"""What backends of rented machines have in common: which variables travel there, and which options there are."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-
-PASSWORD = "ADAGRID_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable that has it
-"""What workers get if nothing else is asked for."""
+from collections.abc import Iterable, Sequence
 
 
 def problems_of(secrets: Sequence[str] | None) -> list[str]:
@@ -26,3 +23,12 @@ def problems_of(secrets: Sequence[str] | None) -> list[str]:
 def known(names: Sequence[str]) -> dict[str, str]:
     """Return the variables that are set, by name."""
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def unknown_options(backend: str, given: Iterable[str], options: Sequence[str]) -> list[str]:
+    """Return what is wrong with the names of options that a backend passes on."""
+    return [
+        f"{backend} has no argument {name!r}: beside its own it takes {', '.join(options)}."
+        for name in given
+        if name not in options
+    ]

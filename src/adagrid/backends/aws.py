@@ -11,16 +11,17 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any, Self, TypeVar, final
 
 from typing_extensions import override
 
 from adagrid._optional import require
+from adagrid._secrets import PASSWORD
 from adagrid.backends._ec2 import TAG, Machines
-from adagrid.backends._environment import PASSWORD, known, problems_of
-from adagrid.backends.base import Backend, Result, Task
+from adagrid.backends._environment import known, problems_of, unknown_options
+from adagrid.backends.base import Backend, Result, Task, not_positive
 from adagrid.backends.dask import DaskBackend
 from adagrid.errors import BackendError, InvalidInputError
 
@@ -110,13 +111,9 @@ class AWSBackend(Backend):
         secrets: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        numbers = {"n_zones": n_zones, "coordinate_every": coordinate_every}
-        numbers |= {"n_workers": n_workers, "max_hours": max_hours}
-        problems = [
-            f"{name} must be a positive whole number; got {value!r}."
-            for name, value in numbers.items()
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1
-        ]
+        problems = not_positive(
+            n_zones=n_zones, coordinate_every=coordinate_every, n_workers=n_workers, max_hours=max_hours
+        )
         texts = {"image": (image, r"[\w.:/@-]+", "the name of a container image, such as 'me/adagrid:0.1.0'")}
         texts["security_group"] = (security_group, r"sg-\w+", "the id of a security group, such as 'sg-0a1b2c3d'")
         texts["instance_type"] = (instance_type, r"[\w-]+\.[\w-]+", "a type of machine, such as 'c7i.4xlarge'")
@@ -130,12 +127,7 @@ class AWSBackend(Backend):
         problems += [
             f"{name} must be True or False; got {v!r}." for name, v in flags.items() if not isinstance(v, bool)
         ]
-        problems += [
-            f"AWSBackend has no argument {name!r}: beside its own it takes {', '.join(_OPTIONS)}."
-            for name in options
-            if name not in _OPTIONS
-        ]
-        problems += problems_of(secrets)
+        problems += unknown_options("AWSBackend", options, _OPTIONS) + problems_of(secrets)
         if problems:
             raise InvalidInputError(problems)
         super().__init__(n_zones, coordinate_every)
@@ -143,21 +135,12 @@ class AWSBackend(Backend):
         self._n_workers, self._image, self._group, self._type = n_workers, image, security_group, instance_type
         self._region, self._spot, self._gpu, self._max_hours = region, spot, gpu, max_hours
         self._secrets, self._options = (PASSWORD,) if secrets is None else tuple(secrets), options
-        self._depth = 0
         self._dask: DaskBackend | None = None
-        self._open = ExitStack()
 
     @override
-    def __enter__(self) -> Self:
-        self._depth += 1
-        return self
-
-    @override
-    def __exit__(self, *exception: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._dask = None
-            self._open.close()
+    def _stop(self) -> None:
+        self._dask = None
+        super()._stop()
 
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -167,7 +150,7 @@ class AWSBackend(Backend):
             InvalidInputError: if the region has no such machines or images.
             BackendError: if machines cannot be started, differ from here, die or may be left running.
         """
-        with nullcontext() if self._depth else self:
+        with self._entered():
             yield from self._started().map(run, tasks)
 
     def _started(self) -> DaskBackend:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, Self, TypeVar
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import ClassVar, Self, TypeVar, final
 
 from adagrid.errors import InvalidInputError
 
@@ -37,12 +38,31 @@ class Backend(ABC):
         check_positive(n_zones=n_zones, coordinate_every=coordinate_every)
         self.n_zones = n_zones
         self.coordinate_every = coordinate_every
+        self._depth = 0
+        self._open = ExitStack()
 
+    @final
     def __enter__(self) -> Self:
+        self._depth += 1
         return self
 
-    def __exit__(self, *exception: object) -> None:  # noqa: B027 - nothing to stop, unless a subclass starts something
-        pass
+    @final
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._stop()
+
+    @final
+    def _entered(self) -> AbstractContextManager[object]:
+        """Keep what is started for the `with backend:` around, or for this block if there is none.
+
+        A run that is interrupted leaves what it maps suspended: that must not keep open what the run has started.
+        """
+        return nullcontext() if self._depth else self
+
+    def _stop(self) -> None:
+        """Stop what was started, and is held by `_open`; a subclass also forgets it."""
+        self._open.close()
 
     @abstractmethod
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -51,6 +71,15 @@ class Backend(ABC):
 
 def check_positive(**numbers: int) -> None:
     """Raise InvalidInputError unless all are positive whole numbers."""
-    for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
-            raise InvalidInputError(f"{name} must be a positive whole number; got {value!r}.")
+    problems = not_positive(**numbers)
+    if problems:
+        raise InvalidInputError(problems)
+
+
+def not_positive(**numbers: int) -> list[str]:
+    """Return what is wrong with numbers that must be positive and whole."""
+    return [
+        f"{name} must be a positive whole number; got {value!r}."
+        for name, value in numbers.items()
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1
+    ]

@@ -8,11 +8,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import current_process
-from typing import Any, Self, final
+from typing import Any, final
 
 from typing_extensions import override
 
@@ -90,22 +90,13 @@ class DaskBackend(Backend):
             )
         self._dask = require("distributed", "dask")
         self._n_workers, self._where = n_workers or os.cpu_count() or 1, address or cluster
-        self._depth = 0
         self._client: Any = None
-        self._open = ExitStack()
         self._sent: tuple[bytes, Any] | None = None
 
     @override
-    def __enter__(self) -> Self:
-        self._depth += 1
-        return self
-
-    @override
-    def __exit__(self, *exception: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._client = self._sent = None
-            self._open.close()
+    def _stop(self) -> None:
+        self._client = self._sent = None
+        super()._stop()
 
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -114,8 +105,7 @@ class DaskBackend(Backend):
         Raises:
             BackendError: if no cluster can be reached, or worker after worker dies of a task.
         """
-        # A run that is interrupted leaves this generator suspended: it must not keep the run's cluster open.
-        with nullcontext() if self._depth else self:
+        with self._entered():
             client = self._connected()
             sent = self._send(require("cloudpickle", "dask").dumps(run))
             waiting, under_way = iter(tasks), deque[Any]()

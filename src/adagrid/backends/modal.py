@@ -10,18 +10,19 @@ import re
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, final
 
 from typing_extensions import override
 
 from adagrid._optional import require
-from adagrid.backends._environment import PASSWORD, known, problems_of
-from adagrid.backends.base import Backend, Result, Task
+from adagrid._secrets import PASSWORD
+from adagrid.backends._environment import known, problems_of, unknown_options
+from adagrid.backends.base import Backend, Result, Task, not_positive
 from adagrid.backends.worker import Worker, working
 from adagrid.errors import BackendError, InvalidInputError
 
@@ -85,13 +86,9 @@ class ModalBackend(Backend):
         image: Any = None,
         **options: Any,
     ) -> None:
-        numbers = {"n_zones": n_zones, "coordinate_every": coordinate_every}
-        numbers |= {"n_workers": n_workers, "timeout": timeout}
-        problems = [
-            f"{name} must be a positive whole number; got {value!r}."
-            for name, value in numbers.items()
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1
-        ]
+        problems = not_positive(
+            n_zones=n_zones, coordinate_every=coordinate_every, n_workers=n_workers, timeout=timeout
+        )
         if isinstance(timeout, int) and timeout > _LONGEST:
             problems.append(f"timeout must be at most {_LONGEST}, a day, which Modal grants; got {timeout!r}.")
         if gpu is not None and not (isinstance(gpu, str) and re.fullmatch(r"[\w-]+!?(:[1-9])?", gpu)):
@@ -104,12 +101,7 @@ class ModalBackend(Backend):
                 for name in modules
                 if not name.isidentifier() or find_spec(name) is None
             ]
-        problems += [
-            f"ModalBackend has no argument {name!r}: beside its own it takes {', '.join(_OPTIONS)}."
-            for name in options
-            if name not in _OPTIONS
-        ]
-        problems += problems_of(secrets)
+        problems += unknown_options("ModalBackend", options, _OPTIONS) + problems_of(secrets)
         if problems:
             raise InvalidInputError(problems)
         super().__init__(n_zones, coordinate_every)
@@ -118,24 +110,15 @@ class ModalBackend(Backend):
             raise InvalidInputError(f"image must be a modal.Image; got {image!r}.")
         self._n_workers, self._gpu, self._modules, self._timeout = n_workers, gpu, tuple(modules), timeout
         self._secrets, self._image, self._options = (PASSWORD,) if secrets is None else tuple(secrets), image, options
-        self._depth = 0
         self._running: tuple[Any, Any] | None = None
-        self._open = ExitStack()
 
     @override
-    def __enter__(self) -> Self:
-        self._depth += 1
-        return self
-
-    @override
-    def __exit__(self, *exception: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._running = None
-            try:
-                self._open.close()
-            except self._modal.exception.Error as error:  # it ends an app whose leader is silent
-                _logger.warning("Modal did not hear that the run has ended (see: modal app list): %s", error)
+    def _stop(self) -> None:
+        self._running = None
+        try:
+            super()._stop()
+        except self._modal.exception.Error as error:  # it ends an app whose leader is silent
+            _logger.warning("Modal did not hear that the run has ended (see: modal app list): %s", error)
 
     def app(self) -> tuple[Any, Any]:
         """Return the app as it is defined, and its function that runs a task; nothing is started."""
@@ -162,8 +145,7 @@ class ModalBackend(Backend):
         Raises:
             BackendError: if Modal cannot be reached, or container after container dies of a task.
         """
-        # A run that is interrupted leaves this generator suspended: it must not keep the run's app open.
-        with nullcontext() if self._depth else self:
+        with self._entered():
             waiting, under_way = iter(tasks), deque[Any]()
             try:
                 function, shared = self._started()

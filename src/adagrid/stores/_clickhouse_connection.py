@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from adagrid._optional import require
+from adagrid._secrets import PASSWORD
 from adagrid.errors import NotAJobError, StoreBusyError, StoreError
-from adagrid.stores._clickhouse_url import PASSWORD, Address
+from adagrid.stores._clickhouse_url import Address
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

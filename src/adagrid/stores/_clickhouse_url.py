@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard, final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from adagrid._secrets import PASSWORD
 from adagrid.errors import InvalidInputError
 
 SCHEME = "clickhouse"
-PASSWORD = "ADAGRID_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of an environment variable
 FORM = "clickhouse://user@host:port/job_id?secure=true"
 _PREFIX = "adagrid_"
 # It becomes part of an identifier.
