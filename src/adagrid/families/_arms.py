@@ -82,3 +82,11 @@ class Rates(Arms):
         rise = (displacements / theta).max(axis=(1, 2))
         with np.errstate(divide="ignore", over="ignore"):
             return np.where(rise > 0, np.maximum(1 / rise, 1.0) ** 2, np.inf)
+
+
+def exponential_growth(theta: FloatArray, displacement: FloatArray) -> FloatArray:
+    """Return exp(theta + displacement) - exp(theta) without cancellation, number by number."""
+    xp = namespace(displacement)
+    here = xp.exp(theta)
+    small = here * xp.expm1(xp.minimum(displacement, 1.0))
+    return xp.where(displacement > 1.0, xp.exp(theta + displacement) - here, small)

@@ -9,15 +9,16 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
+from adagrid.families._arms import Arms
 from adagrid.families._curvature import largest_tilt
-from adagrid.families.base import Family, namespace
+from adagrid.families._fields import whole
+from adagrid.families.base import namespace
 
 
 @final
 @dataclass(frozen=True)
-class Binomial(Family):
+class Binomial(Arms):
     """Numbers of responders in independent arms.
 
     The parameters are the logits of the response probabilities: A(theta) = sum_i n_i log(1 + exp(theta_i)).
@@ -32,8 +33,7 @@ class Binomial(Family):
     n: int | Sequence[int]
 
     def __post_init__(self) -> None:
-        n = whole_numbers("n", self.n)
-        object.__setattr__(self, "n", tuple(int(value) for value in n))
+        object.__setattr__(self, "n", whole("n", self.n))
 
     @property
     def patients(self) -> tuple[int, ...]:
@@ -42,27 +42,21 @@ class Binomial(Family):
 
     @property
     @override
-    def dim(self) -> int:
-        return len(self.patients)
-
-    @property
-    @override
     def coordinates(self) -> str:
         return "logits of the response probabilities"
 
     @property
     @override
-    def separable(self) -> bool:
-        return True
+    def weights(self) -> FloatArray:
+        return np.asarray(self.patients, float)
 
     @override
-    def log_partition(self, theta: FloatArray) -> FloatArray:
-        xp = namespace(theta)
-        return xp.sum(np.asarray(self.patients, float) * xp.logaddexp(0.0, theta), axis=-1)
+    def arm(self, theta: FloatArray) -> FloatArray:
+        return namespace(theta).logaddexp(0.0, theta)
 
     @override
-    def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        """Return sum_i n_i log(1 - p_i + p_i exp(v_i)), without cancellation for small v or extreme p.
+    def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
+        """Return log(1 - p + p exp(v)), without cancellation for small v or extreme p.
 
         Successes and failures are exchanged where p > 1/2, so that the probability that multiplies
         exp(v) - 1 is at most one half; where exp would overflow the logarithm is expanded instead.
@@ -74,8 +68,7 @@ class Binomial(Family):
         tilt = flip * displacement
         small = xp.log1p(minority * xp.expm1(xp.minimum(tilt, 1.0)))
         large = xp.logaddexp(xp.log1p(-minority), xp.where(tilt > 1.0, tilt, 0.0) + log_minority)
-        growth = xp.where(tilt > 1.0, large, small) + xp.where(theta > 0, displacement, 0.0)
-        return xp.sum(np.asarray(self.patients, float) * growth, axis=-1)
+        return xp.where(tilt > 1.0, large, small) + xp.where(theta > 0, displacement, 0.0)
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
-from adagrid.families._arms import Arms
+from adagrid.families._arms import Arms, exponential_growth
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import arms, positive, whole
 from adagrid.families.base import namespace
@@ -75,10 +75,7 @@ class NegativeBinomial(Arms):
     def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
         """Return -log(1 - (p exp(v) - p) / (1 - p))."""
         xp = namespace(displacement)
-        here = xp.exp(theta)
-        small = here * xp.expm1(xp.minimum(displacement, 1.0))
-        more = xp.where(displacement > 1.0, xp.exp(theta + displacement) - here, small)
-        return -xp.log1p(more / xp.expm1(theta))
+        return -xp.log1p(exponential_growth(theta, displacement) / xp.expm1(theta))
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
-from adagrid.families._arms import Arms
+from adagrid.families._arms import Arms, exponential_growth
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import positive
 from adagrid.families.base import namespace
@@ -52,10 +52,7 @@ class Poisson(Arms):
 
     @override
     def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        xp = namespace(displacement)
-        here = xp.exp(theta)
-        small = here * xp.expm1(xp.minimum(displacement, 1.0))
-        return xp.where(displacement > 1.0, xp.exp(theta + displacement) - here, small)
+        return exponential_growth(theta, displacement)
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
