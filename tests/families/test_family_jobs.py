@@ -34,22 +34,6 @@ class Hazard(ada.Model):
 HAZARD = float(gamma.ppf(0.975, 20))
 
 
-class TTest(ada.Model):
-    """The one-sided t-test of 10 observations."""
-
-    family = ada.NormalUnknownVariance(10)
-    reject_when = "large"
-
-    def draw(self, key):
-        mean, squares = jax.random.split(key)
-        return jax.random.normal(mean), jax.random.chisquare(squares, 9.0)
-
-    def statistic(self, draw, theta, null_truth):
-        z, squares = draw
-        sd = (-0.5 / theta[1]) ** 0.5
-        return (10**0.5 * theta[0] * sd + z) / (squares / 9) ** 0.5
-
-
 T = float(t.ppf(0.975, 9))
 
 
@@ -91,9 +75,10 @@ def oblique_grid():
 # The largest error is where the t-test's or the hazard's null hypothesis ends, or the ratio of hazards is smallest.
 LEAST_RATIO = 1 / 3
 RATIO = float(f.ppf(0.95, 40, 40)) / LEAST_RATIO
+T_GRID = ada.cartesian_grid([-1, -1], [0, -0.25], n=1, null_hypos=["theta0 <= 0"])
 JOBS = {
     "exponential": (Hazard, HAZARD, ada.cartesian_grid([1.0], [4.0], n=1), hazard_error, 0.025),
-    "t-test": (TTest, T, ada.cartesian_grid([-1, -1], [0, -0.25], n=1, null_hypos=["theta0 <= 0"]), t_error, 0.025),
+    "t-test": (ada.TTest(10), T, T_GRID, t_error, 0.025),
     "oblique": (SharedControl, RATIO, oblique_grid(), shared_error, 0.05),
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import copysign, inf, sqrt
 from typing import ClassVar, Literal, final
 
 import jax
@@ -11,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from typing_extensions import override
 
-from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
-from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_count
+from adagrid.models._two_arms import two_arms
 from adagrid.models.base import Model
 
 
@@ -33,12 +34,8 @@ class TwoBinomials(Model):
     family: Binomial
 
     def __init__(self, n: int | Sequence[int]) -> None:
-        patients = whole_numbers("n", n).tolist()
-        family = Binomial(patients * 2 if np.ndim(n) == 0 else patients)
-        if family.dim != 2:
-            raise InvalidInputError(f"{type(self).__name__} compares two arms; got n={n}.")
-        self.family = family
-        self._table = self.table(*family.patients).ravel()
+        self.family = Binomial(two_arms(type(self).__name__, n))
+        self._table = self.table(*self.family.patients).ravel()
 
     @abstractmethod
     def table(self, n_control: int, n_treatment: int) -> FloatArray:
@@ -56,3 +53,23 @@ class TwoBinomials(Model):
         control = binomial_count(draw[0], n_control, theta[0])
         treatment = binomial_count(draw[1], n_treatment, theta[1])
         return jnp.asarray(self._table)[control * np.int32(n_treatment + 1) + treatment]
+
+
+def z_table(n_control: int, n_treatment: int, variance: Callable[[Fraction, Fraction], Fraction]) -> FloatArray:
+    """Return (p1 - p0) / sqrt(variance) for every outcome, shape (n_control + 1, n_treatment + 1).
+
+    Args:
+        n_control: patients in the control arm.
+        n_treatment: patients in the treatment arm.
+        variance: of the difference, from the shares p0 and p1 of responders; where it is 0, z is 0 or, if the arms
+            differ, infinite.
+    """
+    z = np.zeros((n_control + 1, n_treatment + 1))
+    for control in range(n_control + 1):
+        for treated in range(n_treatment + 1):
+            p0, p1 = Fraction(control, n_control), Fraction(treated, n_treatment)
+            if p0 != p1:
+                # exact until the root, so that statistics that are equal are equal as floats
+                spread = variance(p0, p1)
+                z[control, treated] = copysign(sqrt((p1 - p0) ** 2 / spread) if spread else inf, p1 - p0)
+    return z

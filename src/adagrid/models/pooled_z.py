@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import copysign, sqrt
 from typing import ClassVar, Literal, final
 
-import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
-from adagrid.models._two_binomials import TwoBinomials
+from adagrid.models._two_binomials import TwoBinomials, z_table
 
 
 @final
@@ -28,14 +26,8 @@ class PooledZ(TwoBinomials):
 
     @override
     def table(self, n_control: int, n_treatment: int) -> FloatArray:
-        z = np.zeros((n_control + 1, n_treatment + 1))
-        total = n_control + n_treatment
-        for control in range(n_control + 1):
-            for treated in range(n_treatment + 1):
-                difference = Fraction(treated, n_treatment) - Fraction(control, n_control)
-                pooled = Fraction(control + treated, total)
-                variance = pooled * (1 - pooled) * Fraction(total, n_control * n_treatment)
-                if variance:
-                    # exact until the root, so that statistics that are equal are equal as floats
-                    z[control, treated] = copysign(sqrt(difference**2 / variance), difference)
-        return z
+        def variance(p0: Fraction, p1: Fraction) -> Fraction:
+            pooled = (p0 * n_control + p1 * n_treatment) / (n_control + n_treatment)
+            return pooled * (1 - pooled) * (Fraction(1, n_control) + Fraction(1, n_treatment))
+
+        return z_table(n_control, n_treatment, variance)
