@@ -127,3 +127,33 @@ class Growing(_Methods, NullHypothesis):
 def test_hypotheses_that_are_no_data_are_refused_at_once(make, said):
     with pytest.raises(InvalidInputError, match=said):
         cartesian_grid([0, 0], [1, 1], null_hypos=[make()])
+
+
+_INTERACTIVE = """
+from dataclasses import dataclass
+import adagrid as ada
+
+@dataclass(frozen=True)
+class Disk(ada.NullHypothesis):
+    @property
+    def lipschitz(self):
+        return 1.0
+
+    def dist(self, theta):
+        return {radius} - (theta**2).sum(axis=-1) ** 0.5
+
+    def describe(self):
+        return "near 0"
+"""
+
+
+def _interactive(radius):
+    names = {"__name__": "interactive_session"}
+    exec(_INTERACTIVE.format(radius=radius), names)
+    return json.loads(definition(names["Disk"]()))["source"]
+
+
+def test_source_of_a_class_without_a_file():
+    """What it was compiled to stands for it: defined again it is the same, with another number it is not."""
+    assert _interactive(0.3) == _interactive(0.3)
+    assert _interactive(0.3) != _interactive(0.4)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
+from adagrid._source import classes_up_to, source_of
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
 
@@ -81,15 +81,10 @@ def _name(cls: type[NullHypothesis]) -> str:
 
 
 def _source(cls: type[NullHypothesis]) -> str:
-    """Return a hash of the source of a class and its bases, or of what it was compiled to where there is none."""
+    """Return a hash of the source of a class and its bases."""
     digest = hashlib.sha256()
-    for part in cls.__mro__[: cls.__mro__.index(NullHypothesis)]:
-        try:
-            text = inspect.getsource(part)
-        except (OSError, TypeError):  # of an interactive session
-            codes = [value.__code__ for value in vars(part).values() if inspect.isfunction(value)]
-            text = repr([(code.co_name, code.co_code.hex(), code.co_names) for code in codes])
-        digest.update(text.encode())
+    for part in classes_up_to(cls, NullHypothesis):
+        digest.update(source_of(part).encode())
     return digest.hexdigest()[:32]
 
 

@@ -197,12 +197,12 @@ def continue_job(
 def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
     """Return a job's null hypotheses: those of the grid given, or else what the job wrote down."""
     start = f"The job in {store.location} cannot be continued like this."
+    recorded = store.table("null_hypos")
     try:
-        hypotheses = read_hypotheses(store) if grid is None else grid.hypotheses
+        hypotheses = read_hypotheses(recorded) if grid is None else grid.hypotheses
     except InvalidInputError as error:
         raise ResumeError(f"{start}\n{error}") from error
-    recorded = store.table("null_hypos")["definition"]
-    for hypothesis, text in zip(hypotheses, recorded, strict=True):
+    for hypothesis, text in zip(hypotheses, recorded["definition"], strict=True):
         if definition(hypothesis) != text and not accept_changed:
             raise ResumeError(
                 f"{start}\nThe source of its null hypothesis {hypothesis.describe()!r} has changed since. Give the "

@@ -389,13 +389,13 @@ def open_reading(db: str | PathLike[str]) -> Store:
     return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
 
 
-def read_hypotheses(store: Store) -> tuple[NullHypothesis, ...]:
-    """Return the null hypotheses of a job, which may be of classes that this process knows.
+def read_hypotheses(null_hypos: pd.DataFrame) -> tuple[NullHypothesis, ...]:
+    """Return the null hypotheses of a job from its table of them; they may be of classes that this process knows.
 
     Raises:
         InvalidInputError: if one is of another class.
     """
-    return tuple(from_definition(str(text)) for text in store.table("null_hypos")["definition"])
+    return tuple(from_definition(str(text)) for text in null_hypos["definition"])
 
 
 def read_grid_tiles(store: Store) -> Tiles:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import textwrap
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from adagrid._source import classes_up_to, source_of
 from adagrid.families import Family
 from adagrid.models.base import Model
 
@@ -34,9 +34,9 @@ def model_fingerprint(model: Model) -> str:
     """
     digest = hashlib.sha256()
     seen: set[int] = set()
-    families = (cls for family in _families(model.family) for cls in _classes(type(family), Family))
-    for cls in (*_classes(type(model), Model), *families):
-        digest.update(_source(cls).encode())
+    families = (cls for family in _families(model.family) for cls in classes_up_to(type(family), Family))
+    for cls in (*classes_up_to(type(model), Model), *families):
+        digest.update(source_of(cls).encode())
         for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
             for text in _used(function, seen):
                 digest.update(text.encode())
@@ -53,38 +53,16 @@ def _families(family: Family) -> Iterator[Family]:
                 yield from _families(part)
 
 
-def _classes(cls: type, base: type) -> list[type]:
-    """Return a class and its bases, up to the abstract base of the extension point."""
-    order = cls.__mro__
-    return list(order[: order.index(base)]) if base in order else [cls]
-
-
 def _used(function: FunctionType, seen: set[int]) -> Iterator[str]:
     """Yield what a function refers to in its own module, and what that refers to."""
     for name in sorted(set(function.__code__.co_names)):
         value = function.__globals__.get(name)
         if inspect.isfunction(value) and value.__module__ == function.__module__ and id(value) not in seen:
             seen.add(id(value))
-            yield f"{name}: {_source(value)}"
+            yield f"{name}: {source_of(value)}"
             yield from _used(value, seen)
         elif isinstance(value, (bool, int, float, str, tuple, frozenset, np.ndarray)):
             yield f"{name} = {value.tolist() if isinstance(value, np.ndarray) else value!r}"
-
-
-def _source(thing: Any) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(thing))
-    except (OSError, TypeError):
-        if inspect.isfunction(thing):
-            return repr(_code(thing.__code__))
-        members = sorted((name, value) for name, value in vars(thing).items() if not name.startswith("__"))
-        return repr([(n, _code(v.__code__) if inspect.isfunction(v) else repr(v)) for n, v in members])
-
-
-def _code(code: Any) -> tuple[Any, ...]:
-    """Return what a function does, without addresses or line numbers."""
-    constants = [_code(value) if inspect.iscode(value) else repr(value) for value in code.co_consts]
-    return code.co_code.hex(), code.co_names, code.co_varnames, tuple(constants)
 
 
 def _plain(value: Any) -> Any:

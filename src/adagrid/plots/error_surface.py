@@ -18,10 +18,10 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
 from adagrid.grid.clip import crossings, piece_vertices
-from adagrid.grid.definition import from_definition
 from adagrid.grid.hypotheses import parted
 from adagrid.grid.tiles import matrix
 from adagrid.jobs import Run
+from adagrid.jobs.run import read_hypotheses
 from adagrid.plots._mesh import Mesh, lattice, merge_nodes, slice_polytopes
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
     values = {} if at is None else dict(at)
     _check(run, values, lower, upper)
     shown = [i for i in range(len(lower)) if i not in values]
-    hypotheses = tuple(from_definition(str(text)) for text in run.null_hypos()["definition"])
+    hypotheses = read_hypotheses(run.null_hypos())
     family = recorded_family(record.model.family_fields)
     results = run.results()
     if record.method == "interpolated":
