@@ -60,8 +60,8 @@ class Sleeper:
 
 def sleep_instead(seconds: float) -> int:
     """Let a worker sleep instead of simulating."""
-    import adagrid.jobs.work
+    import adagrid.jobs.designs
 
     Sleeper.seconds = seconds
-    adagrid.jobs.work.Simulator = Sleeper  # type: ignore[misc, assignment]
+    adagrid.jobs.designs.Simulator = Sleeper  # type: ignore[misc, assignment]
     return os.getpid()

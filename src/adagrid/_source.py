@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from typing import Any
+
+import numpy as np
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def classes_up_to(cls: type, base: type) -> list[type]:
@@ -18,21 +23,39 @@ def source_of(thing: Any) -> str:
     try:
         return textwrap.dedent(inspect.getsource(thing))
     except (OSError, TypeError):
-        if inspect.isfunction(thing):
-            return repr(_code(thing.__code__))
-        members = sorted((name, value) for name, value in vars(thing).items() if not name.startswith(("__", "_abc_")))
-        return repr([(name, _member(value)) for name, value in members])
+        return compiled_of(thing)
+
+
+def compiled_of(thing: Any) -> str:
+    """Return what a class or function was compiled to, alike in every process of one version of Python.
+
+    Unlike its source, which may have been edited since, this is what is run.
+    """
+    if inspect.isfunction(thing):
+        return repr(_code(thing.__code__))
+    members = sorted((name, value) for name, value in vars(thing).items() if not name.startswith(("__", "_abc_")))
+    return repr([(name, _member(value)) for name, value in members])
 
 
 def _member(value: Any) -> Any:
-    """Return what a member of a class is, without addresses."""
+    """Return what a member of a class is."""
     if isinstance(value, property):
         return [_member(each) for each in (value.fget, value.fset, value.fdel)]
-    function = getattr(value, "__func__", value)  # of static methods and class methods
-    return _code(function.__code__) if inspect.isfunction(function) else repr(value)
+    for attribute in ("__func__", "__wrapped__", "func"):  # of static methods, of jax.jit, of cached properties
+        value = getattr(value, attribute, value)
+    return _code(value.__code__) if inspect.isfunction(value) else steady_text(value)
 
 
 def _code(code: Any) -> tuple[Any, ...]:
-    """Return what a function does, without addresses or line numbers."""
-    constants = [_code(value) if inspect.iscode(value) else repr(value) for value in code.co_consts]
+    """Return what a function does, without line numbers."""
+    constants = [_code(value) if inspect.iscode(value) else steady_text(value) for value in code.co_consts]
     return code.co_code.hex(), code.co_names, code.co_varnames, tuple(constants)
+
+
+def steady_text(value: Any) -> str:
+    """Return a value's text: without addresses, sets in an order that is always the same, arrays without gaps."""
+    if isinstance(value, frozenset):
+        value = sorted(map(steady_text, value))
+    elif isinstance(value, np.ndarray):
+        value = value.dtype.str, value.tolist()
+    return _ADDRESS.sub("", repr(value))

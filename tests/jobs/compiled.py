@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
+import adagrid.jobs.designs
 import adagrid.jobs.open
-import adagrid.jobs.work
 from adagrid.engine import Simulator
 
 
@@ -38,4 +38,4 @@ def share_in_this_process() -> None:
         _models.setdefault(key, model)
         return _simulator(*key, seed, n_nulls, shape, None)
 
-    adagrid.jobs.work.Simulator = simulator
+    adagrid.jobs.designs.Simulator = simulator

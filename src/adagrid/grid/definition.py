@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ def definition(hypothesis: NullHypothesis) -> str:
     cls, own = type(hypothesis), values(hypothesis)
     if values(_built(cls, own)) != own:
         raise InvalidInputError(f"{_RULE}; {hypothesis!r} is not what its class makes of its fields.")
-    source = {} if _is_ours(cls) else {"source": _source(cls)}
+    source = {} if _is_ours(cls) else {"source": hypothesis_fingerprint(cls)}
     return json.dumps({"type": _name(cls), **own, **source})
 
 
@@ -80,11 +80,11 @@ def _name(cls: type[NullHypothesis]) -> str:
     return cls.__name__ if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _source(cls: type[NullHypothesis]) -> str:
-    """Return a hash of the source of a class and its bases."""
+def hypothesis_fingerprint(cls: type[NullHypothesis], text_of: Callable[[Any], str] = source_of) -> str:
+    """Return a hash of the source of a class of hypotheses and its bases, or of other texts of them."""
     digest = hashlib.sha256()
     for part in classes_up_to(cls, NullHypothesis):
-        digest.update(source_of(part).encode())
+        digest.update(text_of(part).encode())
     return digest.hexdigest()[:32]
 
 

@@ -14,18 +14,16 @@ from typing_extensions import override
 from adagrid._typing import Array, FloatArray, IntArray
 from adagrid.algorithms import Algorithm, Packet, StagedAlgorithm
 from adagrid.algorithms.interpolated.base import StageKind
-from adagrid.engine import Shape, Simulator, StatisticError
+from adagrid.engine import Simulator, StatisticError
 from adagrid.errors import ModelError
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.points import Points
 from adagrid.jobs.crew import Crew, Member
+from adagrid.jobs.designs import SentDesign
 from adagrid.jobs.record import JobRecord
 from adagrid.models import Model
 
 A = TypeVar("A", Algorithm, StagedAlgorithm)
-
-# Simulators that this process has built for others' runs: by run, seed and shape.
-_simulators: dict[tuple[str, int, Shape], Simulator] = {}
 
 
 class Asked(ABC, Generic[A]):
@@ -174,14 +172,8 @@ class Work(Generic[A]):
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return _built, (
-            self.record,
-            self.simulator.model,
-            self.simulator.n_nulls,
-            self.tiles,
-            self.hypotheses,
-            self.crew,
-        )
+        sent = SentDesign.of(self.simulator.model, self.hypotheses)
+        return _received, (self.record, sent, self.simulator.n_nulls, self.tiles, self.crew)
 
     def __call__(self, asked: Asked[A]) -> Answer:
         """Answer one question, such as a packet.
@@ -211,18 +203,7 @@ def algorithm_of(
     return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
 
 
-def _built(
-    record: JobRecord,
-    model: Model,
-    n_nulls: int,
-    tiles: Tiles | None,
-    hypotheses: tuple[NullHypothesis, ...],
-    crew: Crew,
-) -> Work[Any]:
+def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
-    key = (crew.name, int(record.settings["model_seed"]), record.shape)
-    if key not in _simulators:
-        if all(name != crew.name for name, _, _ in _simulators):
-            _simulators.clear()  # another run has begun
-        _simulators[key] = Simulator(model, record.settings["model_seed"], n_nulls, shape=record.shape)
-    return Work(record, algorithm_of(record, model, tiles, hypotheses), _simulators[key], tiles, hypotheses, crew)
+    simulator, hypotheses = sent.received(int(record.settings["model_seed"]), n_nulls, record.shape)
+    return Work(record, algorithm_of(record, simulator.model, tiles, hypotheses), simulator, tiles, hypotheses, crew)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from adagrid._source import classes_up_to, source_of
+from adagrid._source import classes_up_to, source_of, steady_text
 from adagrid.families import Family
 from adagrid.models.base import Model
 
@@ -26,19 +26,23 @@ def model_arguments(model: Model) -> dict[str, Any]:
     return {name: _plain(value) for name, value in getattr(model, "arguments", {}).items()}
 
 
-def model_fingerprint(model: Model) -> str:
+def model_fingerprint(model: Model, text_of: Callable[[Any], str] = source_of) -> str:
     """Return a hash of the source of a design: its class, bases up to `Model`, families, and what they use.
 
     Functions and constants of the same module that the design refers to are part of it. Where no source is at
     hand (an interactive session), compiled functions and class attributes are hashed instead.
+
+    Args:
+        model: the design.
+        text_of: returns what is hashed of a class or function.
     """
     digest = hashlib.sha256()
     seen: set[int] = set()
     families = (cls for family in _families(model.family) for cls in classes_up_to(type(family), Family))
     for cls in (*classes_up_to(type(model), Model), *families):
-        digest.update(source_of(cls).encode())
+        digest.update(text_of(cls).encode())
         for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
-            for text in _used(function, seen):
+            for text in _used(function, seen, text_of):
                 digest.update(text.encode())
     digest.update(f"{model.reject_when} {model.precision}".encode())
     return digest.hexdigest()[:32]
@@ -53,16 +57,16 @@ def _families(family: Family) -> Iterator[Family]:
                 yield from _families(part)
 
 
-def _used(function: FunctionType, seen: set[int]) -> Iterator[str]:
+def _used(function: FunctionType, seen: set[int], text_of: Callable[[Any], str]) -> Iterator[str]:
     """Yield what a function refers to in its own module, and what that refers to."""
     for name in sorted(set(function.__code__.co_names)):
         value = function.__globals__.get(name)
         if inspect.isfunction(value) and value.__module__ == function.__module__ and id(value) not in seen:
             seen.add(id(value))
-            yield f"{name}: {source_of(value)}"
-            yield from _used(value, seen)
+            yield f"{name}: {text_of(value)}"
+            yield from _used(value, seen, text_of)
         elif isinstance(value, (bool, int, float, str, tuple, frozenset, np.ndarray)):
-            yield f"{name} = {value.tolist() if isinstance(value, np.ndarray) else value!r}"
+            yield f"{name} = {steady_text(value)}"
 
 
 def _plain(value: Any) -> Any:

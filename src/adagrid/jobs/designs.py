@@ -1,0 +1,83 @@
+"""Designs that travel to workers: compiled once in each, and refused where their code is another one."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from adagrid._optional import require
+from adagrid._source import compiled_of
+from adagrid.engine import Shape, Simulator
+from adagrid.errors import BackendError
+from adagrid.grid import NullHypothesis
+from adagrid.grid.definition import hypothesis_fingerprint
+from adagrid.models import Model
+from adagrid.models._identity import model_fingerprint, model_name
+
+# Simulators that this process has built for others' runs, all of one design: by seed, number of hypotheses and shape.
+_simulators: dict[tuple[int, int, Shape], Simulator] = {}
+_design: list[bytes] = []
+
+
+@final
+@dataclass(frozen=True)
+class SentDesign:
+    """A design as bytes, from the process that leads; nothing like it is ever read from a database.
+
+    Args:
+        pickled: the design and its null hypotheses.
+        code: hash of what their classes were compiled to in the process that leads.
+        python: its version of Python, whose code that is.
+    """
+
+    pickled: bytes
+    code: str
+    python: tuple[int, int]
+
+    @staticmethod
+    def of(model: Model, hypotheses: Sequence[NullHypothesis]) -> SentDesign:
+        """Return a design as it travels."""
+        pickled = require("cloudpickle", "dask").dumps((model, tuple(hypotheses)))
+        return SentDesign(pickled, _code(model, hypotheses), sys.version_info[:2])
+
+    def received(self, seed: int, n_nulls: int, shape: Shape) -> tuple[Simulator, tuple[NullHypothesis, ...]]:
+        """Return what simulates the design in this process, and its hypotheses.
+
+        Compiled calls are kept for the next run of the same bytes.
+
+        Raises:
+            BackendError: if this process has other code of the design or of a hypothesis.
+        """
+        model, hypotheses = require("cloudpickle", "dask").loads(self.pickled)
+        self._check(model, hypotheses)
+        if _design != [self.pickled]:
+            _simulators.clear()  # another design has begun
+            _design[:] = [self.pickled]
+        key = (seed, n_nulls, shape)
+        if key not in _simulators:
+            _simulators[key] = Simulator(model, seed, n_nulls, shape=shape)
+        return _simulators[key], hypotheses
+
+    def _check(self, model: Model, hypotheses: Sequence[NullHypothesis]) -> None:
+        here = sys.version_info[:2]
+        if here != self.python:
+            own, leaders = (".".join(map(str, version)) for version in (here, self.python))
+            raise BackendError(
+                f"A worker runs Python {own}, and the job is led by Python {leaders}: designs travel between processes "
+                "of the same version. Install it there and run the job again. Everything finished before is saved."
+            )
+        if _code(model, hypotheses) != self.code:
+            raise BackendError(
+                f"A worker has other code than the leader for the design {model_name(model)} or its null hypotheses: "
+                "it would simulate another trial. Install there what the leader has, start the worker anew (it keeps "
+                "modules that it has imported), and run the job again. Everything finished before is saved."
+            )
+
+
+def _code(model: Model, hypotheses: Sequence[NullHypothesis]) -> str:
+    """Return a hash of what this process runs for a design."""
+    parts = [hypothesis_fingerprint(type(hypothesis), compiled_of) for hypothesis in hypotheses]
+    return hashlib.sha256(" ".join([model_fingerprint(model, compiled_of), *parts]).encode()).hexdigest()

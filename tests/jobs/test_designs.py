@@ -1,0 +1,128 @@
+"""Designs that travel do what they do here, or are refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import cloudpickle
+import pytest
+
+import adagrid as ada
+from adagrid.errors import BackendError
+from adagrid.jobs.designs import SentDesign
+
+_DESIGN = """
+import adagrid as ada
+
+SHIFT = {shift}
+
+
+class Shifted(ada.ZTest):
+    def statistic(self, draw, theta, null_truth):
+        return super().statistic(draw, theta, null_truth) + SHIFT
+"""
+# What designs and families are compiled to, told by a process of its own.
+_TOLD = """
+import inspect
+
+import adagrid as ada
+from adagrid._source import compiled_of
+
+for name, thing in sorted(vars(ada).items()):
+    if inspect.isclass(thing) and issubclass(thing, (ada.Model, ada.Family, ada.NullHypothesis)):
+        print(name, compiled_of(thing))
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Imports a module whose text can be changed behind the process's back."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    name = f"shifted_{os.getpid()}_{tmp_path.name}"
+
+    def imported(shift):
+        (tmp_path / f"{name}.py").write_text(_DESIGN.format(shift=shift))
+        sys.modules.pop(name, None)
+        __import__(name)
+        return sys.modules[name]
+
+    yield imported
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [ada.ZTest(), ada.FisherExact(10), ada.TTest(n=5), ada.GroupSequential(3), ada.DecisionTable.of(ada.Boschloo(5))],
+)
+def test_same_design_is_compiled_once(model):
+    grid = ada.cartesian_grid([0] * model.family.dim, [1] * model.family.dim, n=1)
+    shape = ada.engine.Shape(16, 1)
+    sent = SentDesign.of(model, grid.hypotheses)
+    first, _ = sent.received(7, 1, shape)
+    assert SentDesign.of(model, grid.hypotheses).received(7, 1, shape)[0] is first
+    assert sent.received(8, 1, shape)[0] is not first
+    assert sent.received(7, 1, shape)[0] is first
+
+
+def test_another_design_is_another(module):
+    """Although they differ in an argument only."""
+    shape = ada.engine.Shape(16, 1)
+    first, second = (SentDesign.of(ada.FisherExact(n), ()).received(7, 1, shape)[0] for n in (10, 11))
+    assert (first.model.arguments, second.model.arguments) == ({"n": 10}, {"n": 11})
+
+
+def test_module_edited_since_it_was_imported(module):
+    """The worker runs what it has imported, whatever its file says now."""
+    sent = SentDesign.of(module(0.0).Shifted(), ())
+    sent.received(7, 1, ada.engine.Shape(16, 1))
+    module(-0.5)
+    with pytest.raises(BackendError, match=r"other code than the leader for the design shifted_.*:Shifted"):
+        sent.received(7, 1, ada.engine.Shape(16, 1))
+
+
+def test_another_python():
+    sent = SentDesign.of(ada.ZTest(), ())
+    other = SentDesign(sent.pickled, sent.code, (2, 7))
+    with pytest.raises(BackendError, match=r"led by Python 2\.7"):
+        other.received(7, 1, ada.engine.Shape(16, 1))
+
+
+def test_classes_that_travel_themselves():
+    """A class of a script or notebook has the same code on the other side."""
+
+    class Written(ada.ZTest):
+        kinds = frozenset({"a", "b", "c"})
+
+        def statistic(self, draw, theta, null_truth):
+            return super().statistic(draw, theta, null_truth) if "a" in {"a", "b"} else draw
+
+    text = cloudpickle.dumps(SentDesign.of(Written(), ()))
+    script = textwrap.dedent(
+        """
+        import sys, cloudpickle, adagrid as ada
+        sent = cloudpickle.loads(sys.stdin.buffer.read())
+        print(type(sent.received(7, 1, ada.engine.Shape(16, 1))[0].model).__qualname__)
+        """
+    )
+    answer = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, check=True)
+    assert answer.stdout.decode().strip().endswith("Written")
+
+
+@pytest.mark.slow
+def test_same_code_in_every_process():
+    """Whatever order its sets have, and wherever its functions lie in memory."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", _TOLD],
+            capture_output=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+    assert told.pop().count(b"\n") > 20
