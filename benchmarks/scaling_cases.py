@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -58,10 +59,12 @@ class Sleeper:
         return np.floor(rate * (np.asarray(end) - np.asarray(begin))).astype(np.int64)
 
 
-def sleep_instead(seconds: float) -> int:
-    """Let a worker sleep instead of simulating."""
+def sleep_instead(seconds: float, at_once: int = 1) -> int:
+    """Let a worker sleep instead of simulating, or as many of them as share its process."""
+    import adagrid.backends.dask
     import adagrid.jobs.designs
 
+    adagrid.backends.dask._TURN = threading.Semaphore(at_once)  # type: ignore[assignment]
     Sleeper.seconds = seconds
     adagrid.jobs.designs.Simulator = Sleeper  # type: ignore[misc, assignment]
     return os.getpid()

@@ -8,7 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adagrid.algorithms import Settings
+from adagrid.algorithms.quantities import Mean, QuantityName
 from adagrid.backends import Backend
 from adagrid.errors import InvalidInputError, StoreError
 from adagrid.families import Family
@@ -20,6 +23,9 @@ from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Model
 from adagrid.stores import Method, Store, is_url, open_store
 
+# Share of a statistic's range by which rescaling may widen its bounds.
+_INACCURATE = 1e-5
+
 Database = str | PathLike[str] | Store | None
 
 
@@ -28,6 +34,7 @@ def ada_validate(
     *,
     threshold: float | None = None,
     grid: Grid | None = None,
+    quantity: QuantityName = "error",
     method: Method | None = None,
     db: Database = None,
     model_seed: int = 0,
@@ -53,12 +60,19 @@ def ada_validate(
 ) -> Run:
     """Bound the Type I Error of a design over a region, refining tiles and adding simulations where it is worst.
 
+    With `quantity="power"` the power is bounded from below instead, over a region of the alternative (a grid with
+    `alternatives=`, or without hypotheses); with `quantity="mean"` the mean of the statistic, such as an estimate or a
+    sample size, whose least and largest value the design has in `value_range`. Every quantity has lower and upper
+    bounds at the points and over tiles (`run.results()`, `run.bounds`); what is adapted and judged is the upper bound,
+    of power the lower one.
+
     If the database holds a job it is continued: its settings come from the database.
 
     Args:
         model: a design, or its class.
-        threshold: rejection threshold in the model's own direction; needed for a new job.
+        threshold: rejection threshold in the model's own direction; needed for a new job, but for means.
         grid: the region; needed for a new job.
+        quantity: "error", "power" or "mean".
         method: "classic" (the default of a new job) refines tiles and adds simulations where the bound is worst;
             certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
             simulated points, with far fewer simulations; a coarse grid is best. It has no init_sims, max_sims and
@@ -99,6 +113,7 @@ def ada_validate(
         StoreError: if the database fails.
     """
     settings = {
+        "quantity": quantity,
         "threshold": threshold,
         "model_seed": model_seed,
         "delta": delta,
@@ -225,8 +240,9 @@ def ada_calibrate(
 def validate(
     model: Model | type[Model],
     *,
-    threshold: float,
+    threshold: float | None = None,
     grid: Grid,
+    quantity: QuantityName = "error",
     n_sims: int = 8192,
     delta: float = 0.01,
     db: Database = None,
@@ -241,8 +257,9 @@ def validate(
 
     Args:
         model: a design, or its class.
-        threshold: rejection threshold in the model's own direction.
+        threshold: rejection threshold in the model's own direction; not for means.
         grid: the region.
+        quantity: "error", or "power" or "mean" as for `ada_validate`.
         n_sims: simulations of every tile.
         delta: one minus the confidence of the bound at each parameter value.
         db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
@@ -261,6 +278,7 @@ def validate(
         model,
         threshold=threshold,
         grid=grid,
+        quantity=quantity,
         db=db,
         model_seed=model_seed,
         model_kwargs=model_kwargs,
@@ -389,6 +407,8 @@ def _start_or_continue(
     if how["callback"] is not None and not callable(how["callback"]):
         raise InvalidInputError(f"callback must be a function of a StepReport; got {how['callback']!r}.")
     given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}
+    if given.get("quantity") == "mean":
+        given["value_range"] = checked_range(design)
     is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
     store = open_store(db)
     try:
@@ -401,7 +421,7 @@ def _start_or_continue(
         problems = []
         if grid is None:
             problems.append(f"A new job needs grid=, and {store.location} holds no job to continue.")
-        if kind == "validate" and "threshold" not in given:
+        if kind == "validate" and "threshold" not in given and given["quantity"] != "mean":
             problems.append("A new validation needs threshold=, in the design's own direction.")
         if overrides:
             problems.append("overrides= change a job that is continued; give a new job its settings directly.")
@@ -430,6 +450,32 @@ def _settings_of(
     fields = every.model_fields
     kept = {name: value for name, value in given.items() if name in own.model_fields}
     return kept, [name for name, value in given.items() if name not in kept and value != fields[name].default]
+
+
+def checked_range(design: Model) -> list[float]:
+    """Return the least and the largest value of a design's statistic, or refuse a design that states none.
+
+    Raises:
+        InvalidInputError: if they are not two finite numbers, the lower one first, or too far from 0.
+    """
+    given, rule = design.value_range, "two finite numbers, the lower one first"
+    try:
+        lowest, highest = (float(end) for end in given or ())
+        sound = -np.inf < lowest < highest < np.inf
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise InvalidInputError(
+            f"quantity='mean' bounds the mean of {type(design).__name__}'s statistic, so its value_range must be "
+            f"{rule}; got {given!r}."
+        )
+    inaccuracy = Mean(lowest, highest).inaccuracy
+    if inaccuracy > _INACCURATE:
+        raise InvalidInputError(
+            f"The value_range of {type(design).__name__} is too narrow for numbers so far from 0: rescaling would cost "
+            f"{inaccuracy:.1g} of it; got {given!r}. Subtract a constant from the statistic."
+        )
+    return [lowest, highest]
 
 
 def checked_design(model: Model | type[Model], arguments: Mapping[str, Any] | None = None) -> Model:

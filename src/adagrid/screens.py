@@ -8,17 +8,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from adagrid.estimation import percent_up
 from adagrid.jobs import Look, Status
 from adagrid.jobs.record import JobRecord
+from adagrid.jobs.wording import bounded_as, columns_of, estimated_as
 
-_VALIDATED = ("rejected", "limit", "bound")
 _CALIBRATED = ("level", "threshold")
 
 
 def look_screen(look: Look) -> Group:
     """Return what a look at a job shows."""
-    found = f"bound {percent_up(look.bound)}" if look.record.kind == "validate" else f"threshold {look.threshold:.7g}"
+    validate = look.record.kind == "validate"
+    found = bounded_as(look.record, look.bound) if validate else f"threshold {look.threshold:.7g}"
     lines = [
         f"{look.record.method} {look.record.kind} job {look.record.job_id!r}: {look.status.name}",
         f"So far      {found} ({look.guarantee})",
@@ -43,14 +43,10 @@ def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
     staged = record.method == "interpolated"
     what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
     table = Table(title=f"Worst {len(rows)} of {active} {what}", title_justify="left")
-    for name in ("theta", "half-width", "sims", *(_VALIDATED if validate else _CALIBRATED)):
+    for name in ("theta", "half-width", "sims", *(columns_of(record) if validate else _CALIBRATED)):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows.to_dict("records"):
-        found = (
-            [f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])]
-            if validate
-            else [f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}"]
-        )
+        found = estimated_as(record, row) if validate else (f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}")
         table.add_row(
             ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
             ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),

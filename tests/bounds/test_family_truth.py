@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adagrid as ada
-from adagrid.bounds import interpolated_bound, inverse_tilt_bound, tilt_bound, tilt_lower_bound
+from adagrid.bounds import (
+    interpolated_bound,
+    interpolated_lower_bound,
+    inverse_tilt_bound,
+    tilt_bound,
+    tilt_lower_bound,
+)
 from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.errors import DomainError
 
@@ -72,13 +78,18 @@ def test_interpolated_bounds_enclose_the_truth(name, seed):
     shifts = problem.unit * generator.choice([0.3, 1.0, 3.0], (60, 1, 1)) * generator.normal(size=(60, dim + 1, dim))
     shifts *= np.minimum(1.0, 0.99 * problem.family.reach(problem.theta, shifts))[:, :, None]
     vertices = problem.theta + shifts
-    upper = np.array([[problem.probability(vertex) for vertex in simplex] for simplex in vertices])
-    upper = np.clip(upper * (1 + problem.rounding) + problem.absolute, 0.0, 1.0)
+    exact = np.array([[problem.probability(vertex) for vertex in simplex] for simplex in vertices])
+    upper, lower = (
+        np.clip(exact * (1 + sign * problem.rounding) + sign * problem.absolute, 0.0, 1.0) for sign in (1, -1)
+    )
     bound = interpolated_bound(problem.family, vertices, upper)
+    below = interpolated_lower_bound(problem.family, vertices, lower)
+    assert (below <= lower.max(axis=1)).all()
     weights = generator.dirichlet(np.full(dim + 1, 0.7), (5, 60))
     for there in np.einsum("ksv,svd->ksd", weights, vertices):
         truth = np.array([problem.probability(theta) for theta in there])
         assert (truth <= bound * (1 + problem.rounding) + problem.absolute).all()
+        assert (truth >= below * (1 - problem.rounding) - problem.absolute).all()
 
 
 def test_a_simplex_that_reaches_for_the_border_keeps_its_digits():

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import pandas as pd
+from jax.scipy.stats import norm
 
 import adagrid as ada
 from adagrid.stores.schema import INCIDENTAL
 
 CLASSIC = ("validate_z", "validate_fisher", "calibrate_z", "calibrate_fisher")
 STAGED = tuple(f"staged_{case}" for case in CLASSIC)
-CASES = CLASSIC + STAGED
+# Of other quantities than the error.
+QUANTITIES = ("validate_power", "staged_validate_mean")
+CASES = CLASSIC + STAGED + QUANTITIES
+
+
+class PValue(ada.ZTest):
+    """A z-test's p-value, for its mean."""
+
+    value_range = (0.0, 1.0)
+
+    def statistic(self, draw, theta, null_truth):
+        """Return the p-value."""
+        return norm.sf(super().statistic(draw, theta, null_truth))
 
 
 def run_case(case: str, **changes):
     """Run one of the small jobs; `changes` are more arguments of the entry point."""
+    if case == "validate_power":
+        grid = ada.cartesian_grid([0.5], [2.5], n=3, alternatives=["x >= 1"])
+        more = {"grid": grid, "quantity": "power", "max_target": 0.03, "global_target": 0.05}
+        return run_case("validate_z", **(more | changes))
+    if case == "staged_validate_mean":
+        grid = ada.cartesian_grid([-1], [0.3], n=2)
+        more = {"grid": grid, "quantity": "mean", "method": "interpolated", "max_target": 0.02, "global_target": 0.03}
+        return ada.ada_validate(PValue(), **(more | changes))
     if case in STAGED:
         return run_staged(case.removeprefix("staged_"), **changes)
     kind, _, name = case.partition("_")

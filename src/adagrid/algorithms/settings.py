@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import override
 
+from adagrid.algorithms.quantities import Quantity, QuantityName, Range, quantity_of
 from adagrid.errors import InvalidInputError
 
 
@@ -35,6 +37,11 @@ class Settings(BaseModel):
     timeout: float | None = Field(None, gt=0, description="a positive number of seconds, or None")
     packet_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
     tile_batch_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the design's statistic is rounded at random to 0 or 1, for its mean."""
+        return False
 
     @classmethod
     def overridable(cls) -> frozenset[str]:
@@ -88,16 +95,50 @@ class _Validation(Settings):
     """Settings of validations.
 
     Attributes:
-        threshold: the rejection threshold, in the model's own direction.
-        delta: one minus the confidence of the bound at each point.
+        quantity: what is bounded: "error", "power" or "mean".
+        threshold: the rejection threshold, in the model's own direction; None for means, where nothing is rejected.
+        value_range: least and largest value of the statistic, for its mean; None otherwise.
+        delta: one minus the confidence of each bound at each point.
         max_target: converged when tiles that could hold the worst error have at most this slack
-        global_target: and every tile has at most this slack.
+        global_target: and every tile has at most this slack. Of a mean, slacks are shares of the range.
     """
 
-    threshold: float = Field(strict=True, description="a finite number")
+    quantity: QuantityName = Field("error", description="'error', 'power' or 'mean'")
+    threshold: float | None = Field(None, strict=True, description="a finite number")
+    value_range: Range | None = Field(None, description="two finite numbers, the lower one first")
     delta: float = Field(0.01, gt=0, lt=0.5, description="one minus the confidence, between 0 and 0.5")
     max_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
     global_target: float = Field(0.005, ge=0, description="a slack in the Type I Error, from 0")
+
+    @property
+    def bounded(self) -> Quantity:
+        """What is bounded."""
+        return quantity_of(self.quantity, self.value_range)
+
+    @property
+    @override
+    def rounds(self) -> bool:
+        return self.quantity == "mean"
+
+    @property
+    def cut(self) -> float:
+        """What statistics are compared with: rounded ones, whose mean is asked for, with 0."""
+        return 0.0 if self.threshold is None else self.threshold
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.quantity != "mean" and self.threshold is None:
+            raise ValueError("A validation needs threshold=, in the design's own direction; got None.")
+        if self.quantity == "mean" and self.threshold is not None:
+            raise ValueError(
+                f"quantity='mean' bounds the mean of the statistic itself and takes no threshold; got {self.threshold}."
+            )
+        if (self.quantity == "mean") != (self.value_range is not None):
+            raise ValueError(
+                "The value_range of the statistic belongs to quantity='mean' and to nothing else; got "
+                f"quantity={self.quantity!r} and value_range={self.value_range}."
+            )
+        return self
 
 
 class _Calibration(Settings):

@@ -1,4 +1,4 @@
-"""AdaValidate: an upper confidence bound on the Type I Error, tile by tile, for a fixed threshold."""
+"""AdaValidate: confidence bounds on the Type I Error, tile by tile, for a fixed threshold; or on power, or a mean."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.policies import ClassicValidation, ValidationPolicy, ValidationState
 from adagrid.algorithms.settings import ValidateSettings
 from adagrid.algorithms.sorted_tiles import LARGEST, Columns
-from adagrid.bounds import tilt_bound
+from adagrid.bounds import tilt_bound, tilt_lower_bound
 from adagrid.engine import Simulator
-from adagrid.estimation import clopper_pearson_upper
 
 _BATCH = 4096
 # What the policy judges a tile by.
@@ -36,6 +35,8 @@ _JUDGED = ("grid_cost", "sim_cost", "tie_bound", "n_sims")
 @final
 class AdaValidate(Algorithm):
     """Adaptive validation.
+
+    "Error" stands for the probability that is bounded (see `quantities`), of a power the Type II Error.
 
     total_cost = tie_bound - tie_estimate is the slack of a tile: grid_cost = tie_bound - tie_point_bound is
     due to its size, sim_cost = tie_point_bound - tie_estimate to its number of simulations. Converged when
@@ -59,7 +60,9 @@ class AdaValidate(Algorithm):
         return {
             "rejections": np.int64,
             "tie_estimate": np.float64,
+            "tie_point_lower": np.float64,
             "tie_point_bound": np.float64,
+            "tie_lower": np.float64,
             "tie_bound": np.float64,
             "grid_cost": np.float64,
             "sim_cost": np.float64,
@@ -79,28 +82,30 @@ class AdaValidate(Algorithm):
     def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
         tiles = packet.tiles
         points, displacements = tile_points(simulator, tiles)
-        exact = simulator.model.exact_error(points, tiles.null_truth, self.settings.threshold)
+        exact = simulator.model.exact_error(points, tiles.null_truth, self.settings.cut)
         if exact is None:
             rejections = self._count(simulator, packet)
-            estimate = rejections / tiles.n_sims
-            point_bound = clopper_pearson_upper(rejections, tiles.n_sims, self.settings.delta)
+            estimate, lower, upper = self.settings.bounded.limits(rejections, tiles.n_sims, self.settings.delta)
         else:
-            rejections, estimate, point_bound = expected_count(exact, tiles.n_sims), exact, exact
-        bound = tilt_bound(simulator.model.family, points, displacements, point_bound)
+            rejections = expected_count(exact, tiles.n_sims)
+            estimate, lower, upper = self.settings.bounded.computed(exact)
+        bound = tilt_bound(simulator.model.family, points, displacements, upper)
         return {
             "rejections": rejections,
             "tie_estimate": estimate,
-            "tie_point_bound": point_bound,
+            "tie_point_lower": lower,
+            "tie_point_bound": upper,
+            "tie_lower": tilt_lower_bound(simulator.model.family, points, displacements, lower),
             "tie_bound": bound,
-            "grid_cost": bound - point_bound,
-            "sim_cost": point_bound - estimate,
+            "grid_cost": bound - upper,
+            "sim_cost": upper - estimate,
             "total_cost": bound - estimate,
         }
 
     def _count(self, simulator: Simulator, packet: Packet) -> IntArray:
         """Count the rejections of tiles, with those that are known."""
         tiles, rejections = packet.tiles, packet.prior_rejections.copy()
-        threshold = simulator.model.direction * self.settings.threshold
+        threshold = simulator.model.direction * self.settings.cut
         for rows in batches(len(tiles), self.settings.tile_batch_size or _BATCH):
             rejections[rows] += simulator.count(
                 tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows]
@@ -113,9 +118,11 @@ class AdaValidate(Algorithm):
         return Convergence(
             converged=not over_target,
             figures={
-                "bound": max(0.0, frontier.extremes["tie_bound"]),
-                "estimate": _largest_estimate(frontier),
-                "slack": max(0.0, frontier.extremes["total_cost"]),
+                **self.settings.bounded.figures(
+                    max(0.0, frontier.extremes["tie_bound"]),
+                    _largest_estimate(frontier),
+                    max(0.0, frontier.extremes["total_cost"]),
+                ),
                 "over target": over_target,
             },
         )

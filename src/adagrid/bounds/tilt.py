@@ -27,12 +27,12 @@ from copy import copy
 import numpy as np
 
 from adagrid._typing import ArrayLike, BoolArray, FloatArray
+from adagrid.bounds._search import golden_section
 from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
-# Search range and accuracy for t = log(q - 1).
-_LOWEST, _HIGHEST, _ITERATIONS = -8.0, 22.0, 34
-_GOLDEN = (np.sqrt(5.0) - 1) / 2
+# Search range for t = log(q - 1).
+_LOWEST, _HIGHEST = -8.0, 22.0
 # q stays this share inside the largest value that the natural parameter space allows.
 _INSIDE = 1 - 1e-6
 # Units in the last place by which results move to the safe side, and share by which displacements do: K(s v)/s never
@@ -59,7 +59,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    a = _checked_level(level, len(theta))
+    a = checked_level(level, len(theta))
     with np.errstate(divide="ignore"):
         log_a = np.log(a)
 
@@ -68,7 +68,7 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
         return share[:, None] * log_a[:, None] + tilt.log_cost(log_excess)
 
     result = np.exp(np.minimum(_search(family, theta, displacements, log_a, log_bound), 0.0))
-    result = np.where(_is_point(displacements), a, result)
+    result = np.where(is_point(displacements), a, result)
     return np.where(a <= 0, 0.0, np.clip(result, a, 1.0))
 
 
@@ -89,7 +89,7 @@ def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatAr
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    alpha = _checked_level(level, len(theta))
+    alpha = checked_level(level, len(theta))
     with np.errstate(divide="ignore"):
         log_alpha = np.log(alpha)
 
@@ -98,16 +98,12 @@ def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatAr
         return power[:, None] * (tilt.log_cost(log_excess) - log_alpha[:, None])
 
     result = np.exp(-_search(family, theta, displacements, log_alpha, log_loss))
-    result = np.where(_is_point(displacements), alpha, result)
+    result = np.where(is_point(displacements), alpha, result)
     return np.where(alpha <= 0, 0.0, np.clip(result, 0.0, alpha))
 
 
-def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
-    """Return a lower bound of a mean on tiles from a lower bound at a point: 1 - U applied to 1 - level."""
-    return 1 - tilt_bound(family, theta, displacements, 1 - np.asarray(level, float))
-
-
-def _checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
+def checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
+    """Return a mean or level per tile, or refuse what is outside [0, 1]."""
     levels = np.broadcast_to(np.asarray(level, float), (n_tiles,))
     if not ((levels >= 0) & (levels <= 1)).all():
         raise InvalidInputError(f"A mean of values in [0, 1] must be in [0, 1]; got {level}.")
@@ -171,7 +167,8 @@ class _Tilt:
         return np.where(proven < _LOWEST, -np.inf, proven)  # searches begin at -16 at least, as proofs do
 
 
-def _is_point(displacements: FloatArray) -> BoolArray:
+def is_point(displacements: FloatArray) -> BoolArray:
+    """Return which tiles are points."""
     return (displacements == 0).all(axis=(1, 2))
 
 
@@ -207,27 +204,5 @@ def _least(
     nothing = np.isneginf(tilt.proven)
     high = np.where(nothing, tilt.limit, tilt.proven)
     low = np.minimum(_LOWEST, high - 8.0)
-    value, at_end = _golden_section(lambda t: objective(tilt, log_level, t).max(axis=1), low, high)
+    value, at_end = golden_section(lambda t: objective(tilt, log_level, t).max(axis=1), low, high)
     return np.where(nothing, np.inf, value), at_end | nothing
-
-
-def _golden_section(
-    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, BoolArray]:
-    """Return the least value met by a golden-section search, and whether it ran into `high`, element by element.
-
-    Equal values (two infinities, where a tilt overflows) move the search towards `low`.
-    """
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = function(left), function(right)
-    best, at_end = np.minimum(at_left, at_right), np.ones(len(high), bool)
-    for _ in range(_ITERATIONS):
-        down = at_left <= at_right
-        at_end &= ~down
-        low, high = np.where(down, low, left), np.where(down, right, high)
-        fresh = np.where(down, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
-        value = function(fresh)
-        left, right = np.where(down, fresh, right), np.where(down, left, fresh)
-        at_left, at_right = np.where(down, value, at_right), np.where(down, at_left, value)
-        best = np.minimum(best, value)
-    return best, at_end

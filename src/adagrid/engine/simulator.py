@@ -17,6 +17,7 @@ from adagrid.engine.evaluator import Call, Evaluator, Shape
 from adagrid.engine.kernels import SmallestValues
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import ArrayModel, Model
+from adagrid.models._rounding import unrounded
 
 MAX_SIMS = 2**31 - 1
 _CHUNK = 8192
@@ -27,22 +28,37 @@ _STREAM = 0x57
 
 
 class StatisticError(ModelError):
-    """A statistic is NaN.
+    """A statistic is NaN, or outside the range of which the mean is asked for.
 
     Args:
         point: position of the point among those simulated.
         simulation: index of the simulation.
         theta: the parameters.
         null_truth: which null hypotheses are true.
+        value_range: least and largest value of a statistic whose mean is asked for.
     """
 
-    def __init__(self, point: int, simulation: int, theta: FloatArray, null_truth: BoolArray) -> None:
+    def __init__(
+        self,
+        point: int,
+        simulation: int,
+        theta: FloatArray,
+        null_truth: BoolArray,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
         self.point, self.simulation, self.theta, self.null_truth = point, simulation, theta, null_truth
-        super().__init__(
-            f"A statistic must be a number or an infinity, but simulation {simulation} at theta={theta.tolist()} "
-            "returned NaN. Return +inf where small statistics reject (-inf where large ones do) for a trial that "
-            "cannot be evaluated."
-        )
+        trial = f"simulation {simulation} at theta={theta.tolist()}"
+        if value_range is None:
+            told = (
+                f"A statistic must be a number or an infinity, but {trial} returned NaN. Return +inf where small "
+                "statistics reject (-inf where large ones do) for a trial that cannot be evaluated."
+            )
+        else:
+            told = (
+                f"A statistic whose mean is bounded must be in its value_range={value_range}, but {trial} returned "
+                "something else, or NaN. Correct the statistic or the range."
+            )
+        super().__init__(told)
 
 
 @final
@@ -212,7 +228,9 @@ class Simulator:
         counted = (column >= call.first[points, None]) & (column < call.last[points, None])
         point, simulation = np.argwhere(np.isnan(values) & counted)[0]
         row = int(call.rows[point])
-        raise StatisticError(row, call.chunk * self._chunk + int(simulation), theta[row], call.null_truth[point])
+        value_range = None if unrounded(self.model) is self.model else self.model.value_range
+        simulation += call.chunk * self._chunk
+        raise StatisticError(row, int(simulation), theta[row], call.null_truth[point], value_range)
 
 
 def _rounded_up(threshold: float, dtype: np.dtype) -> np.generic:

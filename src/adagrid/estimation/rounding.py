@@ -1,11 +1,33 @@
-"""Rounding of printed bounds."""
+"""Rounding of printed bounds: outwards, so that a printed bound is still one."""
 
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
+
+_DIGITS = 6
 
 
 def percent_up(bound: float) -> str:
-    """Return a bound in percent, rounded up: a printed bound is still one."""
+    """Return an upper bound in percent, rounded up."""
     return f"{math.ceil(Fraction(bound) * 10**6) / 10**4:.4f}%"
+
+
+def percent_down(bound: float) -> str:
+    """Return a lower bound in percent, rounded down."""
+    return f"{math.floor(Fraction(bound) * 10**6) / 10**4:.4f}%"
+
+
+def number_up(bound: float) -> str:
+    """Return an upper bound with six digits, rounded up."""
+    return _rounded(bound, ROUND_CEILING)
+
+
+def number_down(bound: float) -> str:
+    """Return a lower bound with six digits, rounded down."""
+    return _rounded(bound, ROUND_FLOOR)
+
+
+def _rounded(value: float, how: str) -> str:
+    return f"{Context(prec=_DIGITS, rounding=how).create_decimal(Decimal(value)).normalize():f}"

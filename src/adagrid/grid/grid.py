@@ -35,13 +35,16 @@ class Grid:
         retired: tiles that are not simulated: those that a null boundary split, and those pruned because no
             null hypothesis is true on them.
         n_children: number of tiles that each retired tile was split into, 0 for pruned ones, shape (retired,).
-        hypotheses: the null hypotheses; none means that the whole region is one null hypothesis.
+        hypotheses: the null hypotheses; none means that the whole region is one null hypothesis. Of a grid for power,
+            the alternatives in their place: `null_truth` of a tile says which of them hold.
+        of_alternatives: whether `hypotheses` are alternatives.
     """
 
     tiles: Tiles
     retired: Tiles
     n_children: IntArray
     hypotheses: tuple[NullHypothesis, ...]
+    of_alternatives: bool = False
 
     @property
     def dim(self) -> int:
@@ -55,6 +58,7 @@ def cartesian_grid(
     *,
     n: int | Sequence[int] = 4,
     null_hypos: Sequence[NullHypothesis | str] | None = None,
+    alternatives: Sequence[NullHypothesis | str] | None = None,
     depth: int | None = None,
 ) -> Grid:
     """Cover a box with equal tiles.
@@ -64,11 +68,13 @@ def cartesian_grid(
         theta_max: upper corner.
         n: tiles in every direction, or one number per direction.
         null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
+        alternatives: in place of null hypotheses where power is to be bounded: the alternatives, one for each of the
+            design's hypotheses in their order, as text or objects. Power counts where one of them holds.
         depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
             twice per parameter. On what is left undecided the hypothesis counts as true.
 
     Raises:
-        InvalidInputError: if the corners or numbers of tiles break a rule, or no null hypothesis is true anywhere.
+        InvalidInputError: if the corners or numbers of tiles break a rule, or no hypothesis is true anywhere.
     """
     lower = np.atleast_1d(real_numbers("theta_min", theta_min))
     upper = np.atleast_1d(real_numbers("theta_max", theta_max))
@@ -99,7 +105,7 @@ def cartesian_grid(
         np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
         for side in ([e[:-1] for e in edges], [e[1:] for e in edges])
     ]
-    return _grid(corners[0], corners[1], null_hypos, depth)
+    return _grid(corners[0], corners[1], null_hypos, alternatives, depth)
 
 
 def create_grid(
@@ -107,6 +113,7 @@ def create_grid(
     radius: ArrayLike,
     *,
     null_hypos: Sequence[NullHypothesis | str] | None = None,
+    alternatives: Sequence[NullHypothesis | str] | None = None,
     depth: int | None = None,
 ) -> Grid:
     """Cover a region with given tiles.
@@ -115,12 +122,13 @@ def create_grid(
         theta: centres, shape (tiles, dim).
         radius: half-widths, shape (tiles, dim) or (dim,).
         null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
+        alternatives: in place of null hypotheses where power is to be bounded: the alternatives, one for each of the
+            design's hypotheses in their order, as text or objects. Power counts where one of them holds.
         depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
             twice per parameter. On what is left undecided the hypothesis counts as true.
 
     Raises:
-        InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no null hypothesis is true
-            anywhere.
+        InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no hypothesis is true anywhere.
     """
     centres = real_numbers("theta", theta)
     if centres.ndim != 2 or 0 in centres.shape:
@@ -148,14 +156,29 @@ def create_grid(
             f"Every tile may be given once; got theta={centres[twice].tolist()}, radius={widths[twice].tolist()} "
             f"{int(times.max())} times."
         )
-    return _grid(centres - widths, centres + widths, null_hypos, depth)
+    return _grid(centres - widths, centres + widths, null_hypos, alternatives, depth)
 
 
 def _grid(
-    lower: FloatArray, upper: FloatArray, null_hypos: Sequence[NullHypothesis | str] | None, depth: int | None
+    lower: FloatArray,
+    upper: FloatArray,
+    null_hypos: Sequence[NullHypothesis | str] | None,
+    alternatives: Sequence[NullHypothesis | str] | None,
+    depth: int | None,
 ) -> Grid:
-    hypotheses = _checked(null_hypos, lower.min(axis=0), upper.max(axis=0))
+    if null_hypos and alternatives:
+        raise InvalidInputError(
+            f"A grid has null hypotheses, for errors, or alternatives, for power; got null_hypos={null_hypos!r} and "
+            f"alternatives={alternatives!r}. Make a grid for each."
+        )
+    hypotheses = _checked(alternatives or null_hypos, lower.min(axis=0), upper.max(axis=0))
     planes, curved = parted(hypotheses)
+    if alternatives and curved and len(hypotheses) > 1:
+        raise InvalidInputError(
+            "Several alternatives must be half-spaces: where a curved one may hold beside another, it would count as "
+            f"holding, which overstates power; got {[each.describe() for each in curved.values()]}. Bound the power "
+            "for each alternative on a grid of its own."
+        )
     cuts = list(planes.values())
     boxes = halve(lower, upper, list(curved.values()), _checked_depth(depth, lower.shape[1]))
     true, false = crossings(lower, upper, cuts)
@@ -172,8 +195,9 @@ def _grid(
     tiles = Tiles.concatenate(parts)
     null: BoolArray = np.any(tiles.null_truth, axis=1)
     if not null.any():
+        holds = "an alternative holds" if alternatives else "a null hypothesis is true"
         raise InvalidInputError(
-            "A grid needs a tile on which a null hypothesis is true; none of "
+            f"A grid needs a tile on which {holds}; none of "
             f"{[hypothesis.describe() for hypothesis in hypotheses]} is true anywhere in the region. Check the "
             "direction of the inequality and the region."
         )
@@ -183,6 +207,7 @@ def _grid(
         retired=Tiles.concatenate([roots.take(replaced), pruned]),
         n_children=np.concatenate([n_children[replaced], np.zeros(len(pruned), np.int64)]),
         hypotheses=hypotheses,
+        of_alternatives=bool(alternatives),
     )
 
 
@@ -290,7 +315,7 @@ def deepen(parents: Tiles) -> Tiles:
 def _checked(
     null_hypos: Sequence[NullHypothesis | str] | None, lower: FloatArray, upper: FloatArray
 ) -> tuple[NullHypothesis, ...]:
-    """Return the null hypotheses of a region, or raise what is wrong with one of them."""
+    """Return the hypotheses of a region, or raise what is wrong with one of them."""
     if isinstance(null_hypos, (str, NullHypothesis)):
         null_hypos = [null_hypos]
     hypotheses = []
@@ -298,7 +323,7 @@ def _checked(
         hypothesis = hypo(given) if isinstance(given, str) else given
         if not isinstance(hypothesis, NullHypothesis):
             raise InvalidInputError(
-                f"A null hypothesis must be a NullHypothesis (such as HalfSpace) or text for hypo; got {given!r}."
+                f"A hypothesis must be a NullHypothesis (such as HalfSpace) or text for hypo; got {given!r}."
             )
         hypotheses.append(hypothesis.in_dimension(len(lower)))
     planes, curved = parted(hypotheses)

@@ -16,6 +16,7 @@ from adagrid.grid import NullHypothesis
 from adagrid.grid.definition import hypothesis_fingerprint
 from adagrid.models import Model
 from adagrid.models._identity import model_fingerprint, model_name
+from adagrid.models._rounding import unrounded
 
 # Simulators that this process has built for others' runs, all of one design: by seed, number of hypotheses and shape.
 _simulators: dict[tuple[int, int, Shape], Simulator] = {}
@@ -40,7 +41,7 @@ class SentDesign:
     @staticmethod
     def of(model: Model, hypotheses: Sequence[NullHypothesis]) -> SentDesign:
         """Return a design as it travels."""
-        pickled = require("cloudpickle", "dask").dumps((model, tuple(hypotheses)))
+        pickled = require("cloudpickle", "dask").dumps((model, tuple(hypotheses)))  # a rounded one with its rounding
         return SentDesign(pickled, _code(model, hypotheses), sys.version_info[:2])
 
     def received(self, seed: int, n_nulls: int, shape: Shape) -> tuple[Simulator, tuple[NullHypothesis, ...]]:
@@ -71,13 +72,14 @@ class SentDesign:
             )
         if _code(model, hypotheses) != self.code:
             raise BackendError(
-                f"A worker has other code than the leader for the design {model_name(model)} or its null hypotheses: "
-                "it would simulate another trial. Install there what the leader has, start the worker anew (it keeps "
-                "modules that it has imported), and run the job again. Everything finished before is saved."
+                f"A worker has other code than the leader for the design {model_name(unrounded(model))} or its null "
+                "hypotheses: it would simulate another trial. Install there what the leader has, start the worker anew "
+                "(it keeps modules that it has imported), and run the job again. Everything finished before is saved."
             )
 
 
 def _code(model: Model, hypotheses: Sequence[NullHypothesis]) -> str:
     """Return a hash of what this process runs for a design."""
+    model = unrounded(model)
     parts = [hypothesis_fingerprint(type(hypothesis), compiled_of) for hypothesis in hypotheses]
     return hashlib.sha256(" ".join([model_fingerprint(model, compiled_of), *parts]).encode()).hexdigest()

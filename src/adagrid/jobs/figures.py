@@ -10,8 +10,9 @@ from adagrid.algorithms import InterpolatedValidation
 from adagrid.algorithms.base import expected_count
 from adagrid.algorithms.interpolated.base import positions
 from adagrid.algorithms.interpolated.validate import SLICES
-from adagrid.bounds import interpolated_bound
-from adagrid.estimation import calibration_rank, clopper_pearson_upper
+from adagrid.algorithms.quantities import Limits, Quantity
+from adagrid.bounds import interpolated_bound, interpolated_lower_bound
+from adagrid.estimation import calibration_rank
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
@@ -27,7 +28,7 @@ def wrong_figures(store: Store, record: JobRecord) -> IdArray:
     """Return the ids of active tiles, of cells in force and of their vertices whose figures contradict each other."""
     if record.method == "interpolated":
         return _wrong_vertices(store, record) if len(store.table("vertices")) else np.empty(0, np.uint64)
-    names = ["n_sims", "rejections", "tie_estimate", "tie_point_bound", "tie_bound"]
+    names = ["n_sims", "rejections", "tie_estimate", "tie_point_lower", "tie_point_bound", "tie_lower", "tie_bound"]
     if record.kind == "calibrate":
         names = ["n_sims", "alpha0", "rank", "lambda_star"]
     right = _right_validation if record.kind == "validate" else _right_calibration
@@ -35,11 +36,21 @@ def wrong_figures(store: Store, record: JobRecord) -> IdArray:
     return np.concatenate([frame["id"].to_numpy(np.uint64)[~right(frame, record)] for frame in frames])
 
 
+def shown(quantity: Quantity, frame: pd.DataFrame) -> dict[str, FloatArray]:
+    """Return columns that show a quantity, from those of the probability that is bounded."""
+    lower, upper = quantity.interval(*(frame[name].to_numpy(float) for name in ("tie_lower", "tie_bound")))
+    estimate = quantity.value(frame["tie_estimate"].to_numpy(float))
+    return {f"{quantity.prefix}_{name}": each for name, each in
+            (("estimate", estimate), ("lower", lower), ("upper", upper))}  # fmt: skip
+
+
 def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
-    limit = _limit(frame, record.settings["delta"], record)
-    right = _counted(frame, record)
-    right &= np.isclose(frame["tie_point_bound"], limit, rtol=_ROUNDING, atol=0)
+    limits = _limits(frame, record.settings["delta"], record)
+    right = _counted(frame, record, limits)
+    for column, limit in (("tie_point_lower", limits.lower), ("tie_point_bound", limits.upper)):
+        right &= np.isclose(frame[column], limit, rtol=_ROUNDING, atol=0)
     right &= (frame["tie_bound"] >= frame["tie_point_bound"]) & (frame["tie_bound"] <= 1)
+    right &= (frame["tie_lower"] <= frame["tie_point_lower"]) & (frame["tie_lower"] >= 0)
     return right.to_numpy(bool)
 
 
@@ -50,19 +61,24 @@ def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
     return right.to_numpy(bool)
 
 
-def _limit(frame: pd.DataFrame, level: ArrayLike, record: JobRecord) -> FloatArray:
-    """Return what limits errors from above: Clopper and Pearson's limits, or computed errors themselves."""
-    if record.model.exact:
-        return frame["tie_estimate"].to_numpy(float)
-    return clopper_pearson_upper(frame["rejections"], frame["n_sims"], level)
+def _limits(frame: pd.DataFrame, level: ArrayLike, record: JobRecord) -> Limits:
+    """Return what limits the probability that is bounded: from counts, or computed errors."""
+    assert record.quantity is not None  # noqa: S101 - of a validation
+    if not record.model.exact:
+        rejections, n_sims = (frame[name].to_numpy(np.int64) for name in ("rejections", "n_sims"))
+        return record.quantity.limits(rejections, n_sims, level)
+    estimate = frame["tie_estimate"].to_numpy(float)
+    return record.quantity.computed(record.quantity.rejecting(estimate))
 
 
-def _counted(frame: pd.DataFrame, record: JobRecord) -> pd.Series:
-    """Return whether estimates and rejections are the same, or the rejections those that a computed error expects."""
-    rejections, n_sims, estimate = frame["rejections"], frame["n_sims"], frame["tie_estimate"]
+def _counted(frame: pd.DataFrame, record: JobRecord, limits: Limits) -> pd.Series:
+    """Return whether estimates follow from rejections, or rejections are those that a computed error expects."""
+    assert record.quantity is not None  # noqa: S101 - of a validation
     if record.model.exact:
-        return rejections == expected_count(estimate.to_numpy(float), n_sims.to_numpy(np.int64))
-    return estimate == rejections / n_sims
+        rejecting = record.quantity.rejecting(frame["tie_estimate"].to_numpy(float))
+        expected = expected_count(rejecting, frame["n_sims"].to_numpy(np.int64))
+        return (frame["rejections"] - expected).abs() <= 1
+    return frame["tie_estimate"] == limits.estimate
 
 
 def _overspent(store: Store, record: JobRecord) -> IdArray:
@@ -90,11 +106,12 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
     frame, family = store.table("vertices"), recorded_family(record.model.family_fields)
     points = Points.from_frame(frame)
     if record.kind == "validate":
-        limit = _limit(frame, points.level, record)
-        right = _counted(frame, record).to_numpy(bool)
+        limits = _limits(frame, points.level, record)
+        right = _counted(frame, record, limits).to_numpy(bool)
         right = right & ~np.isin(points.id, _overspent(store, record))
-        # the limit at the vertex also covers that the design's precision simulates a point beside it
-        right = right & (frame["tie_point_bound"] >= limit * (1 - _ROUNDING)).to_numpy(bool)
+        # limits at the vertex also cover that the design's precision simulates a point beside it
+        right = right & (frame["tie_point_bound"] >= limits.upper * (1 - _ROUNDING)).to_numpy(bool)
+        right = right & (frame["tie_point_lower"] <= limits.lower * (1 + _ROUNDING)).to_numpy(bool)
         column = "tie_point_bound"
     else:
         right = (frame["rank"] <= calibration_rank(points.n_sims, points.level)).to_numpy(bool)
@@ -111,4 +128,10 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
     if family is not None:
         again = np.minimum(interpolated_bound(family, points.theta[vertex], values), 1.0)
         sound = sound & (bound >= again * (1 - _SEARCH))
+    if record.kind == "validate":
+        values, below = frame["tie_point_lower"].to_numpy(float)[vertex], certificate["tie_lower"].to_numpy(float)
+        sound = sound & (below >= 0) & (below <= values.max(axis=1, initial=0.0))
+        if family is not None:
+            again = interpolated_lower_bound(family, points.theta[vertex], values)
+            sound = sound & (below <= again * (1 + _SEARCH))
     return np.concatenate([points.id[~right], cells.id[~sound]])

@@ -19,6 +19,7 @@ from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
 from adagrid.grid import Grid, NullHypothesis, Tiles
 from adagrid.grid.definition import definition
+from adagrid.grid.hypotheses import parted
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.crew import Crew, differences
 from adagrid.jobs.interrupt import stoppable
@@ -31,6 +32,7 @@ from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
 from adagrid.jobs.work import Work, algorithm_of
 from adagrid.models import Model
+from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
@@ -72,6 +74,8 @@ def start_job(
     checked = _checked(method, kind, settings, grid, model)
     for destination in kept:
         destination.check(None)
+    if checked.rounds:
+        model = rounded(model)
     simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked))
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
@@ -177,6 +181,8 @@ def continue_job(
         problems += _override_problems(record, overrides or {})
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
+        if record.checked_settings().rounds:
+            model = rounded(model)
         problems += _model_problems(record, model, accept_changed_model)
     if problems:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
@@ -317,6 +323,8 @@ def _checked(method: Method, kind: Kind, settings: Mapping[str, Any], grid: Grid
         errors.append(error)
     try:
         checked = SETTINGS[method, kind].checked(settings)
+        if not errors:
+            _check_role(grid, checked)
     except InvalidInputError as error:
         errors.append(error)
     if len(errors) == 1:
@@ -337,6 +345,29 @@ def _check_grid(grid: Grid, model: Model) -> None:
             f"got {grid.dim}."
         )
     tilt_bound(family, grid.tiles.theta, grid.tiles.displacements(grid.tiles.theta), 0.5)  # raises DomainError
+
+
+def _check_role(grid: Grid, settings: Settings) -> None:
+    """Check that a grid's hypotheses are what the quantity is bounded for."""
+    wanted = getattr(settings, "quantity", "error")
+    if wanted == "power" and grid.hypotheses and not grid.of_alternatives:
+        raise InvalidInputError(
+            "Power is bounded where alternatives hold, which are more than the null hypotheses' being false (at their "
+            "boundary power is the Type I Error): make the grid with alternatives=, such as 'theta1 >= theta0 + 0.5', "
+            f"in place of null_hypos={[hypothesis.describe() for hypothesis in grid.hypotheses]}."
+        )
+    if wanted == "error" and grid.of_alternatives:
+        raise InvalidInputError(
+            "The grid has alternatives, under which there is no Type I Error. Ask for quantity='power' in ada_validate "
+            "or validate, or make the grid with null_hypos=."
+        )
+    curved = parted(grid.hypotheses)[1]
+    if wanted == "mean" and curved and len(grid.hypotheses) > 1:
+        raise InvalidInputError(
+            "The mean of a statistic is bounded over hypotheses of which at most one is no half-space, because next to "
+            "a curved boundary it would be that of another choice of true hypotheses; got "
+            f"{[hypothesis.describe() for hypothesis in grid.hypotheses]}."
+        )
 
 
 def _check_unfinished_start(store: Store, schema: Schema, tiles: pd.DataFrame, done: pd.DataFrame) -> None:

@@ -45,7 +45,7 @@ class StepReport:
 
 
 # Figures that are errors or parts of them.
-_SHARES = ("expected error", "bound", "estimate", "slack", "bias", "std", "grid cost")
+_SHARES = ("expected error", "expected power", "bound", "estimate", "slack", "bias", "std", "grid cost")
 
 Callback: TypeAlias = Callable[[StepReport], object]
 
@@ -118,4 +118,6 @@ class ProgressDisplay:
     def _shown(self, name: str, value: float) -> str:
         if name.endswith("threshold"):
             return f"{self._direction * float(below_rounding(value)):.7g}"
+        if "mean" in name or name == "its estimate":
+            return f"{value:.6g}"
         return f"{value:.3%}" if name in _SHARES else f"{value:,.0f}"

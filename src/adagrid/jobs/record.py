@@ -23,6 +23,7 @@ from adagrid.algorithms import (
     StagedAlgorithm,
     ValidateSettings,
 )
+from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
 from adagrid.families import Family, family_record
@@ -32,6 +33,7 @@ from adagrid.grid.hypotheses import parted
 from adagrid.jobs.environment import blotted
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_fingerprint, model_name
+from adagrid.models._rounding import unrounded
 from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
@@ -64,7 +66,8 @@ class ModelRecord(BaseModel):
 
     @staticmethod
     def of(model: Model) -> ModelRecord:
-        """Return the record of a design."""
+        """Return the record of a design, or of the one whose statistic another rounds."""
+        is_exact, model = model.is_exact, unrounded(model)
         return ModelRecord(
             name=model_name(model),
             arguments=blotted(model_arguments(model)),
@@ -74,7 +77,7 @@ class ModelRecord(BaseModel):
             family=repr(model.family),
             family_fields=family_record(model.family),
             coordinates=model.family.coordinates,
-            exact=model.is_exact,
+            exact=is_exact,
         )
 
     @property
@@ -115,6 +118,14 @@ class JobRecord(BaseModel):
         """Return the settings as their class."""
         return self.settings_class.checked(self.settings)
 
+    @property
+    def quantity(self) -> Quantity | None:
+        """What a validation bounds; None for calibrations."""
+        settings = self.checked_settings()
+        if isinstance(settings, (ValidateSettings, InterpolatedValidateSettings)):
+            return settings.bounded
+        return None
+
     def algorithm(self) -> Algorithm:
         """Return the algorithm of a classic job."""
         settings = self.checked_settings()
@@ -139,6 +150,7 @@ def grid_fingerprint(grid: Grid) -> str:
         for column in (tiles.id, tiles.theta, tiles.radius, tiles.null_truth):
             digest.update(np.ascontiguousarray(column).tobytes())
     digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
+    digest.update(b"alternatives" if grid.of_alternatives else b"")
     for hypothesis in parted(grid.hypotheses)[1].values():  # whose words may leave something out
         digest.update(repr(values(hypothesis)).encode())
     return digest.hexdigest()[:32]

@@ -16,7 +16,7 @@ from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.definition import from_definition
 from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.certify import certify
-from adagrid.jobs.figures import wrong_figures
+from adagrid.jobs.figures import shown, wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import LEADER, read_records
 from adagrid.jobs.summary import summary
@@ -118,25 +118,44 @@ class Run:
 
     @property
     def bound(self) -> float:
-        """Validation: the upper confidence bound on the Type I Error over the region; 1 until all of it has one.
+        """What is certified of the quantity over the region, with confidence 1 - delta at each parameter value.
 
-        Calibration: alpha, the level at which the threshold controls the error.
+        Of the Type I Error or a mean the upper bound, of power the lower one; what is trivially true until all of the
+        region has a bound. Calibration: alpha, the level at which the threshold controls the error.
         """
-        if self.record.kind == "calibrate":
+        if self.record.quantity is None:
             return float(self.record.settings["alpha"])
-        if not self.covered:
-            return 1.0
-        return float(self._extreme()["tie_bound"].iloc[0])
+        largest = float(self._extreme()["tie_bound"].iloc[0]) if self.covered else 1.0
+        lower, upper = self.record.quantity.interval(largest, largest)
+        return float(lower if self.record.settings["quantity"] == "power" else upper)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """A lower and an upper bound of the quantity over the region, each with confidence 1 - delta at each value.
+
+        Raises:
+            InvalidInputError: for a calibration.
+        """
+        if self.record.quantity is None:
+            raise InvalidInputError("A calibration bounds the error by alpha; two-sided bounds are of validations.")
+        ends = [1.0, 0.0]
+        if self.covered:
+            least = self._store.extreme("tie_lower", largest=False, name=self._outcome, count=1)
+            ends = [float(self._extreme()["tie_bound"].iloc[0]), float(least["tie_lower"].iloc[0])]
+        lower, upper = self.record.quantity.interval(min(ends), max(ends))
+        return float(lower), float(upper)
 
     @property
     def threshold(self) -> float:
         """The rejection threshold in the model's own direction.
 
-        Calibration: never rejecting (an infinity) until all of the region has a threshold. Lowered by more than the
-        rounding of single precision, so that a statistic equal to it does not reject whatever computes it.
+        NaN for a mean, where nothing is rejected. Calibration: never rejecting (an infinity) until all of the region
+        has a threshold. Lowered by more than the rounding of single precision, so that a statistic equal to it does not
+        reject whatever computes it.
         """
         if self.record.kind == "validate":
-            return float(self.record.settings["threshold"])
+            threshold = self.record.settings["threshold"]
+            return np.nan if threshold is None else float(threshold)
         star = self._extreme()["lambda_star"].iloc[0] if self.covered else -np.inf
         return float(self.record.model.direction * below_rounding(star))
 
@@ -173,9 +192,14 @@ class Run:
 
         `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on
         it, `n_sims` its simulations. Validations add `rejections`, `tie_estimate` (their share; tie is short for
-        Type I Error), `tie_point_bound` (its upper confidence limit), `tie_bound` (the bound over the tile), and
-        how much of its slack is due to the tile's size (`grid_cost`), to the number of simulations (`sim_cost`),
-        and together (`total_cost`). Calibrations add `alpha0` (the level at the centre that keeps alpha on the
+        Type I Error), `tie_point_lower` and `tie_point_bound` (its lower and upper confidence limits), `tie_lower` and
+        `tie_bound` (the bounds over the tile), and how much of the upper bound's slack is due to the tile's size
+        (`grid_cost`), to the number of simulations (`sim_cost`), and together (`total_cost`).
+
+        Where power is bounded, all these but `rejections` are of the Type II Error; `power_estimate`, `power_lower` and
+        `power_upper` are of the power. Where a mean is bounded they are of the statistic, rescaled to [0, 1], and
+        `rejections` counts trials in which it is rounded up to 1; `mean_estimate`, `mean_lower` and `mean_upper` are of
+        the mean itself. Calibrations add `alpha0` (the level at the centre that keeps alpha on the
         tile), `rank` and `lambda_star` (the order statistic that keeps it, turned so that small ones reject),
         `grid_cost`, `impossible` (the rank is too low to be worth using), and thresholds under resamples.
         `coordination_id`, `zone_id`, `step_id` and `position` tell where in the job it was made, `parent_id` from
@@ -353,8 +377,9 @@ class Run:
         return self._store.table(name) if name in self._store.schema.tables else pd.DataFrame()
 
     def _shown(self, frame: pd.DataFrame) -> pd.DataFrame:
-        if self.record.kind == "validate":
-            return frame
+        quantity = self.record.quantity
+        if quantity is not None:
+            return frame if quantity.prefix == "tie" else frame.assign(**shown(quantity, frame))
         return frame.assign(threshold=self.record.model.direction * below_rounding(frame["lambda_star"]))
 
     def _reported_status(self) -> Status:

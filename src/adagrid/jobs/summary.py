@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adagrid.estimation import percent_up
+from adagrid.jobs.wording import bounded_as, columns_of, error_name, estimated_as
 
 if TYPE_CHECKING:
     from adagrid.jobs.run import Run
@@ -24,21 +24,26 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
     side = "<" if record.model.reject_when == "small" else ">"
     hypotheses = run.null_hypos()["description"].tolist()
-    error = "family-wise Type I Error" if len(hypotheses) > 1 else "Type I Error"
+    several = len(hypotheses) > 1
+    label, everywhere = "Null", "everywhere in the region"
+    if settings.get("quantity") == "power":
+        label, everywhere = "Alternative", "the whole region"
     lines = [
         f"Design      {record.model.name.partition(':')[2]}({arguments}), parameters: {record.model.coordinates}",
-        f"Null        {'; '.join(hypotheses) if hypotheses else 'everywhere in the region'}",
+        f"{label:<11} {'; '.join(hypotheses) if hypotheses else everywhere}",
         f"Region      {_place(run, record.theta_min)} to {_place(run, record.theta_max)}",
     ]
     if record.kind == "validate":
         confidence = f"confidence {1 - settings['delta']:.12g} at each parameter value"
-        lines += [
-            f"Rejects     when the statistic {side} {settings['threshold']!r}",
-            f"Bound       {error} <= {percent_up(run.bound)} ({'for certain' if record.model.exact else confidence})",
-        ]
+        sure = "for certain" if record.model.exact else confidence
+        if settings["value_range"] is None:
+            lines.append(f"Rejects     when the statistic {side} {settings['threshold']!r}")
+        else:
+            lines.append("Statistic   between {!r} and {!r}".format(*settings["value_range"]))
+        lines.append(f"Bound       {bounded_as(record, run.bound, several=several)} ({sure})")
     else:
         lines += [
-            f"Level       alpha = {settings['alpha']!r}: the expected {error} is at most this",
+            f"Level       alpha = {settings['alpha']!r}: the expected {error_name(several=several)} is at most this",
             f"Threshold   reject when the statistic {side} {run.threshold!r}",
             *_spread(run),
         ]
@@ -89,6 +94,11 @@ def _decided_at(run: Run) -> str:
     theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
     between = "a cell around " if run.record.method == "interpolated" else ""
     sims = f"{int(worst['n_sims']):,}"
+    if run.record.kind == "validate" and run.settings["quantity"] != "error":
+        name, *_ = columns_of(run.record)
+        estimate, lower, upper = estimated_as(run.record, worst.to_dict())
+        by = "computed" if run.record.model.exact else f"from {'at least ' if between else ''}{sims} simulations"
+        return f"{between}{_place(run, theta)}, where the {name} is about {estimate} ({lower} to {upper}), {by}"
     if run.record.model.exact:
         at = "" if run.record.kind == "calibrate" else f", where the error is at most {worst['tie_estimate']:.4%}"
         return f"{between}{_place(run, theta)}{at}"

@@ -28,6 +28,10 @@ class Model(ABC):
     hypotheses that `null_truth` marks, the one closest to rejection (the minimum when small rejects), and
     +inf (-inf when large rejects) if there is none. The certified error is then the family-wise error rate.
 
+    Where power is asked for, `null_truth` marks the hypotheses whose alternatives hold: power is then the probability
+    to reject at least one of them. Where the mean of the statistic is asked for, nothing is rejected: the statistic is
+    an estimate or a sample size, say, and `value_range` has its least and its largest value.
+
     Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are
     faster and exact as integers. Constructor arguments are kept in `arguments` and recorded with the job, so
     they should be numbers, strings, or sequences of these. Check a design with `adagrid.testing.ModelContract`.
@@ -37,6 +41,8 @@ class Model(ABC):
     reject_when: ClassVar[Literal["small", "large"]] = "small"
     precision: ClassVar[Literal["single", "double"]] = "single"
     """Precision of theta and of everything that does not state its own type: float32 or float64."""
+    value_range: ClassVar[tuple[float, float] | None] = None
+    """Least and largest value of the statistic, where its mean is to be bounded (`quantity="mean"`)."""
 
     arguments: dict[str, Any]
     """What the constructor was called with, by name."""
@@ -93,7 +99,7 @@ class Model(ABC):
             threshold: in the design's own direction.
 
         Returns:
-            Shape (points,), rounded up; None if the design cannot tell.
+            Shape (points,), rounded up by at most 1e-9 of it; None if the design cannot tell.
         """
         del theta, null_truth, threshold
         return None

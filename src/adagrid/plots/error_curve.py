@@ -1,4 +1,4 @@
-"""The Type I Error along one parameter: simulated points, the bound over tiles or cells, and the truth if known."""
+"""The Type I Error (power, a mean) along one parameter: simulated points, bounds, and the truth if known."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
+from adagrid.algorithms.quantities import Mean, Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import recorded_family
 from adagrid.jobs import Run
@@ -29,11 +30,12 @@ class ErrorCurve:
 
     Args:
         theta: simulated points, shape (points,).
-        estimate: fractions of simulations that rejected, shape (points,).
-        point_bound: upper confidence limits at the points, shape (points,).
+        estimate: estimates of the quantity, shape (points,).
+        point_bound: confidence limits at the points, on the side of the bound, shape (points,).
         place: parameters along each tile or cell, shape (tiles, places).
         bound: bounds there, shape (tiles, places).
         name: what they are called.
+        quantity: what is bounded.
         confidence: confidence of the limits at the points; 1 if errors were computed, not simulated.
     """
 
@@ -43,6 +45,7 @@ class ErrorCurve:
     place: FloatArray
     bound: FloatArray
     name: str
+    quantity: Quantity
     confidence: float
 
 
@@ -52,27 +55,28 @@ def collect_error_curve(run: Run) -> ErrorCurve:
     Raises:
         InvalidInputError: if the job is no validation or has several parameters.
     """
-    results = run.results()
-    if run.record.kind != "validate" or "theta1" in results:
+    results, quantity = run.results(), run.record.quantity
+    if quantity is None or "theta1" in results:
         raise InvalidInputError(
             "The error curve is drawn of validations with one parameter; of those with more, draw the error surface."
         )
     results = results.sort_values("theta0", ignore_index=True)
     if run.record.method == "interpolated":
-        return _along_cells(run, results)
+        return _along_cells(run, quantity, results)
     theta, radius = results["theta0"].to_numpy(), results["radius0"].to_numpy()
     return ErrorCurve(
         theta=theta,
-        estimate=results["tie_estimate"].to_numpy(),
-        point_bound=results["tie_point_bound"].to_numpy(),
+        estimate=quantity.value(results["tie_estimate"]),
+        point_bound=quantity.value(results["tie_point_bound"]),
         place=np.stack([theta - radius, theta + radius], axis=1),
-        bound=np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1),
+        bound=quantity.value(np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1)),
         name="tiles",
+        quantity=quantity,
         confidence=1.0 if run.record.model.exact else 1 - float(run.settings["delta"]),
     )
 
 
-def _along_cells(run: Run, cells: pd.DataFrame) -> ErrorCurve:
+def _along_cells(run: Run, quantity: Quantity, cells: pd.DataFrame) -> ErrorCurve:
     """Collect the same of a job by interpolation; between its points the bound is the theorem's, place by place."""
     ids = cells[["point0", "point1"]].to_numpy()
     points = run.vertices()
@@ -91,11 +95,12 @@ def _along_cells(run: Run, cells: pd.DataFrame) -> ErrorCurve:
         bound = np.minimum(bound, np.exp(log_bound))
     return ErrorCurve(
         theta=points["theta0"].to_numpy(),
-        estimate=points["tie_estimate"].to_numpy(),
-        point_bound=points["tie_point_bound"].to_numpy(),
+        estimate=quantity.value(points["tie_estimate"]),
+        point_bound=quantity.value(points["tie_point_bound"]),
         place=place,
-        bound=bound,
+        bound=quantity.value(bound),
         name="cells between points",
+        quantity=quantity,
         confidence=1.0 if run.record.model.exact else 1 - float(points["level"].max()),
     )
 
@@ -107,7 +112,7 @@ def draw_error_curve(
 
     Args:
         curve: the figures.
-        truth: the exact error, as a function of the parameter, if it is known.
+        truth: the exact error, power or mean, as a function of the parameter, if it is known.
         ax: where to draw; a new figure if None.
 
     Raises:
@@ -115,30 +120,34 @@ def draw_error_curve(
     """
     pyplot = require("matplotlib.pyplot", "plots")
     axes: Axes = ax if ax is not None else pyplot.subplots(figsize=(8, 4.5), layout="constrained")[1]
+    quantity, unit = curve.quantity, 1.0 if isinstance(curve.quantity, Mean) else 100.0
+    lowest = unit * curve.quantity.lowest if isinstance(curve.quantity, Mean) else 0.0
+    side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
     for number, (place, bound) in enumerate(zip(curve.place, curve.bound, strict=True)):
-        axes.fill_between(place, 100 * bound, color="#c6dbef", linewidth=0, zorder=0)
-        label = None if number else f"bound over {curve.name}"
-        axes.plot(place, 100 * bound, color="#08519c", linewidth=2, solid_capstyle="butt", label=label)
+        axes.fill_between(place, lowest, unit * bound, color="#c6dbef", linewidth=0, zorder=0)
+        label = None if number else f"{side} over {curve.name}"
+        axes.plot(place, unit * bound, color="#08519c", linewidth=2, solid_capstyle="butt", label=label)
     first, last = float(curve.place.min()), float(curve.place.max())
     if truth is not None:
         fine = np.linspace(first, last, 500)
-        axes.plot(fine, 100 * truth(fine), color="#238b45", linewidth=2, label="exact error")
+        axes.plot(fine, unit * truth(fine), color="#238b45", linewidth=2, label=f"exact {quantity.word}")
+    beyond = unit * (curve.point_bound - curve.estimate)
     axes.errorbar(
         curve.theta,
-        100 * curve.estimate,
-        yerr=[np.zeros(len(curve.theta)), 100 * (curve.point_bound - curve.estimate)],
+        unit * curve.estimate,
+        yerr=[np.maximum(-beyond, 0.0), np.maximum(beyond, 0.0)],
         fmt="o",
         color="#d94801",
         markersize=4,
         capsize=3,
         linewidth=1.2,
-        label="computed" if curve.confidence == 1 else f"simulated, with upper {curve.confidence:.3g} limit",
+        label="computed" if curve.confidence == 1 else f"simulated, with {quantity.side} {curve.confidence:.3g} limit",
     )
     margin = 0.01 * (last - first)
     axes.set_xlim(first - margin, last + margin)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=lowest)
     axes.set_xlabel("parameter (theta)")
-    axes.set_ylabel("Type I Error (%)")
+    axes.set_ylabel(quantity.noun if isinstance(quantity, Mean) else f"{quantity.noun} (%)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right" if quantity.side == "lower" else "upper left", frameon=False)
     return axes

@@ -1,4 +1,4 @@
-"""The bound on the Type I Error over two parameters, with the simulated points and the boundaries of the nulls."""
+"""The bound on the Type I Error (power, a mean) over two parameters, with simulated points and null boundaries."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy.special import logit
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
+from adagrid.algorithms.quantities import Mean, Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
@@ -35,6 +36,11 @@ _BELOW, _ABOVE, _ALL = 5, 4, 8
 _NOWHERE = "#f0f0f0"
 # The most points of which each is marked.
 _MARKED = 1000
+# What hypotheses are called, by the side of the bound.
+_HYPOTHESES = {
+    "upper": ("a null hypothesis", "null hypothesis is true"),
+    "lower": ("an alternative", "alternative holds"),
+}
 # Places per side at which hypotheses are evaluated, to draw their boundaries.
 _FINE = 400
 # Response probabilities that may be shown beside logits.
@@ -52,7 +58,8 @@ class ErrorSurface:
         point_bound: upper confidence limits at them, shape (points,).
         lower: lower corner of the box around the region, shape (dim,).
         upper: upper corner, shape (dim,).
-        hypotheses: the null hypotheses.
+        hypotheses: the null hypotheses, or the alternatives.
+        quantity: what is bounded; bounds and limits here are of the probability of its event.
         shown: numbers of the two parameters.
         at: values of all others, by number.
         coordinates: what the parameters are, in words.
@@ -66,6 +73,7 @@ class ErrorSurface:
     lower: FloatArray
     upper: FloatArray
     hypotheses: tuple[NullHypothesis, ...]
+    quantity: Quantity
     shown: tuple[int, int]
     at: Mapping[int, float]
     coordinates: str
@@ -87,7 +95,7 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
         InvalidInputError: if the job is no validation, its region is not simulated, it does not have two parameters
             besides those of `at`, or a null hypothesis is of a class that this process does not know.
     """
-    record = run.record
+    record, quantity = run.record, _checked_quantity(run)
     lower, upper = np.asarray(record.theta_min, float), np.asarray(record.theta_max, float)
     values = {} if at is None else dict(at)
     _check(run, values, lower, upper)
@@ -114,6 +122,7 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
         lower=lower,
         upper=upper,
         hypotheses=hypotheses,
+        quantity=quantity,
         shown=(shown[0], shown[1]),
         at=values,
         coordinates=record.model.coordinates,
@@ -122,9 +131,13 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
     )
 
 
-def _check(run: Run, values: Mapping[int, float], lower: FloatArray, upper: FloatArray) -> None:
-    if run.record.kind != "validate":
+def _checked_quantity(run: Run) -> Quantity:
+    if run.record.quantity is None:
         raise InvalidInputError("The error surface is drawn of validations; a calibration has no bound but its level.")
+    return run.record.quantity
+
+
+def _check(run: Run, values: Mapping[int, float], lower: FloatArray, upper: FloatArray) -> None:
     if not run.covered:
         raise InvalidInputError(f"{run.db}: there is no surface before the region is simulated. Continue the job.")
     dim = len(lower)
@@ -202,23 +215,26 @@ def draw_error_surface(surface: ErrorSurface, *, level: float | None = None, ax:
 
     Args:
         surface: the figures.
-        level: the level that the design should keep: bounds above it are orange, and a line shows where they begin.
+        level: the level that the design should keep, the least power that it should have, or the largest mean: where
+            the bound does not show that, it is orange, and a line shows where that begins.
         ax: where to draw; a new figure if None.
 
     Raises:
-        InvalidInputError: if the level is not between 0 and 1.
+        InvalidInputError: if the level is not between 0 and 1, or outside the statistic's range.
         MissingExtraError: if matplotlib is not installed.
     """
-    if level is not None and not 0 < level < 1:
-        raise InvalidInputError(f"0 < level < 1 must hold; got level={level}.")
+    quantity = surface.quantity
+    least, most = sorted(float(quantity.value(end)) for end in (0.0, 1.0))
+    if level is not None and not least < level < most:
+        raise InvalidInputError(f"{least:g} < level < {most:g} must hold; got level={level}.")
     pyplot = require("matplotlib.pyplot", "plots")
     axes: Axes = ax if ax is not None else pyplot.subplots(figsize=(8.2, 6.2), layout="constrained")[1]
-    _draw_bounds(axes, surface.mesh, level, surface.logits)
+    _draw_bounds(axes, surface, level)
     handles = [*_draw_boundaries(axes, surface), *_draw_points(axes, surface)]
     _label(axes, surface)
     if surface.hypotheses:
         patches = require("matplotlib.patches", "plots")
-        handles.append(patches.Patch(facecolor=_NOWHERE, edgecolor="0.7", label="no null hypothesis is true"))
+        handles.append(patches.Patch(facecolor=_NOWHERE, edgecolor="0.7", label=f"no {_HYPOTHESES[quantity.side][1]}"))
     # below the axis label, whatever the size of the figure: the distance is in units of the font
     axes.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, ncols=2, frameon=False,
@@ -240,8 +256,10 @@ def colour_steps(top: float, level: float | None) -> tuple[FloatArray, int]:
     return np.concatenate([np.linspace(0.0, level, _BELOW + 1), more]), _BELOW
 
 
-def _draw_bounds(axes: Axes, mesh: Mesh, level: float | None, rates: bool) -> None:
+def _draw_bounds(axes: Axes, surface: ErrorSurface, asked: float | None) -> None:
     """Fill contours, blue up to the level and orange above, and say on a colour bar what they mean."""
+    mesh, quantity = surface.mesh, surface.quantity
+    level = None if asked is None else quantity.probability(asked)
     maps = require("matplotlib", "plots").colormaps
     steps, below = colour_steps(float(mesh.bound.max()), level)
     above = len(steps) - 1 - below
@@ -251,12 +269,16 @@ def _draw_bounds(axes: Axes, mesh: Mesh, level: float | None, rates: bool) -> No
     axes.set_facecolor(_NOWHERE)
     figure: Any = axes.figure
     # as high as the axes, to the right of response probabilities
-    bar = figure.colorbar(filled, cax=axes.inset_axes((1.2 if rates else 1.05, 0, 0.045, 1)), ticks=100 * steps)
-    bar.set_ticklabels([f"{100 * step:.3g}" for step in steps])
-    if level is None:
-        bar.set_label("certified bound on the Type I Error (%)")
+    beside = axes.inset_axes((1.2 if surface.logits else 1.05, 0, 0.045, 1))
+    bar = figure.colorbar(filled, cax=beside, ticks=100 * steps)
+    unit = 1 if isinstance(quantity, Mean) else 100
+    bar.set_ticklabels([f"{unit * quantity.value(step):.3g}" for step in steps])
+    side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
+    told = f"certified {side} on the {quantity.noun}{'' if unit == 1 else ' (%)'}"
+    if level is None or asked is None:
+        bar.set_label(told)
         return
-    bar.set_label(f"certified bound on the Type I Error (%); level {100 * level:.3g}%")
+    bar.set_label(f"{told}; level {unit * asked:.3g}{'' if unit == 1 else '%'}")
     bar.ax.axhline(100 * level, color="black", linewidth=2.5)
     bar.ax.get_yticklabels()[below].set_weight("bold")
     higher = mesh.bound[mesh.triangle] > level
@@ -281,7 +303,7 @@ def _draw_boundaries(axes: Axes, surface: ErrorSurface) -> list[Any]:
             axes.contour(
                 x, y, distance, levels=[0], colors=style["color"], linewidths=1.6, linestyles=[style["linestyle"]]
             )
-            handles = [lines.Line2D([], [], label="boundary of a null hypothesis", **style)]
+            handles = [lines.Line2D([], [], label=f"boundary of {_HYPOTHESES[surface.quantity.side][0]}", **style)]
     return handles
 
 
@@ -291,10 +313,16 @@ def _draw_points(axes: Axes, surface: ErrorSurface) -> list[Any]:
         return []
     x, y = surface.point.T
     worst = surface.point_bound.argmax()
-    name = "largest error" if surface.exact else "highest upper limit"
+    quantity = surface.quantity
+    least, unit = quantity.side == "lower", 1 if isinstance(quantity, Mean) else 100
+    if surface.exact:
+        name = f"{'least' if least else 'largest'} {quantity.word}"
+    else:
+        name = "lowest lower limit" if least else "highest upper limit"
+    value = f"{unit * quantity.value(surface.point_bound[worst]):.3g}{'' if unit == 1 else '%'}"
     star = axes.scatter(
         x[worst], y[worst], s=190, marker="*", color="#ffd92f", edgecolors="black", linewidths=0.9, zorder=4,
-        clip_on=False, label=f"{name}: {100 * surface.point_bound[worst]:.3g}%",
+        clip_on=False, label=f"{name}: {value}",
     )  # fmt: skip
     if len(x) > _MARKED:
         return [star]

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import FloatArray, IdArray
+from adagrid._typing import Array, FloatArray, IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores.schema import INCIDENTAL, Columns, Method, Schema, Table
 
@@ -246,17 +246,15 @@ class Store(ABC):
             missing = [column for column in columns if column not in frame.columns]
             if missing:
                 raise StoreError(f"Rows for {name!r} need the columns {missing}.")
-            rows = pd.DataFrame(
-                {
-                    column: frame[column].astype(object if kind is str else kind).to_numpy()
-                    for column, kind in columns.items()
-                }
-            )
+            rows: dict[str, Array] = {
+                column: frame[column].to_numpy().astype(object if kind is str else kind, copy=False)
+                for column, kind in columns.items()
+            }
             for column, kind in columns.items():
-                if kind is not str and np.issubdtype(kind, np.floating) and rows[column].isna().any():
+                if kind is not str and np.issubdtype(kind, np.floating) and np.isnan(rows[column]).any():
                     raise StoreError(f"NaN may not be stored, but column {column!r} of {name!r} has one.")
-            if len(rows):
-                checked[name] = rows
+            if len(frame):
+                checked[name] = pd.DataFrame(rows)
         if checked:
             self._append(checked)
 

@@ -76,7 +76,7 @@ def _decide(
 ) -> tuple[BoolArray, BoolArray]:
     sims = {"init_sims": 64, "max_sims": 256}
     if isinstance(policy, ValidationPolicy) and isinstance(state, ValidationState):
-        return policy.decide(state, ValidateSettings(threshold=1.0, **sims))
+        return policy.decide(state, ValidateSettings.checked({"threshold": 1.0, **sims}))
     assert isinstance(policy, CalibrationPolicy)
     assert isinstance(state, CalibrationState)
-    return policy.decide(state, CalibrateSettings(**sims))
+    return policy.decide(state, CalibrateSettings.checked(sims))

@@ -39,9 +39,8 @@ from adagrid.algorithms.interpolated.planning import (
 from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region, joined
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedValidateSettings
-from adagrid.bounds import interpolated_bound, tilt_bound
+from adagrid.bounds import interpolated_bound, interpolated_lower_bound, tilt_bound, tilt_lower_bound
 from adagrid.engine import Simulator
-from adagrid.estimation import clopper_pearson_upper
 from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
@@ -94,14 +93,14 @@ class InterpolatedValidation(StagedAlgorithm):
 
     @override
     def vertex_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
-        return {"rejections": np.int64, "tie_estimate": np.float64, "tie_point_bound": np.float64}
+        limits = ("tie_estimate", "tie_point_lower", "tie_point_bound")
+        return {"rejections": np.int64, **dict.fromkeys(limits, np.float64)}
 
     @property
     @override
     def certificate_columns(self) -> Mapping[str, type]:
-        return dict.fromkeys(
-            ("tie_estimate", "tie_point_bound", "tie_bound", "grid_cost", "sim_cost", "total_cost"), np.float64
-        )
+        bounds = ("tie_estimate", "tie_point_lower", "tie_point_bound", "tie_lower", "tie_bound")
+        return dict.fromkeys((*bounds, "grid_cost", "sim_cost", "total_cost"), np.float64)
 
     @override
     def simulate(self, simulator: Simulator, kind: StageKind, points: Points) -> Mapping[str, Array]:
@@ -109,22 +108,24 @@ class InterpolatedValidation(StagedAlgorithm):
             return {"rejections": self._count(simulator, points)}
         # what was simulated is the point as the design's precision holds it
         represented = simulator.represented(points.theta)
-        exact = simulator.model.exact_error(represented, points.null_truth, self.settings.threshold)
+        exact = simulator.model.exact_error(represented, points.null_truth, self.settings.cut)
         if exact is None:
             rejections = self._count(simulator, points)
-            estimate = rejections / points.n_sims
-            limit = clopper_pearson_upper(rejections, points.n_sims, points.level)
+            estimate, lower, upper = self.settings.bounded.limits(rejections, points.n_sims, points.level)
         else:
-            rejections, estimate, limit = expected_count(exact, points.n_sims), exact, exact
+            rejections = expected_count(exact, points.n_sims)
+            estimate, lower, upper = self.settings.bounded.computed(exact)
+        beside = (points.theta - represented)[:, None, :]
         return {
             "rejections": rejections,
             "tie_estimate": estimate,
-            "tie_point_bound": tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], limit),
+            "tie_point_lower": tilt_lower_bound(self.family, represented, beside, lower),
+            "tie_point_bound": tilt_bound(self.family, represented, beside, upper),
         }
 
     def _count(self, simulator: Simulator, points: Points) -> IntArray:
         """Count the rejections of points."""
-        threshold = simulator.model.direction * self.settings.threshold
+        threshold = simulator.model.direction * self.settings.cut
         rejections = np.empty(len(points), np.int64)
         for rows in batches(len(points), self.settings.tile_batch_size or _BATCH):
             some = points.take(rows)
@@ -136,13 +137,18 @@ class InterpolatedValidation(StagedAlgorithm):
     @override
     def certify(self, cells: Cells, vertices: Simulated) -> Mapping[str, Array]:
         vertex = positions(vertices.points.id, cells.point_id)
-        upper = vertices["tie_point_bound"][vertex]
-        bound = np.minimum(interpolated_bound(self.family, vertices.points.theta[vertex], upper) * (1 + GAPS), 1.0)
+        places, upper, lower = (
+            vertices.points.theta[vertex],
+            *(vertices[f"tie_point_{end}"][vertex] for end in ("bound", "lower")),
+        )
+        bound = np.minimum(interpolated_bound(self.family, places, upper) * (1 + GAPS), 1.0)
         estimate = vertices["tie_estimate"][vertex].max(axis=1)
         point_bound = upper.max(axis=1)
         return {
             "tie_estimate": estimate,
+            "tie_point_lower": lower.min(axis=1),
             "tie_point_bound": point_bound,
+            "tie_lower": interpolated_lower_bound(self.family, places, lower) * (1 - GAPS),
             "tie_bound": bound,
             "grid_cost": bound - point_bound,
             "sim_cost": point_bound - estimate,
@@ -152,14 +158,18 @@ class InterpolatedValidation(StagedAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            return Convergence(False, {"expected error": self._expected(state.pilot)[1]} if state.stages else {})
+            if not state.stages:
+                return Convergence(False, {})
+            quantity = self.settings.bounded
+            expected = float(quantity.value(self._expected(state.pilot)[1]))
+            return Convergence(False, {f"expected {quantity.word}": expected})
         missed = self._missed(state)
         return Convergence(
             converged=not missed.any(),
             figures={
-                "bound": float(state.certificate["tie_bound"].max()),
-                "estimate": float(state.certificate["tie_estimate"].max()),
-                "slack": float(state.certificate["total_cost"].max()),
+                **self.settings.bounded.figures(
+                    *(float(state.certificate[name].max()) for name in ("tie_bound", "tie_estimate", "total_cost"))
+                ),
                 "over target": int(missed.sum()),
             },
         )
@@ -271,7 +281,7 @@ class InterpolatedValidation(StagedAlgorithm):
 
     def _expected_errors(self, pilot: Simulated) -> tuple[Surrogates, float]:
         """Fit what a pilot suggests; return that and the largest expected error at its points and at corners."""
-        surrogates = Surrogates(self._region.fisher, pilot.points, pilot["rejections"])
+        surrogates = self._fitted(pilot)
         corners, truth, _ = distinct_vertices(self._region.simplices)
         rate = surrogates.rates(
             np.concatenate([pilot.points.theta, corners]), np.concatenate([pilot.points.null_truth, truth])
@@ -280,5 +290,8 @@ class InterpolatedValidation(StagedAlgorithm):
 
     def _surrogates(self, pilot: Simulated, vertices: Simulated) -> Surrogates:
         """Fit what a pilot and some vertices of passes suggest."""
-        everything = joined(pilot, vertices, "rejections", _REPAIR_FIT)
-        return Surrogates(self._region.fisher, everything.points, everything["rejections"])
+        return self._fitted(joined(pilot, vertices, "rejections", _REPAIR_FIT))
+
+    def _fitted(self, simulated: Simulated) -> Surrogates:
+        events = self.settings.bounded.events(simulated["rejections"], simulated.points.n_sims)
+        return Surrogates(self._region.fisher, simulated.points, events)

@@ -1,0 +1,33 @@
+"""One search for many functions of one variable at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from adagrid._typing import BoolArray, FloatArray
+
+_GOLDEN, _ITERATIONS = (np.sqrt(5.0) - 1) / 2, 34
+
+
+def golden_section(
+    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return the least value met by a golden-section search, and whether it ran into `high`, element by element.
+
+    Equal values (two infinities, where a tilt overflows) move the search towards `low`.
+    """
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    best, at_end = np.minimum(at_left, at_right), np.ones(len(high), bool)
+    for _ in range(_ITERATIONS):
+        down = at_left <= at_right
+        at_end &= ~down
+        low, high = np.where(down, low, left), np.where(down, right, high)
+        fresh = np.where(down, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
+        value = function(fresh)
+        left, right = np.where(down, fresh, right), np.where(down, left, fresh)
+        at_left, at_right = np.where(down, value, at_right), np.where(down, at_left, value)
+        best = np.minimum(best, value)
+    return best, at_end

@@ -1,0 +1,110 @@
+"""Lower bounds of a mean between points, from lower bounds of it at points.
+
+For a function of the data with values in [0, 1] and mean p(theta), log p + A is convex: it is the logarithm of an
+integral of exp(theta x). A point lies between theta = point + v and point - s v for every s > 0, and p is at most 1, so
+
+    log p(point + v) >= (1 + 1/s) log p(point) - K(v) - K(-s v)/s,     K(v) = A(point + v) - A(point).
+
+The right side is concave in v for every s and any exponential family, so it is least at a vertex of any polytope of v;
+every s gives a valid bound, and as a function of 1/s the worst over vertices is concave, so a one-dimensional search
+suffices. This is the tilt bound read backwards, from point + v to the point. It is tight where p is small; where p is
+near 1, one minus an upper bound of 1 - p is better. The larger of the two is returned.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adagrid._typing import ArrayLike, FloatArray
+from adagrid.bounds._search import golden_section
+from adagrid.bounds.interpolated import interpolated_bound
+from adagrid.bounds.tilt import checked_level, is_point, tilt_bound
+from adagrid.families import Family
+
+# Search range for log s, and how far s stays inside the largest that the natural parameter space allows.
+_LOWEST, _HIGHEST, _INSIDE = -20.0, 22.0, 1 - 1e-6
+# Units in the last place by which logarithms move to the safe side, and share by which displacements do: K(s v)/s
+# never falls as s grows.
+_ULPS, _STRETCH = 32 * np.finfo(float).eps, 16 * np.finfo(float).eps
+_SLICE = 4096
+
+
+def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
+    """Bound a mean from below everywhere on tiles, from a lower bound of it at one point of each tile.
+
+    Args:
+        family: distribution of the data.
+        theta: the points, shape (tiles, dim).
+        displacements: vertices of boxes minus the point, shape (tiles, vertices, dim).
+        level: a lower bound in [0, 1] of the mean at the point; shape (tiles,) or a number.
+
+    Returns:
+        Lower bounds in [0, level], shape (tiles,).
+
+    Raises:
+        DomainError: if a vertex is outside the family's natural parameter space.
+    """
+    a = checked_level(level, len(theta))
+    by_complement = _down(1 - tilt_bound(family, theta, displacements, _complement(a)))
+    result = np.maximum(by_complement, _backwards(family, theta, displacements, a))
+    return np.where(is_point(displacements), a, np.clip(result, 0.0, a))
+
+
+def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatArray) -> FloatArray:
+    """Bound a mean from below everywhere on simplices, from lower bounds of it at the vertices.
+
+    Args:
+        family: distribution of the data.
+        vertices: shape (simplices, vertices, dim).
+        lower: lower bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
+
+    Returns:
+        Lower bounds in [0, largest of `lower`], shape (simplices,): where one vertex is known badly, others may tell
+        more about it.
+
+    Raises:
+        InvalidInputError: if `lower` leaves [0, 1].
+        DomainError: if a vertex is outside the family's natural parameter space.
+    """
+    best = _down(1 - interpolated_bound(family, vertices, _complement(lower)))
+    for i in range(vertices.shape[1]):
+        displacements = vertices - vertices[:, i : i + 1]
+        best = np.maximum(best, _backwards(family, vertices[:, i], displacements, lower[:, i]))
+    return np.clip(best, 0.0, lower.max(axis=1, initial=0.0))
+
+
+def _complement(level: FloatArray) -> FloatArray:
+    """Return 1 - level, rounded up."""
+    return np.minimum(1 - level + np.finfo(float).eps, 1.0)
+
+
+def _down(probability: FloatArray) -> FloatArray:
+    return probability * (1 - 2 * np.finfo(float).eps)
+
+
+def _backwards(family: Family, theta: FloatArray, displacements: FloatArray, level: FloatArray) -> FloatArray:
+    """Return the bound of the module's first lines, shape (tiles,)."""
+    best = np.empty(len(theta))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # extreme tiles get the trivial bound
+        for begin in range(0, len(theta), _SLICE):
+            part = slice(begin, begin + _SLICE)
+            best[part] = _best(family, theta[part], displacements[part], -np.log(level[part]))
+    return np.where(level > 0, np.exp(-best), 0.0)
+
+
+def _best(family: Family, theta: FloatArray, displacements: FloatArray, log_level: FloatArray) -> FloatArray:
+    """Return minus the logarithms of bounds, given minus the logarithms of levels."""
+    here = theta[:, None, :]
+    size = np.abs(family.log_partition(theta))[:, None]
+    there = family.cumulant(here, displacements * (1 + _STRETCH))
+
+    def loss(log_share: FloatArray) -> FloatArray:
+        back = np.exp(log_share)[:, None]  # s
+        behind = family.cumulant(here, -(back * (1 + _STRETCH))[:, :, None] * displacements) / back
+        rounding = 1 + (1 + 1 / back) * (size + log_level[:, None]) + np.abs(there) + np.abs(behind)
+        cost = (1 + 1 / back) * log_level[:, None] + there + behind + _ULPS * rounding
+        return np.where(np.isnan(cost), np.inf, cost).max(axis=1)  # two infinities: nothing is known
+
+    high = np.minimum(np.log(family.reach(here, -displacements).min(axis=1) * _INSIDE), _HIGHEST)
+    found, _ = golden_section(loss, np.minimum(_LOWEST, high - 8.0), high)
+    return np.maximum(found, 0.0)

@@ -1,0 +1,47 @@
+"""What is certified of a quantity, in words. Printed bounds are rounded outwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adagrid.estimation import number_down, number_up, percent_down, percent_up
+from adagrid.jobs.record import JobRecord
+
+
+def bounded_as(record: JobRecord, bound: float, *, several: bool = False) -> str:
+    """Return a sentence about what a validation bounds.
+
+    Args:
+        record: the job's.
+        bound: the bound.
+        several: whether there are several hypotheses.
+    """
+    if record.settings["quantity"] == "power":
+        return f"{'power to reject any of those that hold' if several else 'power'} >= {percent_down(bound)}"
+    if record.settings["quantity"] == "mean":
+        return f"mean of the statistic <= {number_up(bound)}"
+    return f"{error_name(several=several)} <= {percent_up(bound)}"
+
+
+def error_name(*, several: bool) -> str:
+    """Return what the error of one or several hypotheses is called."""
+    return "family-wise Type I Error" if several else "Type I Error"
+
+
+def columns_of(record: JobRecord) -> tuple[str, str, str]:
+    """Return how the three texts of `estimated_as` are called."""
+    if record.settings["quantity"] == "error":
+        return "rejected", "limit", "bound"
+    return record.settings["quantity"], "at least", "at most"
+
+
+def estimated_as(record: JobRecord, row: Mapping[Any, Any]) -> tuple[str, str, str]:
+    """Return the estimate of a tile or cell and its bounds; of an error the upper limit at the point and the bound."""
+    kind = record.settings["quantity"]
+    if kind == "error":
+        return f"{row['tie_estimate']:.3%}", percent_up(row["tie_point_bound"]), percent_up(row["tie_bound"])
+    estimate, lower, upper = (row[f"{kind}_{name}"] for name in ("estimate", "lower", "upper"))
+    if kind == "power":
+        return f"{estimate:.3%}", percent_down(lower), percent_up(upper)
+    return f"{estimate:.6g}", number_down(lower), number_up(upper)
