@@ -111,7 +111,8 @@ def _decided_at(run: Run) -> str:
 
 def _place(run: Run, theta: Sequence[float]) -> str:
     """Return parameters as text; logits also as response probabilities."""
-    place = "(" + ", ".join(f"{value:.4g}" for value in theta) + ")"
+    shown = np.round(theta, 9) + 0.0  # where a boundary through 0 was rounded outwards, 0 is meant
+    place = "(" + ", ".join(f"{value:.4g}" for value in shown) + ")"
     if not run.record.model.coordinates.startswith("logits"):
         return place
     return f"{place} = response rates (" + ", ".join(f"{1 / (1 + np.exp(-value)):.3f}" for value in theta) + ")"
