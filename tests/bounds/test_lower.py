@@ -11,7 +11,7 @@ from scipy.special import expit
 import adagrid as ada
 from adagrid.bounds import interpolated_lower_bound, tilt_bound, tilt_lower_bound
 
-probabilities, widths = st.floats(1e-12, 1.0), st.floats(1e-3, 4.0)
+probabilities, widths = st.floats(1e-12, 1 - 1e-9) | st.just(1.0), st.floats(1e-3, 4.0)
 
 
 @settings(max_examples=200, deadline=None)

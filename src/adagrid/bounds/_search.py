@@ -12,7 +12,7 @@ _GOLDEN, _ITERATIONS = (np.sqrt(5.0) - 1) / 2, 34
 
 
 def golden_section(
-    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
+    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, iterations: int = _ITERATIONS
 ) -> tuple[FloatArray, BoolArray]:
     """Return the least value met by a golden-section search, and whether it ran into `high`, element by element.
 
@@ -21,7 +21,7 @@ def golden_section(
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     best, at_end = np.minimum(at_left, at_right), np.ones(len(high), bool)
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         down = at_left <= at_right
         at_end &= ~down
         low, high = np.where(down, low, left), np.where(down, right, high)

@@ -95,7 +95,7 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
         DomainError: if a vertex is outside the family's natural parameter space.
     """
     n, n_vertices, _ = vertices.shape
-    _check_domain(family, vertices)
+    check_inside(family, vertices)
     log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
     weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
     best, unfinished = np.full(n, np.inf), np.arange(n)
@@ -117,7 +117,8 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     return best
 
 
-def _check_domain(family: Family, vertices: FloatArray) -> None:
+def check_inside(family: Family, vertices: FloatArray) -> None:
+    """Refuse vertices outside the natural parameter space."""
     inside = family.contains(vertices)
     if not inside.all():
         vertex = vertices[~inside][0]

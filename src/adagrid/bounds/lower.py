@@ -8,7 +8,7 @@ integral of exp(theta x). A point lies between theta = point + v and point - s v
 The right side is concave in v for every s and any exponential family, so it is least at a vertex of any polytope of v;
 every s gives a valid bound, and as a function of 1/s the worst over vertices is concave, so a one-dimensional search
 suffices. This is the tilt bound read backwards, from point + v to the point. It is tight where p is small; where p is
-near 1, one minus an upper bound of 1 - p is better. The larger of the two is returned.
+near 1, one minus an upper bound of 1 - p is better: above one half, the larger of the two is returned.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import numpy as np
 
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.bounds._search import golden_section
-from adagrid.bounds.interpolated import interpolated_bound
-from adagrid.bounds.tilt import checked_level, is_point, tilt_bound
+from adagrid.bounds.interpolated import check_inside, interpolated_bound
+from adagrid.bounds.tilt import checked_level, is_point, largest_excess, tilt_bound
 from adagrid.families import Family
 
-# Search range for log s, and how far s stays inside the largest that the natural parameter space allows.
-_LOWEST, _HIGHEST, _INSIDE = -20.0, 22.0, 1 - 1e-6
+# How far log s is searched around its best value for a normal mean, in how many steps, and how far s stays inside the
+# largest that the natural parameter space allows.
+_AROUND, _ITERATIONS, _INSIDE = 4.0, 18, 1 - 1e-6
+# Levels up to which one minus the bound of the complement is no better.
+_SMALL = 0.5
 # Units in the last place by which logarithms move to the safe side, and share by which displacements do: K(s v)/s
 # never falls as s grows.
 _ULPS, _STRETCH = 32 * np.finfo(float).eps, 16 * np.finfo(float).eps
@@ -45,8 +48,12 @@ def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArra
         DomainError: if a vertex is outside the family's natural parameter space.
     """
     a = checked_level(level, len(theta))
-    by_complement = _down(1 - tilt_bound(family, theta, displacements, _complement(a)))
-    result = np.maximum(by_complement, _backwards(family, theta, displacements, a))
+    largest_excess(family, theta, displacements)  # raises
+    result = _backwards(family, theta, displacements, a)
+    large = a > _SMALL
+    if large.any():
+        complement = tilt_bound(family, theta[large], displacements[large], _complement(a[large]))
+        result[large] = np.maximum(result[large], _down(1 - complement))
     return np.where(is_point(displacements), a, np.clip(result, 0.0, a))
 
 
@@ -66,7 +73,11 @@ def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatA
         InvalidInputError: if `lower` leaves [0, 1].
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    best = _down(1 - interpolated_bound(family, vertices, _complement(lower)))
+    best = np.zeros(len(vertices))
+    check_inside(family, vertices)
+    large = lower.max(axis=1, initial=0.0) > _SMALL
+    if large.any():
+        best[large] = _down(1 - interpolated_bound(family, vertices[large], _complement(lower[large])))
     for i in range(vertices.shape[1]):
         displacements = vertices - vertices[:, i : i + 1]
         best = np.maximum(best, _backwards(family, vertices[:, i], displacements, lower[:, i]))
@@ -74,8 +85,8 @@ def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatA
 
 
 def _complement(level: FloatArray) -> FloatArray:
-    """Return 1 - level, rounded up."""
-    return np.minimum(1 - level + np.finfo(float).eps, 1.0)
+    """Return 1 - level, rounded up; what is certain has nothing else beside it."""
+    return np.where(level >= 1, 0.0, np.minimum(1 - level + np.finfo(float).eps, 1.0))
 
 
 def _down(probability: FloatArray) -> FloatArray:
@@ -105,6 +116,10 @@ def _best(family: Family, theta: FloatArray, displacements: FloatArray, log_leve
         cost = (1 + 1 / back) * log_level[:, None] + there + behind + _ULPS * rounding
         return np.where(np.isnan(cost), np.inf, cost).max(axis=1)  # two infinities: nothing is known
 
-    high = np.minimum(np.log(family.reach(here, -displacements).min(axis=1) * _INSIDE), _HIGHEST)
-    found, _ = golden_section(loss, np.minimum(_LOWEST, high - 8.0), high)
+    # K is about mean * v + |v|^2 / 2, v in standard errors
+    square = np.abs(there + family.cumulant(here, -displacements)).max(axis=1)
+    guess = np.log(2 * log_level / square) / 2
+    guess = np.where(np.isfinite(guess), guess, 0.0)
+    high = np.minimum(np.log(family.reach(here, -displacements).min(axis=1) * _INSIDE), guess + _AROUND)
+    found, _ = golden_section(loss, high - 2 * _AROUND, high, _ITERATIONS)
     return np.maximum(found, 0.0)

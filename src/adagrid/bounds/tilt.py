@@ -110,6 +110,26 @@ def checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
     return levels
 
 
+def largest_excess(family: Family, theta: FloatArray, displacements: FloatArray) -> FloatArray:
+    """Return the largest q - 1 for which theta + q v stays in the natural parameter space, shape (tiles,).
+
+    Raises:
+        DomainError: if a vertex is outside it.
+    """
+    reach = family.reach(theta[:, None, :], displacements)
+    excess = reach.min(axis=1) * _INSIDE - 1
+    if (excess > 0).all():
+        return excess
+    tile = int(np.argmin(excess))
+    point, displacement = theta[tile], displacements[tile, int(np.argmin(reach[tile]))]
+    raise DomainError(
+        f"Tiles must lie inside the natural parameter space of {family} ({family.coordinates}), more "
+        "than a millionth of their size from its ends: "
+        f"{family.border(point, displacement)} at a vertex of the tile around theta={point.tolist()}. "
+        "Use smaller tiles or a smaller region."
+    )
+
+
 class _Tilt:
     """The cost of moving along the vertices of a slice of tiles, as a function of t = log(q - 1).
 
@@ -121,7 +141,7 @@ class _Tilt:
         self.family = family
         self.theta = theta[:, None, :]
         self.displacements = displacements
-        self.limit = np.minimum(np.log(self._largest_excess()), _HIGHEST)
+        self.limit = np.minimum(np.log(largest_excess(family, theta, displacements)), _HIGHEST)
         self.proven = self._proven()
         self.here = family.cumulant(self.theta, displacements * (1 - _STRETCH))
         self.scale = np.abs(family.log_partition(theta))[:, None] + np.abs(self.here) + 1.0
@@ -143,21 +163,6 @@ class _Tilt:
         tilt.here = -self.family.cumulant(tilt.theta, behind) / back
         tilt.scale = np.abs(self.family.log_partition(tilt.theta)) / back + np.abs(tilt.here) + 1.0
         return tilt
-
-    def _largest_excess(self) -> FloatArray:
-        """Return the largest q - 1 for which theta + q v stays in the natural parameter space, shape (tiles,)."""
-        reach = self.family.reach(self.theta, self.displacements)
-        excess = reach.min(axis=1) * _INSIDE - 1
-        if (excess > 0).all():
-            return excess
-        tile = int(np.argmin(excess))
-        theta, displacement = self.theta[tile, 0], self.displacements[tile, int(np.argmin(reach[tile]))]
-        raise DomainError(
-            f"Tiles must lie inside the natural parameter space of {self.family} ({self.family.coordinates}), more "
-            "than a millionth of their size from its ends: "
-            f"{self.family.border(theta, displacement)} at a vertex of the tile around theta={theta.tolist()}. "
-            "Use smaller tiles or a smaller region."
-        )
 
     def _proven(self) -> FloatArray:
         if self.family.separable or self.displacements.shape[1] == 1:
