@@ -8,11 +8,13 @@ import sys
 import textwrap
 
 import cloudpickle
+import jax.numpy as jnp
 import pytest
 
 import adagrid as ada
 from adagrid.errors import BackendError
 from adagrid.jobs.designs import SentDesign
+from adagrid.models._rounding import rounded, unrounded
 
 _DESIGN = """
 import adagrid as ada
@@ -73,6 +75,20 @@ def test_another_design_is_another(module):
     shape = ada.engine.Shape(16, 1)
     first, second = (SentDesign.of(ada.FisherExact(n), ()).received(7, 1, shape)[0] for n in (10, 11))
     assert (first.model.arguments, second.model.arguments) == ({"n": 10}, {"n": 11})
+
+
+def test_rounded_design():
+    """With its rounding, and the code of the design that it rounds."""
+
+    class Mean(ada.ZTest):
+        def statistic(self, draw, theta, null_truth):
+            return jnp.tanh(super().statistic(draw, theta, null_truth))
+
+    sent = SentDesign.of(rounded(Mean(), (-1.0, 1.0)), ())
+    simulator, _ = sent.received(7, 1, ada.engine.Shape(16, 1))
+    assert isinstance(unrounded(simulator.model), Mean)
+    assert simulator.model.value_range == (-1.0, 1.0)
+    assert sent.code == SentDesign.of(Mean(), ()).code != SentDesign.of(ada.ZTest(), ()).code
 
 
 def test_module_edited_since_it_was_imported(module):

@@ -184,7 +184,7 @@ def test_limits_of_means_are_closer_than_hoeffdings():
 @pytest.mark.parametrize("quantity", [Power(), Mean(0.0, 1.0)], ids=["power", "mean"])
 def test_misses_are_as_rare_as_promised(quantity):
     """Over many seeds the truth at a point is outside each of its limits with at most the rate delta."""
-    model = ada.ZTest(n=N) if quantity.prefix == "power" else rounded(PValue())
+    model = ada.ZTest(n=N) if quantity.prefix == "power" else rounded(PValue(), (0.0, 1.0))
     threshold, truth = (-THRESHOLD, power(0.3)) if quantity.prefix == "power" else (0.0, PValue.mean(0.3))
     simulator, delta, runs = Simulator(model, 0, 1, at_most=256), 0.05, 500
     where = np.array([[0.3]]), np.ones((1, 1), bool), threshold

@@ -39,9 +39,9 @@ class Settings(BaseModel):
     tile_batch_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
 
     @property
-    def rounds(self) -> bool:
-        """Whether the design's statistic is rounded at random to 0 or 1, for its mean."""
-        return False
+    def rounded_range(self) -> Range | None:
+        """The range of a statistic that is rounded at random to 0 or 1, for its mean; None where nothing is rounded."""
+        return None
 
     @classmethod
     def overridable(cls) -> frozenset[str]:
@@ -117,8 +117,8 @@ class _Validation(Settings):
 
     @property
     @override
-    def rounds(self) -> bool:
-        return self.quantity == "mean"
+    def rounded_range(self) -> Range | None:
+        return self.value_range
 
     @property
     def cut(self) -> float:

@@ -74,8 +74,7 @@ def start_job(
     checked = _checked(method, kind, settings, grid, model)
     for destination in kept:
         destination.check(None)
-    if checked.rounds:
-        model = rounded(model)
+    model = _simulated(model, checked)
     simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked))
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
@@ -181,8 +180,7 @@ def continue_job(
         problems += _override_problems(record, overrides or {})
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
-        if record.checked_settings().rounds:
-            model = rounded(model)
+        model = _simulated(model, record.checked_settings())
         problems += _model_problems(record, model, accept_changed_model)
     if problems:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
@@ -345,6 +343,11 @@ def _check_grid(grid: Grid, model: Model) -> None:
             f"got {grid.dim}."
         )
     tilt_bound(family, grid.tiles.theta, grid.tiles.displacements(grid.tiles.theta), 0.5)  # raises DomainError
+
+
+def _simulated(model: Model, settings: Settings) -> Model:
+    """Return what is simulated: the design, or for its mean the design whose statistic is rounded at random."""
+    return model if settings.rounded_range is None else rounded(model, settings.rounded_range)
 
 
 def _check_role(grid: Grid, settings: Settings) -> None:

@@ -21,9 +21,15 @@ from adagrid.models.base import Model
 _BEYOND = 2**64
 
 
-def rounded(model: Model) -> Model:
-    """Return a design that rejects, with threshold 0, as often as the rescaled statistic of a design is on average."""
-    return _RoundedArrays(model) if isinstance(model, ArrayModel) else _Rounded(model)
+def rounded(model: Model, value_range: tuple[float, float]) -> Model:
+    """Return a design that rejects, with threshold 0, as often as the rescaled statistic of a design is on average.
+
+    Args:
+        model: the design.
+        value_range: least and largest value of its statistic; another value gives NaN.
+    """
+    cls = _RoundedArrays if isinstance(model, ArrayModel) else _Rounded
+    return cls(model, value_range)
 
 
 def unrounded(model: Model) -> Model:
@@ -35,9 +41,11 @@ def unrounded(model: Model) -> Model:
 class _Rounded(Model):
     reject_when = "large"
 
-    def __init__(self, design: Model) -> None:
-        self.design, self.family = design, design.family
-        self.precision, self.value_range = design.precision, design.value_range  # type: ignore[misc]
+    value_range: tuple[float, float]  # type: ignore[misc]
+
+    def __init__(self, design: Model, value_range: tuple[float, float]) -> None:
+        self.design, self.family, self.value_range = design, design.family, value_range
+        self.precision = design.precision  # type: ignore[misc]
 
     @override
     def draw(self, key: jax.Array) -> Any:
@@ -46,7 +54,6 @@ class _Rounded(Model):
 
     @override
     def statistic(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        assert self.value_range is not None  # noqa: S101 - checked when the job started
         lowest, highest = self.value_range
         trial, uniform = draw
         value = self.design.statistic(trial, theta, null_truth)
@@ -59,14 +66,16 @@ class _Rounded(Model):
 class _RoundedArrays(ArrayModel):
     reject_when = "large"
 
-    def __init__(self, design: ArrayModel) -> None:
-        self.design, self.family = design, design.family
-        self.precision, self.value_range = design.precision, design.value_range  # type: ignore[misc]
+    value_range: tuple[float, float]  # type: ignore[misc]
+
+    def __init__(self, design: Model, value_range: tuple[float, float]) -> None:
+        self.design, self.family, self.value_range = design, design.family, value_range
+        self.precision = design.precision  # type: ignore[misc]
 
     @override
     def simulate(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
-        assert self.value_range is not None  # noqa: S101 - checked when the job started
         lowest, highest = self.value_range
+        assert isinstance(self.design, ArrayModel)  # noqa: S101 - as `rounded` sees to
         values = np.asarray(self.design.seeded(self.seed).simulate(begin, end, theta, null_truth))
         if values.dtype.kind not in "iuf" or values.shape != (len(theta), end - begin):
             return values  # which the engine refuses

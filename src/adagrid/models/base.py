@@ -30,7 +30,8 @@ class Model(ABC):
 
     Where power is asked for, `null_truth` marks the hypotheses whose alternatives hold: power is then the probability
     to reject at least one of them. Where the mean of the statistic is asked for, nothing is rejected: the statistic is
-    an estimate or a sample size, say, and `value_range` has its least and its largest value.
+    an estimate or a sample size, say (not its distance from theta, which is no function of the data), and `value_range`
+    has its least and its largest value.
 
     Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are
     faster and exact as integers. Constructor arguments are kept in `arguments` and recorded with the job, so
