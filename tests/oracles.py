@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom, hypergeom, norm
+from scipy.stats import binom, hypergeom, multivariate_normal, norm
 
 
 def fisher_table(n: int) -> np.ndarray:
@@ -79,6 +79,32 @@ def group_sequential_error(
         mass = (mass[:, None] * norm.pdf(new, mean[:, None], sd)).sum(axis=0) * weights * (right - left) / 2
         scores, before = new, share
     return float(error)
+
+
+def group_sequential_size(
+    bounds: np.ndarray,
+    shares: np.ndarray,
+    drift: float = 0.0,
+    *,
+    futility: np.ndarray | None = None,
+    two_sided: bool = False,
+) -> float:
+    """Expected share of the observations, from the probabilities that a trial goes on beyond each look.
+
+    These are probabilities of boxes under the joint normal distribution of Z_1, ..., Z_k, whose covariances are
+    sqrt(t_i / t_j) for i < j, by SciPy's integration: nothing is shared with the recursion above.
+    """
+    shares = np.asarray(shares, float)
+    high = np.broadcast_to(np.asarray(bounds, float), shares.shape)
+    low = -high if two_sided else np.full(len(shares), -np.inf)
+    if futility is not None:
+        low = np.append(futility, -np.inf)
+    covariance = np.sqrt(np.minimum.outer(shares, shares) / np.maximum.outer(shares, shares))
+    size = shares[0]
+    for k in range(1, len(shares)):
+        z = multivariate_normal(drift * np.sqrt(shares[:k]), covariance[:k, :k], abseps=1e-5, seed=0)
+        size += (shares[k] - shares[k - 1]) * z.cdf(high[:k], lower_limit=low[:k])
+    return float(size)
 
 
 def dunnett_error(threshold: float, k: int) -> float:
