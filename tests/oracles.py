@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom, hypergeom, norm
+from scipy.stats import binom, chi2, hypergeom, multivariate_normal, norm
 
 
 def fisher_table(n: int) -> np.ndarray:
@@ -81,6 +81,57 @@ def group_sequential_error(
     return float(error)
 
 
+def group_sequential_size(
+    bounds: np.ndarray,
+    shares: np.ndarray,
+    drift: float = 0.0,
+    *,
+    futility: np.ndarray | None = None,
+    two_sided: bool = False,
+) -> float:
+    """Expected share of the observations, from the probabilities that a trial goes on beyond each look.
+
+    These are probabilities of boxes under the joint normal distribution of Z_1, ..., Z_k, whose covariances are
+    sqrt(t_i / t_j) for i < j, by SciPy's integration: nothing is shared with the recursion above.
+    """
+    shares = np.asarray(shares, float)
+    high = np.broadcast_to(np.asarray(bounds, float), shares.shape)
+    low = -high if two_sided else np.full(len(shares), -np.inf)
+    if futility is not None:
+        low = np.append(futility, -np.inf)
+    covariance = np.sqrt(np.minimum.outer(shares, shares) / np.maximum.outer(shares, shares))
+    size = shares[0]
+    for k in range(1, len(shares)):
+        z = multivariate_normal(drift * np.sqrt(shares[:k]), covariance[:k, :k], abseps=1e-5, seed=0)
+        size += (shares[k] - shares[k - 1]) * z.cdf(high[:k], lower_limit=low[:k])
+    return float(size)
+
+
+def two_looks_t_error(first: float, second: float, n: tuple[int, int]) -> float:
+    """Error of a t-test at n[0] and n[1] observations with mean zero, by quadrature.
+
+    Given the first mean z / sqrt(n0), its sum of squares and the second stage's mean, the second look rejects if the
+    second stage's sum of squares, a chi-squared variable, is small enough.
+    """
+    start, end = n
+    more = end - start
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    # the first sum of squares, by its distribution function
+    squares, mass = chi2.ppf((nodes + 1) / 2, start - 1), weights / 2
+    high = first * np.sqrt(squares / (start - 1))  # the first look goes on while z is at most this
+    low = -9.0
+    top = np.minimum(high, 9.0)[:, None]
+    z = (top + low) / 2 + (top - low) / 2 * nodes
+    z_mass = mass[:, None] * weights * (top - low) / 2 * norm.pdf(z)
+    later = 9 * nodes
+    later_mass = 9 * weights * norm.pdf(later)
+    total = np.sqrt(start) * z[:, :, None] + np.sqrt(more) * later
+    between = start * more / end * (later / np.sqrt(more) - z[:, :, None] / np.sqrt(start)) ** 2
+    largest = (end - 1) * total**2 / end / second**2
+    reject = np.where(total > 0, chi2.cdf(largest - squares[:, None, None] - between, more - 1), 0)
+    return float(mass @ norm.sf(high) + np.einsum("ij,ijk,k->", z_mass, reject, later_mass))
+
+
 def dunnett_error(threshold: float, k: int) -> float:
     """Probability that one of k equal treatments beats a control of the same size: one integral over the control."""
     nodes, weights = np.polynomial.legendre.leggauss(400)
@@ -94,3 +145,23 @@ def many_to_one_error(reject: np.ndarray, treatments: int, rate: float) -> float
     control = binom.pmf(np.arange(n_control + 1), n_control, rate)
     accepted = 1 - reject @ binom.pmf(np.arange(n_treatment + 1), n_treatment, rate)
     return float(1 - control @ accepted**treatments)
+
+
+def survival_data(
+    n: tuple[int, int], theta: tuple[float, float], accrual: float, follow_up: float, sims: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return survival times and times to the analysis, shape (sims, n0 + n1)."""
+    generator = np.random.default_rng(seed)
+    hazards = np.repeat(theta, n)
+    survival = generator.exponential(1 / hazards, (sims, len(hazards)))
+    return survival, follow_up + accrual * generator.uniform(size=survival.shape)
+
+
+def log_rank_z(survival: np.ndarray, observed: np.ndarray, n: tuple[int, int]) -> np.ndarray:
+    """Log-rank statistics of many trials, by comparing every patient's time with every other's."""
+    time, death, treated = np.minimum(survival, observed), survival <= observed, np.repeat([0.0, 1.0], n)
+    at_risk = time[:, None, :] >= time[:, :, None]
+    share = (at_risk @ treated) / at_risk.sum(axis=2)
+    variance = (death * share * (1 - share)).sum(axis=1)
+    excess = (death * (share - treated)).sum(axis=1)
+    return np.divide(excess, np.sqrt(variance), out=np.zeros_like(excess), where=variance > 0)

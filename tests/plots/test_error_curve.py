@@ -44,6 +44,33 @@ def test_it_draws(run):
     mpl.pyplot.close(axes.figure)
 
 
+def test_power_is_bounded_from_below():
+    grid = ada.cartesian_grid([0], [1], n=3, alternatives=["theta0 >= 0.2"])
+    run = ada.validate(ada.ZTest(n=25), threshold=1.96, grid=grid, quantity="power", n_sims=4096, db="pandas")
+    curve = collect_error_curve(run)
+    assert (curve.bound.max(axis=1) <= norm.sf(1.96 - 5 * curve.place.min(axis=1))).all()
+    axes = draw_error_curve(curve)
+    assert axes.get_ylabel() == "power (%)"
+    assert axes.get_legend_handles_labels()[1][0] == "lower bound over tiles"
+    assert axes.get_ylim() == (0, 105)
+    mpl.pyplot.close(axes.figure)
+
+
+def test_means_are_in_their_own_units_and_the_legend_hides_no_bound():
+    size = ada.GroupSequentialSize(3, threshold=2.0, futility=[0.0, 0.0])
+    grid = ada.cartesian_grid([-1], [3], n=4)
+    run = ada.validate(size, grid=grid, quantity="mean", n_sims=4096, db="pandas")
+    curve = collect_error_curve(run)
+    axes = draw_error_curve(curve)
+    axes.figure.canvas.draw()
+    assert axes.get_ylabel() == "mean of the statistic"
+    assert axes.get_ylim()[0] == size.value_range[0]
+    legend = axes.get_legend().get_window_extent().transformed(axes.transData.inverted())
+    assert run.bound == pytest.approx(curve.bound.max(), rel=1e-12)
+    assert run.bound < legend.y0
+    mpl.pyplot.close(axes.figure)
+
+
 def test_several_parameters_have_no_curve():
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=["x1 <= x0"])
     run = ada.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=64, db="pandas")

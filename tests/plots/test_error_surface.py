@@ -120,6 +120,39 @@ def test_it_draws(fisher, level):
     mpl.pyplot.close(axes.figure)
 
 
+@pytest.fixture(scope="module")
+def power():
+    grid = ada.cartesian_grid([-END, -END], [END, END], n=4, alternatives=["theta1 >= theta0 + 1"])
+    how = {"quantity": "power", "n_sims": 2048, "db": "pandas"}
+    return ada.validate(ada.FisherExact(20), threshold=LEVEL, grid=grid, **how)
+
+
+def test_power_rises_with_the_colour_bar(power):
+    axes = draw_error_surface(collect_error_surface(power), level=0.8)
+    axes.figure.canvas.draw()
+    shown = texts(axes)
+    assert {"boundary of an alternative", "no alternative holds"} <= shown
+    assert "certified lower bound on the power (%); level 80%" in shown
+    least = min(1 - power.results()["tie_point_bound"])
+    assert f"lowest lower limit: {100 * least:.3g}%" in shown
+    bar = next(child for child in axes.child_axes if "certified" in child.get_ylabel())
+    ticks = sorted((tick.get_window_extent().y0, float(tick.get_text())) for tick in bar.get_yticklabels())
+    assert [value for _, value in ticks] == sorted(value for _, value in ticks)
+    mpl.pyplot.close(axes.figure)
+
+
+def test_long_labels_and_regions_that_end_at_the_hypothesis():
+    """The legend is below a label of two lines, and does not explain a grey that is not there."""
+    design = ada.TTest(5)
+    grid = ada.cartesian_grid([-0.2, -0.6], [0, -0.4], n=2, null_hypos=design.null_hypos)
+    axes = draw_error_surface(collect_error_surface(ada.validate(design, threshold=2.8, grid=grid, db="pandas")))
+    axes.figure.canvas.draw()
+    assert "\n" in axes.get_xlabel()
+    assert axes.get_legend().get_window_extent().y1 < axes.xaxis.label.get_window_extent().y0
+    assert "no null hypothesis is true" not in texts(axes)
+    mpl.pyplot.close(axes.figure)
+
+
 def test_slices_say_where_they_lie(many):
     figure, axes = mpl.pyplot.subplots()
     assert draw_error_surface(collect_error_surface(many, at={0: 0.25}), ax=axes) is axes

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chi2, norm, t
+from scipy.stats import norm, t
 
 import adagrid as ada
 from certified import assert_bounds, assert_calibrated, assert_fails
+from oracles import two_looks_t_error
 
 TARGETS = {"max_target": 0.004, "global_target": 0.01}
 # Pocock's boundary for two looks with known variance, one-sided 2.5%.
 POCOCK = 2.17827
 SIZES = (6, 16)
-
-
-def two_looks(first, second, n=SIZES):
-    """Error of a t-test at n[0] and n[1] observations with mean zero, by quadrature.
-
-    Given the first mean z / sqrt(n0), its sum of squares and the second stage's mean, the second look rejects if the
-    second stage's sum of squares, a chi-squared variable, is small enough.
-    """
-    start, end = n
-    more = end - start
-    nodes, weights = np.polynomial.legendre.leggauss(120)
-    # the first sum of squares, by its distribution function
-    squares, mass = chi2.ppf((nodes + 1) / 2, start - 1), weights / 2
-    high = first * np.sqrt(squares / (start - 1))  # the first look goes on while z is at most this
-    low = -9.0
-    top = np.minimum(high, 9.0)[:, None]
-    z = (top + low) / 2 + (top - low) / 2 * nodes
-    z_mass = mass[:, None] * weights * (top - low) / 2 * norm.pdf(z)
-    later = 9 * nodes
-    later_mass = 9 * weights * norm.pdf(later)
-    total = np.sqrt(start) * z[:, :, None] + np.sqrt(more) * later
-    between = start * more / end * (later / np.sqrt(more) - z[:, :, None] / np.sqrt(start)) ** 2
-    largest = (end - 1) * total**2 / end / second**2
-    reject = np.where(total > 0, chi2.cdf(largest - squares[:, None, None] - between, more - 1), 0)
-    return float(mass @ norm.sf(high) + np.einsum("ij,ijk,k->", z_mass, reject, later_mass))
 
 
 def region(model):
@@ -46,21 +22,21 @@ def region(model):
 
 def test_the_integral_knows_one_look():
     """Without the second look it is Student's t; without the first one, too, at the second's degrees of freedom."""
-    assert two_looks(t.isf(0.025, 5), 1e9) == pytest.approx(0.025, abs=1e-6)
-    assert two_looks(1e9, t.isf(0.025, 15)) == pytest.approx(0.025, abs=1e-5)
+    assert two_looks_t_error(t.isf(0.025, 5), 1e9, SIZES) == pytest.approx(0.025, abs=1e-6)
+    assert two_looks_t_error(1e9, t.isf(0.025, 15), SIZES) == pytest.approx(0.025, abs=1e-5)
 
 
 def test_two_looks():
     """Pocock's boundary at its tail probability of the t distribution is nearly right; that of a single look is not."""
     nominal = t.isf(norm.sf(POCOCK), np.array(SIZES) - 1)
     once = t.isf(0.025, np.array(SIZES) - 1)
-    exact = two_looks(*nominal)
+    exact = two_looks_t_error(*nominal, SIZES)
     assert 0.025 < exact < 0.0275
     model = ada.GroupSequentialT(SIZES, nominal.tolist())
     assert_bounds(ada.ada_validate(model, threshold=1.0, grid=region(model), method="interpolated", **TARGETS), exact)
     model = ada.GroupSequentialT(SIZES, once.tolist())
     run = ada.ada_validate(model, threshold=1.0, grid=region(model), method="interpolated", **TARGETS)
-    assert_bounds(run, two_looks(*once))
+    assert_bounds(run, two_looks_t_error(*once, SIZES))
     assert_fails(run, 0.025)
 
 
@@ -68,7 +44,7 @@ def test_calibration():
     nominal = t.isf(norm.sf(POCOCK), np.array(SIZES) - 1)
     model = ada.GroupSequentialT(SIZES, nominal.tolist())
     run = ada.ada_calibrate(model, alpha=0.025, grid=region(model), method="interpolated")
-    assert_calibrated(run, lambda threshold: two_looks(*(threshold * nominal)))
+    assert_calibrated(run, lambda threshold: two_looks_t_error(*(threshold * nominal), SIZES))
 
 
 @pytest.mark.parametrize(("n", "boundary"), [([3, 4, 5, 9], [3.0, np.inf, 2.5, 2.2]), ([2, 3], 3.0)])

@@ -8,35 +8,18 @@ from scipy.stats import CensoredData, beta, logrank
 
 import adagrid as ada
 from certified import assert_fails
+from oracles import log_rank_z, survival_data
 
 TARGETS = {"max_target": 0.004, "global_target": 0.01}
 NULL = np.ones(1, bool)
-
-
-def data(n, theta, accrual, follow_up, sims, seed):
-    """Return survival times and times to the analysis, shape (sims, n0 + n1)."""
-    generator = np.random.default_rng(seed)
-    hazards = np.repeat(theta, n)
-    survival = generator.exponential(1 / hazards, (sims, len(hazards)))
-    return survival, follow_up + accrual * generator.uniform(size=survival.shape)
-
-
-def z_by_comparison(survival, observed, n):
-    """Log-rank statistics of many trials, by comparing every patient's time with every other's."""
-    time, death, treated = np.minimum(survival, observed), survival <= observed, np.repeat([0.0, 1.0], n)
-    at_risk = time[:, None, :] >= time[:, :, None]
-    share = (at_risk @ treated) / at_risk.sum(axis=2)
-    variance = (death * share * (1 - share)).sum(axis=1)
-    excess = (death * (share - treated)).sum(axis=1)
-    return np.divide(excess, np.sqrt(variance), out=np.zeros_like(excess), where=variance > 0)
 
 
 def size_between(n, hazard, accrual, follow_up, sims):
     """Limits of the rejection probability at 1.96 with equal hazards, each with confidence 1 - 1e-4."""
     count = 0
     for seed in range(8):
-        survival, observed = data(n, [hazard, hazard], accrual, follow_up, sims // 8, seed)
-        count += int((z_by_comparison(survival, observed, n) > 1.96).sum())
+        survival, observed = survival_data(n, [hazard, hazard], accrual, follow_up, sims // 8, seed)
+        count += int((log_rank_z(survival, observed, n) > 1.96).sum())
     return beta.ppf(1e-4, count, sims - count + 1), beta.ppf(1 - 1e-4, count + 1, sims - count)
 
 
@@ -52,7 +35,7 @@ def size_between(n, hazard, accrual, follow_up, sims):
 def test_scipy_on_single_trials(n, theta, accrual, follow_up):
     model = ada.LogRank(n, accrual, follow_up)
     for seed in range(5):
-        survival, observed = (x[0] for x in data(n, theta, accrual, follow_up, 1, seed))
+        survival, observed = (x[0] for x in survival_data(n, theta, accrual, follow_up, 1, seed))
         time, death = np.minimum(survival, observed), survival <= observed
         arms = [
             CensoredData(uncensored=time[part & death], right=time[part & ~death])
@@ -61,7 +44,7 @@ def test_scipy_on_single_trials(n, theta, accrual, follow_up):
         draw = survival * np.repeat(theta, n), observed
         z = model.statistic(tuple(np.float32(x) for x in draw), np.float32(theta), NULL)
         assert float(z) == pytest.approx(logrank(*arms).statistic, abs=2e-5)
-        assert z_by_comparison(survival[None], observed[None], n)[0] == pytest.approx(float(z), abs=2e-5)
+        assert log_rank_z(survival[None], observed[None], n)[0] == pytest.approx(float(z), abs=2e-5)
 
 
 def test_simulated_trials_are_those_of_numpy():
@@ -70,7 +53,7 @@ def test_simulated_trials_are_those_of_numpy():
     for accrual, follow_up, theta in ((24.0, 6.0, (0.05, 0.06)), (0.0, np.inf, (1.0, 0.6))):
         simulator = ada.engine.Simulator(ada.LogRank(n, accrual, follow_up), 0, 1)
         count = simulator.count(np.array([theta]), NULL[None], -1.0, 0, sims)[0]
-        error = np.mean(z_by_comparison(*data(n, theta, accrual, follow_up, sims, 9), n) > 1.0)
+        error = np.mean(log_rank_z(*survival_data(n, theta, accrual, follow_up, sims, 9), n) > 1.0)
         assert abs(count / sims - error) < 5 * np.sqrt(2 * error * (1 - error) / sims)
 
 

@@ -43,6 +43,22 @@ def test_wald_test():
     assert_fails(run, 0.025)
 
 
+def test_wald_test_is_shown_to_fail():
+    """With 20 per arm: where hazards are equal its error is above 2.5% with confidence, and that of the F test is not.
+
+    A size of .02664 is 5.2 standard errors of 262,144 simulations above .025, the lower limit 2.3 below the estimate.
+    """
+    for test, threshold, size in (("wald", 1.96, WALD_SIZE), ("f", F_CRITICAL, 0.025)):
+        model = ada.TwoExponentials(20, test)
+        equal = ada.create_grid([[1.0, 1.0]], [1e-6, 1e-6], null_hypos=model.null_hypos)
+        run = ada.validate(model, threshold=threshold, grid=equal, n_sims=2**18)
+        run.verify()
+        tile = run.worst_tile()
+        assert tile["null_truth0"]
+        assert tile["tie_lower"] <= tile["tie_point_lower"] < size < tile["tie_point_bound"] <= tile["tie_bound"]
+        assert (tile["tie_lower"] > 0.025) == (test == "wald")
+
+
 def test_errors_at_other_hazards():
     """Unequal arms and hazards."""
     n, sims = (7, 30), 2**18

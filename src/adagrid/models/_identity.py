@@ -27,10 +27,10 @@ def model_arguments(model: Model) -> dict[str, Any]:
 
 
 def model_fingerprint(model: Model, text_of: Callable[[Any], str] = source_of) -> str:
-    """Return a hash of the source of a design: its class, bases up to `Model`, families, and what they use.
+    """Return a hash of the source of a design: its class, designs that it is made of, families, and what they use.
 
-    Functions and constants of the same module that the design refers to are part of it. Where no source is at
-    hand (an interactive session), compiled functions and class attributes are hashed instead.
+    Bases up to `Model`, and functions and constants of the same module that it refers to, are part of it. Where no
+    source is at hand (an interactive session), compiled functions and class attributes are hashed instead.
 
     Args:
         model: the design.
@@ -39,13 +39,22 @@ def model_fingerprint(model: Model, text_of: Callable[[Any], str] = source_of) -
     digest = hashlib.sha256()
     seen: set[int] = set()
     families = (cls for family in _families(model.family) for cls in classes_up_to(type(family), Family))
-    for cls in (*classes_up_to(type(model), Model), *families):
+    designs = (cls for part in _designs(model) for cls in classes_up_to(type(part), Model))
+    for cls in (*designs, *families):
         digest.update(text_of(cls).encode())
         for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
             for text in _used(function, seen, text_of):
                 digest.update(text.encode())
     digest.update(f"{model.reject_when} {model.precision}".encode())
     return digest.hexdigest()[:32]
+
+
+def _designs(model: Model) -> Iterator[Model]:
+    """Yield a design and those that it is made of."""
+    yield model
+    for value in vars(model).values():
+        if isinstance(value, Model):
+            yield from _designs(value)
 
 
 def _families(family: Family) -> Iterator[Family]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, final
 
 import jax
@@ -43,6 +43,9 @@ class GroupSequential(Model):
         n: observations at the last look.
         sd: standard deviation of one observation.
 
+    Attributes:
+        shares: share of the observations at every look.
+
     Raises:
         InvalidInputError: with everything that is wrong with the arguments.
     """
@@ -68,6 +71,7 @@ class GroupSequential(Model):
             raise InvalidInputError(problems + more)
         if self.family.dim != 1:
             raise InvalidInputError(f"GroupSequential tests one mean; got n={n}, sd={sd}.")
+        self.shares: list[float] = shares.tolist()
         self._root_increments = np.sqrt(np.diff(shares, prepend=0.0)).tolist()
         self._roots = np.sqrt(shares).tolist()
         self._per_unit = 1 / float(self.family.standard_errors[0])
@@ -86,16 +90,25 @@ class GroupSequential(Model):
 
     @override
     def statistic(self, draw: tuple[jax.Array, ...], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        drift = theta[0] * self._per_unit
         largest, going = jnp.full_like(draw[0], -jnp.inf), jnp.ones((), bool)
+        for scaled, futile in self.at_looks(draw, theta):
+            largest = jnp.where(going, jnp.maximum(largest, scaled), largest)
+            going = going & ~futile
+        return largest
+
+    def at_looks(self, draw: tuple[jax.Array, ...], theta: jax.Array) -> Iterator[tuple[jax.Array, jax.Array]]:
+        """Yield, for every look, Z_k / c_k (|Z_k| / c_k if two-sided) and whether the trial stops for futility.
+
+        Args:
+            draw: what `draw` returned.
+            theta: the mean, shape (1,).
+        """
+        drift = theta[0] * self._per_unit
         for null, root, constant, futile in zip(draw, self._roots, self._constants, self._futility, strict=True):
             z = null + root * drift
-            if constant < np.inf:
-                scaled = (abs(z) if self._two_sided else z) * np.float32(1 / constant)
-                largest = jnp.where(going, jnp.maximum(largest, scaled), largest)
-            if futile > -np.inf:
-                going = going & (z > futile)
-        return largest
+            scaled = (abs(z) if self._two_sided else z) * np.float32(1 / constant)
+            # z / inf is 0, which a threshold below 0 would reject
+            yield scaled if constant < np.inf else jnp.full_like(z, -jnp.inf), z <= futile
 
 
 def _shares(looks: int | Sequence[float]) -> FloatArray:

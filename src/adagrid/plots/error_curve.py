@@ -124,7 +124,8 @@ def draw_error_curve(
     lowest = unit * curve.quantity.lowest if isinstance(curve.quantity, Mean) else 0.0
     side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
     for number, (place, bound) in enumerate(zip(curve.place, curve.bound, strict=True)):
-        axes.fill_between(place, lowest, unit * bound, color="#c6dbef", linewidth=0, zorder=0)
+        # with an edge, so that no gaps are seen between tiles
+        axes.fill_between(place, lowest, unit * bound, color="#c6dbef", linewidth=0.8, zorder=0)
         label = None if number else f"{side} over {curve.name}"
         axes.plot(place, unit * bound, color="#08519c", linewidth=2, solid_capstyle="butt", label=label)
     first, last = float(curve.place.min()), float(curve.place.max())
@@ -145,7 +146,10 @@ def draw_error_curve(
     )
     margin = 0.01 * (last - first)
     axes.set_xlim(first - margin, last + margin)
-    axes.set_ylim(bottom=lowest)
+    if quantity.side == "lower":
+        axes.set_ylim(0, 105)
+    else:  # room for the legend above
+        axes.set_ylim(lowest, lowest + 1.3 * (unit * float(curve.bound.max()) - lowest))
     axes.set_xlabel("parameter (theta)")
     axes.set_ylabel(quantity.noun if isinstance(quantity, Mean) else f"{quantity.noun} (%)")
     axes.spines[["top", "right"]].set_visible(False)

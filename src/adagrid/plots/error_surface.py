@@ -230,14 +230,16 @@ def draw_error_surface(surface: ErrorSurface, *, level: float | None = None, ax:
     pyplot = require("matplotlib.pyplot", "plots")
     axes: Axes = ax if ax is not None else pyplot.subplots(figsize=(8.2, 6.2), layout="constrained")[1]
     _draw_bounds(axes, surface, level)
-    handles = [*_draw_boundaries(axes, surface), *_draw_points(axes, surface)]
+    boundaries = _draw_boundaries(axes, surface)
+    handles = [*boundaries, *_draw_points(axes, surface)]
     _label(axes, surface)
-    if surface.hypotheses:
+    if boundaries:
         patches = require("matplotlib.patches", "plots")
         handles.append(patches.Patch(facecolor=_NOWHERE, edgecolor="0.7", label=f"no {_HYPOTHESES[quantity.side][1]}"))
     # below the axis label, whatever the size of the figure: the distance is in units of the font
+    below = 4.2 + 1.5 * axes.get_xlabel().count("\n")
     axes.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, ncols=2, frameon=False,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=below, ncols=2, frameon=False,
         fontsize="small", handletextpad=0.6,
     )  # fmt: skip
     return axes
@@ -272,6 +274,8 @@ def _draw_bounds(axes: Axes, surface: ErrorSurface, asked: float | None) -> None
     beside = axes.inset_axes((1.2 if surface.logits else 1.05, 0, 0.045, 1))
     bar = figure.colorbar(filled, cax=beside, ticks=100 * steps)
     unit = 1 if isinstance(quantity, Mean) else 100
+    if quantity.side == "lower":
+        bar.ax.invert_yaxis()  # colours are those of its complement
     bar.set_ticklabels([f"{unit * quantity.value(step):.3g}" for step in steps])
     side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
     told = f"certified {side} on the {quantity.noun}{'' if unit == 1 else ' (%)'}"
