@@ -27,6 +27,9 @@ _logger = logging.getLogger("adagrid")
 _AHEAD = 2
 # Seconds until a scheduler must have answered.
 _PATIENCE = 30
+# Dask's profiler looks at all threads a hundred times a second, which can lock up a process for ever in Python 3.11
+# before 3.11.9 (https://github.com/python/cpython/issues/106883).
+_WITHOUT_PROFILER = {"distributed.worker.profile.enabled": False}
 _LOST = "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
 # One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
 _TURN = threading.Lock()
@@ -129,15 +132,16 @@ class DaskBackend(Backend):
         with ExitStack() as stack:
             where = self._where
             if where is None:
-                where = self._dask.LocalCluster(
-                    n_workers=self._n_workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    worker_dashboard_address="127.0.0.1:0",
-                    memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
-                )
+                with require("dask.config", "dask").set(_WITHOUT_PROFILER):
+                    where = self._dask.LocalCluster(
+                        n_workers=self._n_workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        worker_dashboard_address="127.0.0.1:0",
+                        memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
+                    )
                 stack.enter_context(where)
             try:
                 self._client = stack.enter_context(self._dask.Client(where, timeout=_PATIENCE, set_as_default=False))
