@@ -17,8 +17,9 @@ import pandas as pd
 from coverage_problems import PROBLEMS, Problem
 
 import adagrid as ada
+from adagrid.algorithms import InterpolatedValidation
+from adagrid.algorithms import quantities as quantities_module
 from adagrid.algorithms.interpolated import calibrate as calibration_module
-from adagrid.algorithms.interpolated import validate as validation_module
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, clopper_pearson_upper
 from adagrid.jobs import open as opening_module
@@ -57,7 +58,7 @@ class Faults:
         def rank(n_sims: Any, level: Any) -> Any:
             return (calibration_rank(n_sims, level) * self.rank_factor).astype(np.int64)
 
-        of_stream, first_pass = Simulator.of_stream, validation_module.InterpolatedValidation.first_stream + 1
+        of_stream, first_pass = Simulator.of_stream, InterpolatedValidation.first_stream + 1
 
         def stream(simulator: Simulator, number: int) -> Simulator:
             return of_stream(simulator, min(number, first_pass) if self.repeats else number)
@@ -66,7 +67,7 @@ class Faults:
             yield
             return
         with (
-            mock.patch.object(validation_module, "clopper_pearson_upper", limit),
+            mock.patch.object(quantities_module, "clopper_pearson_upper", limit),
             mock.patch.object(calibration_module, "calibration_rank", rank),
             mock.patch.object(Simulator, "of_stream", stream),
         ):

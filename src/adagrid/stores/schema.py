@@ -43,7 +43,7 @@ from adagrid.grid.cells import cell_columns
 from adagrid.grid.points import point_columns
 from adagrid.grid.tiles import tile_columns
 
-VERSION = 2
+VERSION = 3
 
 Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
