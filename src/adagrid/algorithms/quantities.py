@@ -47,6 +47,10 @@ class Quantity(ABC):
     """What it is called in short."""
     side: ClassVar[Literal["upper", "lower"]] = "upper"
     """On which side of it the bound lies that is adapted and decides."""
+    scale: ClassVar[float] = 100.0
+    """What it is multiplied by where it is drawn."""
+    sign: ClassVar[str] = "%"
+    """What stands behind it then."""
 
     def events(self, rejections: IntArray, n_sims: IntArray) -> IntArray:
         """Return how often the event was seen, shape (points,)."""
@@ -157,7 +161,7 @@ class Mean(Quantity):
     lowest: float
     highest: float
 
-    prefix, noun, word = "mean", "mean of the statistic", "mean"
+    prefix, noun, word, scale, sign = "mean", "mean of the statistic", "mean", 1.0, ""
 
     @property
     def inaccuracy(self) -> float:

@@ -12,7 +12,7 @@ from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.engine.evaluator import Call, Evaluator, Shape
 from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
-from adagrid.models._rounding import unrounded
+from adagrid.models._rounding import design_name
 
 _BLOCK = 64
 # Simulations that are tried first, and how many of them must not have the commonest value to tell seeds apart.
@@ -67,7 +67,7 @@ class Arrays(Evaluator):
         self, model: ArrayModel, begin: int, end: int, theta: FloatArray, null_truth: BoolArray
     ) -> FloatArray:
         """Return what a design simulates, turned so that small statistics reject."""
-        name = f"{type(unrounded(model)).__name__}.simulate"
+        name = f"{design_name(model)}.simulate"
         try:
             values = np.asarray(model.simulate(begin, end, theta, null_truth))
         except Exception as error:
@@ -100,7 +100,7 @@ class Arrays(Evaluator):
             for part in ((begin, middle), (middle, end))
             if part[0] < part[1]
         ]
-        name = type(unrounded(self._model)).__name__
+        name = design_name(self._model)
         if not np.array_equal(whole, np.concatenate(parts, axis=1), equal_nan=True):
             raise ModelError(
                 f"{name}.simulate must give simulation i the same statistic whatever begin and end are. Take its "

@@ -24,7 +24,7 @@ from adagrid.engine.evaluator import Call, Evaluator, Shape
 from adagrid.engine.kernels import count_below
 from adagrid.errors import ModelError
 from adagrid.models import Model
-from adagrid.models._rounding import unrounded
+from adagrid.models._rounding import design_name
 
 _BLOCK = 64
 # Beyond this much memory per call for temporaries and output, calls become several times slower.
@@ -145,7 +145,7 @@ class Compiled(Evaluator):
         return self._draw_shape, theta, _struct((block, self.n_nulls), np.dtype(np.bool_))
 
     def _check_draw(self) -> None:
-        name = type(unrounded(self.model)).__name__
+        name = design_name(self.model)
         if not jax.tree.leaves(self._draw_shape):
             raise ModelError(f"{name}.draw must return arrays, but returned none.")
         draws = [np.asarray(leaf) for leaf in jax.tree.leaves(self._draws(0))]
@@ -164,14 +164,14 @@ class Compiled(Evaluator):
                 jax.eval_shape(lambda draw: self.model.statistic(draw, theta, truth), one)  # type: ignore[arg-type]
         except IndexError as error:
             raise ModelError(
-                f"{type(unrounded(self.model)).__name__}.statistic reads beyond its arguments ({error}): theta has "
+                f"{design_name(self.model)}.statistic reads beyond its arguments ({error}): theta has "
                 f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid."
             ) from error
         except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; the compiled stage tells of others
             pass
 
     def _checked_dtype(self) -> np.dtype:
-        name = type(unrounded(self.model)).__name__
+        name = design_name(self.model)
         result = self._traced("statistic", jax.eval_shape, self._statistic_block, *self._arguments_of(1))
         if result.shape != (1, self._chunk):
             raise ModelError(
@@ -186,7 +186,7 @@ class Compiled(Evaluator):
             traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
             hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
             raise ModelError(
-                f"{type(unrounded(self.model)).__name__}.{method} raised {type(error).__name__}: {error}{hint}"
+                f"{design_name(self.model)}.{method} raised {type(error).__name__}: {error}{hint}"
             ) from error
 
     def _precision(self) -> AbstractContextManager[Any]:

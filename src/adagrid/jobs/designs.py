@@ -18,9 +18,9 @@ from adagrid.models import Model
 from adagrid.models._identity import model_fingerprint, model_name
 from adagrid.models._rounding import unrounded
 
-# Simulators that this process has built for others' runs, all of one design: by seed, number of hypotheses and shape.
-_simulators: dict[tuple[int, int, Shape], Simulator] = {}
-_design: list[bytes] = []
+# Simulators that this process has built for others' runs, all of one design: by its bytes, seed, number of hypotheses
+# and shape.
+_simulators: dict[tuple[bytes, int, int, Shape], Simulator] = {}
 
 
 @final
@@ -54,11 +54,10 @@ class SentDesign:
         """
         model, hypotheses = require("cloudpickle", "dask").loads(self.pickled)
         self._check(model, hypotheses)
-        if _design != [self.pickled]:
-            _simulators.clear()  # another design has begun
-            _design[:] = [self.pickled]
-        key = (seed, n_nulls, shape)
+        key = (self.pickled, seed, n_nulls, shape)
         if key not in _simulators:
+            if all(pickled != self.pickled for pickled, *_ in _simulators):
+                _simulators.clear()  # another design has begun
             _simulators[key] = Simulator(model, seed, n_nulls, shape=shape)
         return _simulators[key], hypotheses
 

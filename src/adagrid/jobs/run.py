@@ -123,11 +123,12 @@ class Run:
         Of the Type I Error or a mean the upper bound, of power the lower one; what is trivially true until all of the
         region has a bound. Calibration: alpha, the level at which the threshold controls the error.
         """
-        if self.record.quantity is None:
+        quantity = self.record.quantity
+        if quantity is None:
             return float(self.record.settings["alpha"])
         largest = float(self._extreme()["tie_bound"].iloc[0]) if self.covered else 1.0
-        lower, upper = self.record.quantity.interval(largest, largest)
-        return float(lower if self.record.settings["quantity"] == "power" else upper)
+        lower, upper = quantity.interval(largest, largest)
+        return float(lower if quantity.side == "lower" else upper)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -136,13 +137,14 @@ class Run:
         Raises:
             InvalidInputError: for a calibration.
         """
-        if self.record.quantity is None:
+        quantity = self.record.quantity
+        if quantity is None:
             raise InvalidInputError("A calibration bounds the error by alpha; two-sided bounds are of validations.")
-        ends = [1.0, 0.0]
+        least, largest = 0.0, 1.0
         if self.covered:
-            least = self._store.extreme("tie_lower", largest=False, name=self._outcome, count=1)
-            ends = [float(self._extreme()["tie_bound"].iloc[0]), float(least["tie_lower"].iloc[0])]
-        lower, upper = self.record.quantity.interval(min(ends), max(ends))
+            lowest = self._store.extreme("tie_lower", largest=False, name=self._outcome, count=1)
+            least, largest = float(lowest["tie_lower"].iloc[0]), float(self._extreme()["tie_bound"].iloc[0])
+        lower, upper = quantity.interval(least, largest)
         return float(lower), float(upper)
 
     @property

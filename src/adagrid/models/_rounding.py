@@ -34,11 +34,17 @@ def rounded(model: Model, value_range: tuple[float, float]) -> Model:
 
 def unrounded(model: Model) -> Model:
     """Return the design itself."""
-    return model.design if isinstance(model, (_Rounded, _RoundedArrays)) else model
+    return model.design if isinstance(model, _Rounding) else model
 
 
-@final
-class _Rounded(Model):
+def design_name(model: Model) -> str:
+    """Return the name of the class of the design itself, for messages."""
+    return type(unrounded(model)).__name__
+
+
+class _Rounding(Model):
+    """What both kinds of designs have in common."""
+
     reject_when = "large"
 
     value_range: tuple[float, float]  # type: ignore[misc]
@@ -47,6 +53,9 @@ class _Rounded(Model):
         self.design, self.family, self.value_range = design, design.family, value_range
         self.precision = design.precision  # type: ignore[misc]
 
+
+@final
+class _Rounded(_Rounding):
     @override
     def draw(self, key: jax.Array) -> Any:
         own, uniform = jax.random.split(key)
@@ -63,15 +72,7 @@ class _Rounded(Model):
 
 
 @final
-class _RoundedArrays(ArrayModel):
-    reject_when = "large"
-
-    value_range: tuple[float, float]  # type: ignore[misc]
-
-    def __init__(self, design: Model, value_range: tuple[float, float]) -> None:
-        self.design, self.family, self.value_range = design, design.family, value_range
-        self.precision = design.precision  # type: ignore[misc]
-
+class _RoundedArrays(_Rounding, ArrayModel):
     @override
     def simulate(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
         lowest, highest = self.value_range

@@ -11,7 +11,7 @@ import pandas as pd
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
-from adagrid.algorithms.quantities import Mean, Quantity
+from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import recorded_family
 from adagrid.jobs import Run
@@ -120,8 +120,8 @@ def draw_error_curve(
     """
     pyplot = require("matplotlib.pyplot", "plots")
     axes: Axes = ax if ax is not None else pyplot.subplots(figsize=(8, 4.5), layout="constrained")[1]
-    quantity, unit = curve.quantity, 1.0 if isinstance(curve.quantity, Mean) else 100.0
-    lowest = unit * curve.quantity.lowest if isinstance(curve.quantity, Mean) else 0.0
+    quantity, unit = curve.quantity, curve.quantity.scale
+    lowest = unit * min(float(quantity.value(end)) for end in (0.0, 1.0))
     side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
     for number, (place, bound) in enumerate(zip(curve.place, curve.bound, strict=True)):
         # with an edge, so that no gaps are seen between tiles
@@ -151,7 +151,7 @@ def draw_error_curve(
     else:  # room for the legend above
         axes.set_ylim(lowest, lowest + 1.3 * (unit * float(curve.bound.max()) - lowest))
     axes.set_xlabel("parameter (theta)")
-    axes.set_ylabel(quantity.noun if isinstance(quantity, Mean) else f"{quantity.noun} (%)")
+    axes.set_ylabel(f"{quantity.noun} ({quantity.sign})" if quantity.sign else quantity.noun)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right" if quantity.side == "lower" else "upper left", frameon=False)
     return axes

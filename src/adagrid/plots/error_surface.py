@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
-from adagrid.algorithms.quantities import Mean, Quantity
+from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
@@ -273,16 +273,16 @@ def _draw_bounds(axes: Axes, surface: ErrorSurface, asked: float | None) -> None
     # as high as the axes, to the right of response probabilities
     beside = axes.inset_axes((1.2 if surface.logits else 1.05, 0, 0.045, 1))
     bar = figure.colorbar(filled, cax=beside, ticks=100 * steps)
-    unit = 1 if isinstance(quantity, Mean) else 100
+    unit, sign = quantity.scale, quantity.sign
     if quantity.side == "lower":
         bar.ax.invert_yaxis()  # colours are those of its complement
     bar.set_ticklabels([f"{unit * quantity.value(step):.3g}" for step in steps])
     side = "bound" if quantity.prefix == "tie" else f"{quantity.side} bound"
-    told = f"certified {side} on the {quantity.noun}{'' if unit == 1 else ' (%)'}"
+    told = f"certified {side} on the {quantity.noun}{f' ({sign})' if sign else ''}"
     if level is None or asked is None:
         bar.set_label(told)
         return
-    bar.set_label(f"{told}; level {unit * asked:.3g}{'' if unit == 1 else '%'}")
+    bar.set_label(f"{told}; level {unit * asked:.3g}{sign}")
     bar.ax.axhline(100 * level, color="black", linewidth=2.5)
     bar.ax.get_yticklabels()[below].set_weight("bold")
     higher = mesh.bound[mesh.triangle] > level
@@ -318,12 +318,12 @@ def _draw_points(axes: Axes, surface: ErrorSurface) -> list[Any]:
     x, y = surface.point.T
     worst = surface.point_bound.argmax()
     quantity = surface.quantity
-    least, unit = quantity.side == "lower", 1 if isinstance(quantity, Mean) else 100
+    least = quantity.side == "lower"
     if surface.exact:
         name = f"{'least' if least else 'largest'} {quantity.word}"
     else:
         name = "lowest lower limit" if least else "highest upper limit"
-    value = f"{unit * quantity.value(surface.point_bound[worst]):.3g}{'' if unit == 1 else '%'}"
+    value = f"{quantity.scale * quantity.value(surface.point_bound[worst]):.3g}{quantity.sign}"
     star = axes.scatter(
         x[worst], y[worst], s=190, marker="*", color="#ffd92f", edgecolors="black", linewidths=0.9, zorder=4,
         clip_on=False, label=f"{name}: {value}",

@@ -137,10 +137,8 @@ class InterpolatedValidation(StagedAlgorithm):
     @override
     def certify(self, cells: Cells, vertices: Simulated) -> Mapping[str, Array]:
         vertex = positions(vertices.points.id, cells.point_id)
-        places, upper, lower = (
-            vertices.points.theta[vertex],
-            *(vertices[f"tie_point_{end}"][vertex] for end in ("bound", "lower")),
-        )
+        places = vertices.points.theta[vertex]
+        lower, upper = vertices["tie_point_lower"][vertex], vertices["tie_point_bound"][vertex]
         bound = np.minimum(interpolated_bound(self.family, places, upper) * (1 + GAPS), 1.0)
         estimate = vertices["tie_estimate"][vertex].max(axis=1)
         point_bound = upper.max(axis=1)
