@@ -101,6 +101,24 @@ def test_looking_from_another_thread(db, case, tmp_path):
     store.verify()
 
 
+@pytest.mark.parametrize("case", ["validate_fisher", "staged_calibrate_fisher"])
+def test_a_region_that_is_covered_during_the_look(case, monkeypatch):
+    """What decides is read before it exists; by the time that the region is asked for, it is covered."""
+    store = DuckDBStore()
+    expected = run_case(case, db=store).worst_tiles(3)
+    read, looks = DuckDBStore.extreme, []
+
+    def extreme(self, *args, **options):
+        looks.append(options["name"])
+        rows = read(self, *args, **options)
+        return rows if len(looks) > 1 else rows.head(0)
+
+    monkeypatch.setattr(DuckDBStore, "extreme", extreme)
+    with ada.open_job(store) as run:
+        pd.testing.assert_frame_equal(run.worst_tiles(3), expected)
+    assert len(looks) == 2
+
+
 def test_looking_from_a_callback():
     store, seen = DuckDBStore(), []
 

@@ -367,12 +367,18 @@ class Run:
         """Return the rows that decide, the first of them first."""
         validate = self.record.kind == "validate"
         column = "tie_bound" if validate else "lambda_star"
-        rows = self._store.extreme(column, largest=validate, name=self._outcome, count=count)
+
+        def read() -> pd.DataFrame:
+            return self._store.extreme(column, largest=validate, name=self._outcome, count=count)
+
+        rows = read()
         if not len(rows) and self.covered:
-            raise StoreError(
-                f"{self.db}: there is no error to bound: refining the tiles showed that no null hypothesis is true "
-                "anywhere in the region. Start a job with another region, or correct the hypotheses."
-            )
+            rows = read()  # a job under way may have covered the region since the first look
+            if not len(rows):
+                raise StoreError(
+                    f"{self.db}: there is no error to bound: refining the tiles showed that no null hypothesis is true "
+                    "anywhere in the region. Start a job with another region, or correct the hypotheses."
+                )
         return rows
 
     def _optional_table(self, name: Table) -> pd.DataFrame:
