@@ -21,12 +21,13 @@ def test_normal_in_closed_form(probability, width):
     tile = np.array([[[-width], [0.5 * width]]])
     bound = tilt_lower_bound(ada.Normal(), np.zeros((1, 1)), tile, probability)[0]
     root = np.sqrt(-2 * np.log(probability))
-    complement = 1 - tilt_bound(ada.Normal(), np.zeros((1, 1)), tile, 1 - probability)[0]
+    remains = 1 - probability + np.finfo(float).eps
+    complement = 1 - tilt_bound(ada.Normal(), np.zeros((1, 1)), tile, remains)[0]
     assert bound == pytest.approx(max(np.exp(-((root + width) ** 2) / 2), complement), rel=1e-6, abs=1e-15)
 
 
 def test_all_or_nothing():
-    """What always happens always does, and of what never happens nothing is known."""
+    """What always happens always does, but for a last digit, and of what never happens nothing is known."""
     tile = np.array([[[-0.3], [0.3]]])
     bounds = [tilt_lower_bound(ada.Normal(), np.zeros((1, 1)), tile, level)[0] for level in (0.0, 1.0)]
     assert bounds == pytest.approx([0.0, 1.0], abs=1e-12)
@@ -35,6 +36,15 @@ def test_all_or_nothing():
     bounds = [interpolated_lower_bound(ada.Normal(), ends, np.array(level))[0] for level in levels]
     assert bounds[0] > 0.1  # from the other vertex alone
     assert bounds[1] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_level_that_was_rounded_to_one_is_not_certain():
+    """1 - 1e-17 is 1 in double precision; three standard errors away the complement may be far more likely."""
+    ends = np.array([[[0.0], [6.0]]])
+    at_one = interpolated_lower_bound(ada.Normal(), ends, np.array([[1.0, 0.4]]))[0]
+    tile = np.array([[[-6.0], [6.0]]])
+    for bound in (at_one, tilt_lower_bound(ada.Normal(), np.zeros((1, 1)), tile, 1.0)[0]):
+        assert bound < 1 - tilt_bound(ada.Normal(), np.zeros((1, 1)), tile, 1e-17)[0]
 
 
 @settings(max_examples=100, deadline=None)

@@ -51,6 +51,38 @@ def test_limits_invert_the_binomial_distribution(count, delta):
         assert binom.sf(rejections - 1, total, lower) <= delta * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("rejections", "total", "delta"),
+    [
+        (999, 8928, 0.0022147261479523723),
+        (999, 18125, 0.0004345016117535658),
+        (999, 33554432, 2.71510603399768e-05),
+        (1000, 2**29, 0.001),
+        (2**29 - 999, 2**29, 0.001),
+        (700_000_000 - 50, 700_000_000, 0.01),
+    ],
+)
+def test_limits_where_the_inverse_beta_function_fails(rejections, total, delta):
+    """SciPy's (1.17) is off by anything up to half of the limit here."""
+    upper, lower = clopper_pearson_upper(rejections, total, delta), clopper_pearson_lower(rejections, total, delta)
+    assert lower < rejections / total < upper
+    assert binom.cdf(rejections, total, upper) == pytest.approx(delta, rel=0.01)
+    assert binom.sf(rejections - 1, total, lower) == pytest.approx(delta, rel=0.01)
+    assert binom.cdf(rejections, total, upper) <= delta * (1 + 1e-6)
+    assert binom.sf(rejections - 1, total, lower) <= delta * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("shape", [999, 1000, 1001])
+def test_no_limit_is_far_off(shape):
+    rng = np.random.default_rng(0)
+    total = np.exp(rng.uniform(np.log(2 * shape), np.log(2**30), 20_000)).astype(int)
+    delta = 10 ** rng.uniform(-12, -0.5, 20_000)
+    for rejections in (np.full_like(total, shape), total - shape):
+        upper, lower = clopper_pearson_upper(rejections, total, delta), clopper_pearson_lower(rejections, total, delta)
+        np.testing.assert_allclose(binom.cdf(rejections, total, upper), delta, rtol=0.01)
+        np.testing.assert_allclose(binom.sf(rejections - 1, total, lower), delta, rtol=0.01)
+
+
 @pytest.mark.parametrize("total", [1, 2, 30, 8192, 10**6])
 @pytest.mark.parametrize("delta", DELTAS)
 def test_full_and_empty_counts_are_exact(total, delta):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -275,6 +276,53 @@ def test_a_grid_of_given_tiles_covers_them(seed, dim, n_planes):
     assert total == pytest.approx(np.prod(2 * radius, axis=1).sum(), rel=1e-8)
     points = (theta[:, None, :] + generator.uniform(-1, 1, (6, 50, dim)) * radius[:, None, :]).reshape(-1, dim)
     assert_covered(points, grid.tiles, planes)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=seeds, dim=st.integers(1, 3), n_planes=st.integers(1, 3), lost=st.floats(0, 0.6))
+def test_grids_with_gaps_cover_their_edges_or_are_refused(seed, dim, n_planes, lost):
+    """Where a hypothesis is true only at a tile's edge, another tile stands for that, or there is no grid."""
+    generator = np.random.default_rng(seed)
+    whole = cartesian_grid([0.0] * dim, [1.0] * dim, n=3).tiles
+    kept = whole.take(np.flatnonzero(generator.uniform(size=len(whole)) >= lost))
+    edges = [np.linspace(0, 1, 4)] * dim
+    planes = [random_plane(generator, np.zeros(dim), np.ones(dim), edges) for _ in range(n_planes)]
+    try:
+        tiles = create_grid(kept.theta, kept.radius, null_hypos=planes).tiles
+    except InvalidInputError as refusal:
+        if "stands for this edge" in str(refusal):  # a gap is why, unless the region's edge is
+            assert len(kept) < len(whole)
+        return
+    corners = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=dim)))
+    points = (kept.theta[:, None] + corners * kept.radius[:, None]).reshape(-1, dim)
+    assert_covered(points, tiles, planes)
+
+
+@pytest.mark.parametrize(
+    ("theta", "radius", "null", "refused"),
+    [
+        ([[-3.5], [0.5]], 0.5, "x <= 0", True),
+        ([[-0.5], [0.5]], 0.5, "x <= 0", False),
+        ([[0.0], [9.5]], 0.5, "x >= 0.5", True),
+        ([[0.5, 0.5], [0.5, -0.5]], 0.5, "y <= 0", False),
+        ([[0.5, 0.5], [1.0, -0.5]], 0.5, "y <= 0", True),  # half of the edge
+        ([[0.5, 0.5], [1.0, -0.5], [0.0, -0.5]], 0.5, "y <= 0", False),  # each half by another tile
+        ([[0.5, 0.5], [-0.5, -0.5]], 0.5, "x + y <= 0", False),  # a corner of both
+        ([[0.5, 0.5], [-0.5, -1.5]], 0.5, "x + y <= 0", True),
+    ],
+)
+def test_loose_edges(theta, radius, null, refused):
+    expected = pytest.raises(InvalidInputError, match="there is no tile beyond it") if refused else nullcontext()
+    with expected:
+        create_grid(theta, [radius] * len(theta[0]), null_hypos=[null])
+
+
+def test_hypotheses_true_together_at_a_loose_corner_are_refused():
+    """Both hold in parts of the tile [0, 1]^2, together only at (0, 1/2); the tile at their common part is far."""
+    planes = [HalfSpace((1.0, -1.0), -0.5), HalfSpace((1.0, 1.0), 0.5)]
+    with pytest.raises(InvalidInputError, match="true only at the edge of the tile around theta=.0.5, 0.5"):
+        create_grid([[0.5, 0.5], [-3.0, 0.5]], [0.5, 0.5], null_hypos=planes)
+    create_grid([[0.5, 0.5], [-0.5, 0.5]], [0.5, 0.5], null_hypos=planes)
 
 
 def test_one_hypothesis_or_text_may_stand_alone():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from jobcases import run_case
 from scipy.special import expit
@@ -16,6 +18,7 @@ import adagrid as ada
 from adagrid.algorithms.quantities import Mean, Power
 from adagrid.engine import Simulator
 from adagrid.errors import InvalidInputError, ModelError, ResumeError
+from adagrid.grid.grid import overcounted
 from adagrid.models._rounding import rounded
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -144,6 +147,73 @@ def test_exact_designs_have_exact_limits(quantity):
         assert (truth <= results["tie_bound"]).all()
 
 
+def tail(n, needed, **statistic):
+    """Return one arm's design that rejects at a number of responders, or whose statistic is that number."""
+    responders = np.arange(n + 1)
+    columns = {"statistic": responders} if statistic else {"reject": (responders >= needed).astype(int)}
+    return ada.DecisionTable(n, pd.DataFrame({"responders0": responders, **columns}), **statistic)
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_errors_that_vanish_in_computing_are_not_zero(method):
+    """P(Y >= 200) is about 10^-1000 at one end of the region, which no double can hold, and .999997 at the other."""
+    grid = ada.cartesian_grid([-12.0], [0.0], n=1)
+    run = ada.ada_validate(tail(500, 200), threshold=0.5, grid=grid, method=method, global_target=0.05, max_target=0.02)
+    run.verify()
+    assert run.bounds[0] == 0
+    assert run.bounds[1] >= binom.sf(199, 500, 0.5)
+    results = run.results()
+    ends = [results["theta0"] + sign * results["radius0"] for sign in (-1, 0, 1)]
+    for theta in ends:
+        truth = binom.sf(199, 500, expit(theta.to_numpy().clip(-12, 0)))
+        assert (results["tie_lower"] <= truth).all()
+        assert (results["tie_bound"] >= truth).all()
+
+
+@pytest.mark.parametrize(("lowest", "n"), [(-12.0, 1), (-12.0, 2), (-24.0, 4)])
+def test_thresholds_where_levels_vanish(lowest, n):
+    """Tiles so large that hardly any level is left at their centres let nothing reject that could be wrong."""
+    design = tail(500, None, reject_when="large")
+    run = ada.calibrate(design, alpha=0.025, grid=ada.cartesian_grid([lowest], [0.0], n=n))
+    assert binom.sf(np.floor(run.threshold), 500, 0.5) <= 0.025
+
+
+def test_power_that_rounds_to_one_is_not_certain():
+    """1 - power is 10^-100 at the lower end, which is lost beside 1; it is .44 at the other."""
+    grid = ada.cartesian_grid([-6.0], [0.0], n=1, alternatives=["theta0 >= -6"])
+    run = ada.validate(tail(50, 25), threshold=0.5, grid=grid, quantity="power")
+    assert run.bounds[1] >= binom.sf(24, 50, 0.5)
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_lower_bounds_beside_curved_boundaries(method):
+    """Where a curved hypothesis may be false, what counts its rejections overstates the error of the others."""
+    first, second = np.indices((21, 21)).reshape(2, -1)
+    outcomes = {"responders0": first, "responders1": second}
+    design = ada.DecisionTable((20, 20), pd.DataFrame(outcomes | {"reject0": first >= 20, "reject1": second >= 1}) * 1)
+    hypotheses = ["theta0 <= 5", ada.RiskDifference(1, 0, -0.1)]
+    grid = ada.cartesian_grid([-1, -1], [1, 1], n=4, null_hypos=hypotheses)
+    run = ada.validate(design, threshold=0.5, grid=grid)
+    if method == "interpolated":
+        run = ada.ada_validate(design, threshold=0.5, grid=grid, method=method, global_target=0.3, max_target=0.2)
+    run.verify()
+    results = run.results()
+    theta, radius = (results[[f"{name}0", f"{name}1"]].to_numpy() for name in ("theta", "radius"))
+    decided = False
+    for step in itertools.product((-1, 0, 1), repeat=2):
+        there = theta + np.array(step) * radius
+        rates = expit(there)
+        both = (rates[:, 1] - rates[:, 0] <= -0.1 + 1e-9) & (results["null_truth1"] == 1)
+        truth = design.exact_error(there, np.stack([np.ones(len(both), bool), both], axis=1), 0.5)
+        if method == "classic":  # the corners of the box around a cell are not part of it
+            assert (results["tie_lower"] <= truth).all()
+        decided |= bool((results["tie_lower"][both] > 0).any())
+    assert decided
+    undecided = overcounted(theta, radius, results[["null_truth0", "null_truth1"]].to_numpy(bool), grid.hypotheses)
+    assert undecided.any()
+    assert (results["tie_lower"][undecided] == 0).all()
+
+
 @pytest.mark.parametrize("method", ["classic", "interpolated"])
 @pytest.mark.parametrize("model", [Share(), ShareInArrays()], ids=["JAX", "NumPy"])
 def test_mean_of_a_count(model, method):
@@ -237,6 +307,7 @@ NULL = ada.cartesian_grid([-1], [0.5], n=2, null_hypos=["x <= 0"])
         (ada.ZTest(), {"grid": NULL, "quantity": "power", "threshold": 1.0}, r"alternatives=, such as .*null_hypos="),
         (ada.ZTest(), {"grid": alternative(), "threshold": 1.0}, "Ask for quantity='power'"),
         (ada.ZTest(), {"grid": alternative(), "quantity": "power"}, "A new validation needs threshold="),
+        (ada.ZTest(), {"grid": alternative(), "quantity": "power", "threshold": 1e-40}, r"nearer to 0.*1e-40\. Use 0"),
         (ada.ZTest(), {"grid": NULL, "quantity": "mean"}, "value_range must be two finite numbers.* got None"),
         (Share(), {"grid": NULL, "quantity": "mean", "threshold": 1.0}, "takes no threshold; got 1"),
         (Unordered(), {"grid": NULL, "quantity": "mean"}, r"got \(1\.0, 0\.0\)"),

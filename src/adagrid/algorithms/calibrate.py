@@ -18,6 +18,7 @@ from adagrid.algorithms.base import (
     FractionBelow,
     Packet,
     batches,
+    computed_thresholds,
     tile_points,
 )
 from adagrid.algorithms.frontier import Frontier, Layout
@@ -97,12 +98,12 @@ class AdaCalibrate(Algorithm):
         alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
         rank = calibration_rank(tiles.n_sims, alpha0)
         impossible = alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)
-        exact = simulator.model.exact_threshold(points, tiles.null_truth, alpha0)
+        exact = computed_thresholds(simulator, points, tiles.null_truth, alpha0)
         # column 0 is lambda_star, then the bias resamples, then the tilewise ones
         if exact is None:
             thresholds = self._thresholds(simulator, tiles, rank)
         else:  # no simulations, so that resampling them changes nothing and none are too few
-            thresholds = np.repeat(simulator.model.direction * exact[:, None], 1 + 2 * n_bootstrap, axis=1)
+            thresholds = np.repeat(exact[:, None], 1 + 2 * n_bootstrap, axis=1)
             impossible[:] = False
         star, bias, tilewise = np.split(thresholds, [1, 1 + n_bootstrap], axis=1)
         tilewise = tilewise if n_bootstrap else star

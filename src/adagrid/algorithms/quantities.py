@@ -22,6 +22,9 @@ Range: TypeAlias = tuple[float, float]
 
 # Relative amount by which computed probabilities may have been rounded up, generously.
 _ROUNDED_UP = 2e-9
+# Computed probabilities up to this may be of events that are possible, but whose parts have underflowed: nothing more
+# is known of them. (A mean that is 0 at one point would be 0 at all others, too.)
+VANISHING = 1e-290
 # By how much the probability of the event "a uniform number is below the rescaled statistic" may differ from the
 # rescaled mean: single precision has 2^23 uniform numbers, and rescaling rounds by 2^-24 of what it handles.
 _RESCALED = 2.0**-21
@@ -71,7 +74,8 @@ class Quantity(ABC):
 
     def computed(self, rejecting: FloatArray) -> Limits:
         """Return the same from probabilities of rejection that are computed, rounded up."""
-        return Limits(rejecting, rejecting * (1 - _ROUNDED_UP), rejecting)
+        lower = np.where(rejecting > VANISHING, rejecting * (1 - _ROUNDED_UP), 0.0)
+        return Limits(rejecting, lower, np.maximum(rejecting, VANISHING))
 
     def rejecting(self, event: FloatArray) -> FloatArray:
         """Return probabilities of rejection from those of the event."""
@@ -123,7 +127,7 @@ class Power(Quantity):
     @override
     def computed(self, rejecting: FloatArray) -> Limits:
         upper = 1 - rejecting * (1 - _ROUNDED_UP)
-        return Limits(upper, 1 - rejecting, upper)
+        return Limits(upper, np.nextafter(1 - rejecting, -1).clip(0.0), upper)
 
     @override
     def rejecting(self, event: FloatArray) -> FloatArray:

@@ -12,6 +12,9 @@ from typing_extensions import override
 from adagrid.algorithms.quantities import Quantity, QuantityName, Range, quantity_of
 from adagrid.errors import InvalidInputError
 
+# The least normal number in single precision.
+_SUBNORMAL = float(np.finfo(np.float32).tiny)
+
 
 class Settings(BaseModel):
     """Settings that all jobs share.
@@ -129,6 +132,11 @@ class _Validation(Settings):
     def _complete(self) -> Self:
         if self.quantity != "mean" and self.threshold is None:
             raise ValueError("A validation needs threshold=, in the design's own direction; got None.")
+        if self.quantity == "power" and self.threshold and abs(self.threshold) < _SUBNORMAL:
+            raise ValueError(
+                f"Processors may take numbers nearer to 0 than {_SUBNORMAL:.2g} for 0: statistics that a threshold "
+                f"among them accepts could count as rejecting, which overstates power; got {self.threshold}. Use 0."
+            )
         if self.quantity == "mean" and self.threshold is not None:
             raise ValueError(
                 f"quantity='mean' bounds the mean of the statistic itself and takes no threshold; got {self.threshold}."

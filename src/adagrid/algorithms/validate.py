@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -26,6 +26,8 @@ from adagrid.algorithms.settings import ValidateSettings
 from adagrid.algorithms.sorted_tiles import LARGEST, Columns
 from adagrid.bounds import tilt_bound, tilt_lower_bound
 from adagrid.engine import Simulator
+from adagrid.grid import NullHypothesis
+from adagrid.grid.grid import overcounted
 
 _BATCH = 4096
 # What the policy judges a tile by.
@@ -45,14 +47,21 @@ class AdaValidate(Algorithm):
 
     Args:
         settings: the settings; `threshold` is in the model's own direction.
+        hypotheses: the grid's null hypotheses.
         policy: what becomes of chosen tiles.
     """
 
     settings: ValidateSettings
     first_stream = VALIDATION_STREAM
 
-    def __init__(self, settings: ValidateSettings, policy: ValidationPolicy | None = None) -> None:
+    def __init__(
+        self,
+        settings: ValidateSettings,
+        hypotheses: Sequence[NullHypothesis] = (),
+        policy: ValidationPolicy | None = None,
+    ) -> None:
         self.settings = settings
+        self._hypotheses = hypotheses
         self._policy = policy or ClassicValidation()
 
     @override
@@ -90,12 +99,13 @@ class AdaValidate(Algorithm):
             rejections = expected_count(exact, tiles.n_sims)
             estimate, lower, upper = self.settings.bounded.computed(exact)
         bound = tilt_bound(simulator.model.family, points, displacements, upper)
+        known = ~overcounted(tiles.theta, tiles.radius, tiles.null_truth, self._hypotheses)
         return {
             "rejections": rejections,
             "tie_estimate": estimate,
             "tie_point_lower": lower,
             "tie_point_bound": upper,
-            "tie_lower": tilt_lower_bound(simulator.model.family, points, displacements, lower),
+            "tie_lower": tilt_lower_bound(simulator.model.family, points, displacements, lower * known),
             "tie_bound": bound,
             "grid_cost": bound - upper,
             "sim_cost": upper - estimate,

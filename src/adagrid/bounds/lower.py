@@ -85,8 +85,8 @@ def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatA
 
 
 def _complement(level: FloatArray) -> FloatArray:
-    """Return 1 - level, rounded up; what is certain has nothing else beside it."""
-    return np.where(level >= 1, 0.0, np.minimum(1 - level + np.finfo(float).eps, 1.0))
+    """Return 1 - level, rounded up: a level of 1 may be less, and a mean of 0 would be 0 everywhere."""
+    return np.minimum(1 - level + np.finfo(float).eps, 1.0)
 
 
 def _down(probability: FloatArray) -> FloatArray:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from scipy.special import betainccinv, betaincinv
+from scipy.special import betainc, betaincc, betainccinv, betaincinv
 
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import InvalidInputError
 
 # The inverse incomplete beta function is accurate to about 1e-14; limits move outwards by more than that.
 _ROUNDING = 1e-12
+# Relative difference from delta of the tail at a limit that the rounding of the tail explains; beyond, the inverse has
+# failed. (That of SciPy 1.17 does now and then where a shape is 999 or 1000, or simulations are hundreds of millions.)
+_ACCURACY = 1e-8
+# Logarithms between which a limit is searched then, and halvings down to their last digit.
+_SMALLEST, _HALVINGS = -745.0, 64
+
+# A function of both shapes and a number, elementwise.
+_Beta = Callable[..., Any]
 
 
 def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> FloatArray:
@@ -26,7 +37,7 @@ def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
         InvalidInputError: if an argument is out of range.
     """
     count, total, level = _checked(rejections, n_sims, delta)
-    limit = betainccinv(count + 1, np.maximum(total - count, 1), level)
+    limit = _inverted(betainccinv, betaincc, count + 1, np.maximum(total - count, 1), level, rising=False)
     return np.where(count >= total, 1.0, np.minimum(limit * (1 + _ROUNDING), 1.0))
 
 
@@ -36,8 +47,30 @@ def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
     BetaInv(delta; R, N - R + 1), and exactly 0 when R = 0. Arguments as for `clopper_pearson_upper`.
     """
     count, total, level = _checked(rejections, n_sims, delta)
-    limit = betaincinv(np.maximum(count, 1), total - count + 1, level)
+    limit = _inverted(betaincinv, betainc, np.maximum(count, 1), total - count + 1, level, rising=True)
     return np.where(count <= 0, 0.0, limit * (1 - _ROUNDING))
+
+
+def _inverted(
+    inverse: _Beta, tail: _Beta, a: FloatArray, b: FloatArray, level: FloatArray, *, rising: bool
+) -> FloatArray:
+    """Return where a tail of the beta distribution has a level: by its inverse, searched where that has failed."""
+    limit = inverse(a, b, level)
+    wrong = ~(np.abs(tail(a, b, limit) / level - 1) <= _ACCURACY)
+    if wrong.any():
+        limit = np.array(limit)
+        limit[wrong] = _searched(tail, a[wrong], b[wrong], level[wrong], rising=rising)
+    return limit
+
+
+def _searched(tail: _Beta, a: FloatArray, b: FloatArray, level: FloatArray, *, rising: bool) -> FloatArray:
+    """Return the outermost numbers at which a tail is at most a level, shape (numbers,)."""
+    low, high = np.full(len(level), _SMALLEST), np.zeros(len(level))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        within = tail(a, b, np.exp(middle)) <= level
+        low, high = np.where(within == rising, middle, low), np.where(within == rising, high, middle)
+    return np.exp(low if rising else high)
 
 
 def _checked(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import HalfSpace
 from adagrid.grid.tiles import ROUNDING
 
 # By how much, in units of the box, a computed vertex of a piece may miss a plane.
 _TOLERANCE = 1e-9
-# Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
-_TOUCHING = 1e-9
 # Pieces thinner than this, in units of the box, have no interior.
 _FLAT = 1e-13
 
@@ -62,45 +58,6 @@ def crossings(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]) -> 
         true[:, j] = (plane.offset - least) / length > ROUNDING * scale / length
         false[:, j] = (most - plane.offset) / length > ROUNDING * scale / length
     return true, false
-
-
-def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
-    """Refuse hypotheses that are true together only where the boundaries touch: no tile would stand for that.
-
-    x <= 0 and x >= 0 are both true at 0, and x <= 0 is true at the edge of a region from 0 to 1. Wherever several
-    hypotheses are true together, they must be so in a set with interior; then every point of it belongs to a
-    (closed) tile on which all of them are true. The largest ball in the set decides, by linear programming.
-
-    Args:
-        planes: boundaries of the hypotheses.
-        lower: lower corner of the region.
-        upper: upper corner.
-
-    Raises:
-        InvalidInputError: naming the hypotheses.
-    """
-    scale = np.abs(np.concatenate([lower, upper])).max() + np.max(upper - lower)
-    for size in range(1, len(planes) + 1):
-        for some in itertools.combinations(planes, size):
-            normal = np.array([plane.normal for plane in some])
-            length = np.sqrt(np.sum(normal**2, axis=1))
-            offset = np.array([plane.offset for plane in some])
-            edges = np.concatenate([np.eye(len(lower)), -np.eye(len(lower))])
-            left = np.concatenate([normal / length[:, None], edges])
-            right = np.concatenate([offset / length, upper, -lower])
-            answer = linprog(
-                np.r_[np.zeros(len(lower)), -1.0],
-                A_ub=np.c_[left, np.ones(len(left))],
-                b_ub=right,
-                bounds=[(None, None)] * (len(lower) + 1),
-            )
-            if answer.status == 0 and abs(float(answer.fun or 0.0)) <= _TOUCHING * scale:
-                raise InvalidInputError(
-                    "Null hypotheses that are true together must be so in more than a boundary, but "
-                    f"{' and '.join(repr(plane.describe()) for plane in some)} are true together only at the edge of "
-                    "each other or of the region, where no tile lies. Let them overlap a little (for example "
-                    "'x <= 0.001' with 'x >= -0.001'), or move the region's edge."
-                )
 
 
 def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> Pieces:
@@ -163,8 +120,12 @@ def piece_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]
     """
     true, false = crossings(lower, upper, planes)
     cut = np.flatnonzero(true[0] & false[0])
-    rows, right = _rows(lower, upper - lower, [planes[j] for j in cut], inside[0, cut])
-    vertices, valid = _vertices(rows, right)
+    return common_vertices(lower, upper, [planes[j] for j in cut], inside[:, cut])
+
+
+def common_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> FloatArray:
+    """Return the same with every plane, those that only touch the box included: of what may have no interior."""
+    vertices, valid = _vertices(*_rows(lower, upper - lower, planes, inside[0]))
     return np.unique(np.round(vertices[0][valid[0]], 12), axis=0)
 
 

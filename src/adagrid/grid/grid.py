@@ -17,12 +17,13 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.boundaries import MAX_DEPTH, Halves, check_hypothesis, decide, halve
-from adagrid.grid.clip import clip, crossings, refuse_touching
+from adagrid.grid.clip import clip, crossings
 from adagrid.grid.definition import definition
 from adagrid.grid.hypotheses import NullHypothesis, parted
 from adagrid.grid.hypothesis_text import hypo
 from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
 from adagrid.grid.tiles import Tiles
+from adagrid.grid.touching import refuse_loose_edges, refuse_touching
 
 
 @final
@@ -156,7 +157,7 @@ def create_grid(
             f"Every tile may be given once; got theta={centres[twice].tolist()}, radius={widths[twice].tolist()} "
             f"{int(times.max())} times."
         )
-    return _grid(centres - widths, centres + widths, null_hypos, alternatives, depth)
+    return _grid(centres - widths, centres + widths, null_hypos, alternatives, depth, gaps=True)
 
 
 def _grid(
@@ -165,6 +166,8 @@ def _grid(
     null_hypos: Sequence[NullHypothesis | str] | None,
     alternatives: Sequence[NullHypothesis | str] | None,
     depth: int | None,
+    *,
+    gaps: bool = False,
 ) -> Grid:
     if null_hypos and alternatives:
         raise InvalidInputError(
@@ -180,6 +183,8 @@ def _grid(
             "for each alternative on a grid of its own."
         )
     cuts = list(planes.values())
+    if gaps:
+        refuse_loose_edges(cuts, lower, upper)
     boxes = halve(lower, upper, list(curved.values()), _checked_depth(depth, lower.shape[1]))
     true, false = crossings(lower, upper, cuts)
     truth = np.ones((len(lower), max(len(hypotheses), 1)), bool)
@@ -253,6 +258,31 @@ def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
         if len(rows):
             truth[rows, j] = decide(hypothesis, theta - radius, theta + radius)[0] >= 0
     return replace(tiles, null_truth=truth) if curved else tiles
+
+
+def overcounted(
+    theta: FloatArray, radius: FloatArray, null_truth: BoolArray, hypotheses: Sequence[NullHypothesis]
+) -> BoolArray:
+    """Tell on which boxes a hypothesis may count as true that is false somewhere, while others are true there.
+
+    Upper bounds of errors are on the safe side there. Lower ones are not: fewer rejections may be errors.
+
+    Args:
+        theta: centres, shape (boxes, dim).
+        radius: half-widths, same shape.
+        null_truth: which hypotheses count as true, shape (boxes, hypotheses).
+        hypotheses: the null hypotheses.
+
+    Returns:
+        Shape (boxes,).
+    """
+    _, curved = parted(hypotheses)
+    over = np.zeros(len(theta), bool)
+    for j, hypothesis in curved.items():
+        rows = np.flatnonzero(null_truth[:, j] & (null_truth.sum(axis=1) > 1))
+        if len(rows):
+            over[rows] |= decide(hypothesis, theta[rows] - radius[rows], theta[rows] + radius[rows])[0] <= 0
+    return over
 
 
 def refine(parents: Tiles, hypotheses: Sequence[NullHypothesis]) -> tuple[Tiles, IntArray]:

@@ -221,7 +221,7 @@ def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
         return job
     decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
     begun = record.model_copy(update={"settings": job.record.settings | decisions})
-    return replace(job, work=replace(job.work, record=begun, algorithm=begun.algorithm()))
+    return replace(job, work=replace(job.work, record=begun, algorithm=begun.algorithm(job.hypotheses)))
 
 
 def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:

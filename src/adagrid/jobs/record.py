@@ -126,11 +126,11 @@ class JobRecord(BaseModel):
             return settings.bounded
         return None
 
-    def algorithm(self) -> Algorithm:
-        """Return the algorithm of a classic job."""
+    def algorithm(self, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
+        """Return the algorithm of a classic job with the null hypotheses of its grid."""
         settings = self.checked_settings()
         if isinstance(settings, ValidateSettings):
-            return AdaValidate(settings)
+            return AdaValidate(settings, hypotheses)
         assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
         return AdaCalibrate(settings)
 

@@ -192,11 +192,12 @@ class Run:
     def results(self, *, active: bool = True) -> pd.DataFrame:
         """Return one row per simulated tile, or per certified cell; after `certify`, of the fresh pass.
 
-        `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on
-        it, `n_sims` its simulations. Validations add `rejections`, `tie_estimate` (their share; tie is short for
-        Type I Error), `tie_point_lower` and `tie_point_bound` (its lower and upper confidence limits), `tie_lower` and
-        `tie_bound` (the bounds over the tile), and how much of the upper bound's slack is due to the tile's size
-        (`grid_cost`), to the number of simulations (`sim_cost`), and together (`total_cost`).
+        `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on it
+        (or may be: curved ones), whose rejections count, `n_sims` its simulations. Validations add `rejections`,
+        `tie_estimate` (their share; tie is short for Type I Error), `tie_point_lower` and `tie_point_bound` (its lower
+        and upper confidence limits), `tie_lower` and `tie_bound` (the bounds over the tile; the lower one is 0 where
+        too many rejections may count), and how much of the upper bound's slack is due to the tile's size (`grid_cost`),
+        to the number of simulations (`sim_cost`), and together (`total_cost`).
 
         Where power is bounded, all these but `rejections` are of the Type II Error; `power_estimate`, `power_lower` and
         `power_upper` are of the power. Where a mean is bounded they are of the statistic, rescaled to [0, 1], and

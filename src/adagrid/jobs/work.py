@@ -199,7 +199,7 @@ def algorithm_of(
 ) -> Algorithm | StagedAlgorithm:
     """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
     if tiles is None:
-        return record.algorithm()
+        return record.algorithm(hypotheses)
     return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
 
 

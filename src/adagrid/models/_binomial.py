@@ -42,8 +42,8 @@ def binomial_masses(n: int, logit: FloatArray) -> FloatArray:
     Returns:
         Shape (points, n + 1), with a relative error of some 1e-16 times n.
     """
-    row = logit[:, None]
-    return np.exp(_log_choose(n) + np.arange(n + 1) * row - n * np.logaddexp(0.0, row))
+    y, row = np.arange(n + 1), logit[:, None]
+    return np.exp(_log_choose(n) - y * np.logaddexp(0.0, -row) - (n - y) * np.logaddexp(0.0, row))
 
 
 def _log_choose(n: int) -> FloatArray:

@@ -100,7 +100,8 @@ class Model(ABC):
             threshold: in the design's own direction.
 
         Returns:
-            Shape (points,), rounded up by at most 1e-9 of it; None if the design cannot tell.
+            Shape (points,), rounded up by at most 1e-9 of it; less than 1e-290 stands for anything up to that. None if
+            the design cannot tell.
         """
         del theta, null_truth, threshold
         return None

@@ -23,6 +23,9 @@ from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
 from adagrid.models.base import Model
 
+# With more, the rounding of probabilities would exceed the amount by which their sums are raised.
+_MOST_PATIENTS = 100_000
+
 
 @final
 class DecisionTable(Model):
@@ -40,8 +43,8 @@ class DecisionTable(Model):
         table: the rows.
         reject_when: for statistics, whether "small" or "large" ones reject, compared with the threshold of a run. None
             for decisions, which are validated with threshold=0.5.
-        missing: what outcomes without a row mean: "reject" counts them as rejections, which is safe whatever the design
-            does there; "accept" declares that it never rejects there; None allows none.
+        missing: what outcomes without a row mean: "reject" counts them as rejections for every finite threshold, safe
+            whatever the design does there; "accept" declares that it never rejects there; None allows none.
 
     Raises:
         InvalidInputError: with everything that is wrong, and in which row.
@@ -59,6 +62,11 @@ class DecisionTable(Model):
         missing: Missing | None = None,
     ) -> None:
         self.family = Binomial(n)
+        if sum(self.family.patients) > _MOST_PATIENTS:
+            raise InvalidInputError(
+                f"A decision table is for at most {_MOST_PATIENTS:,} patients in all, so that errors can be computed "
+                f"to nine digits; got n={n}. Write the design as a Model, which is simulated."
+            )
         if not isinstance(table, pd.DataFrame):
             raise InvalidInputError(f"table must be a data frame; got {type(table).__name__}. For files: from_csv.")
         for name, value, allowed in (

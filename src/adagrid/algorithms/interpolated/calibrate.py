@@ -22,7 +22,7 @@ from scipy.special import ndtr, ndtri
 from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.algorithms.base import CALIBRATION_STREAM, Convergence, batches
+from adagrid.algorithms.base import CALIBRATION_STREAM, Convergence, batches, computed_thresholds
 from adagrid.algorithms.interpolated import statistics
 from adagrid.algorithms.interpolated.base import (
     GAPS,
@@ -161,9 +161,8 @@ class InterpolatedCalibration(StagedAlgorithm):
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
         level = np.minimum(level, points.level)
         rank = calibration_rank(points.n_sims, level)
-        exact = simulator.model.exact_threshold(represented, points.null_truth, level)
-        if exact is not None:
-            star = simulator.model.direction * exact
+        star = computed_thresholds(simulator, represented, points.null_truth, level)
+        if star is not None:
             return {"rank": rank, "lambda_star": star, **dict.fromkeys(self._bootstrap_columns, star)}
         ranks = np.stack([rank, *self._resampled_ranks(points, rank).T], axis=1)
         values = self._order_statistics(simulator, points, np.maximum(ranks, 1))

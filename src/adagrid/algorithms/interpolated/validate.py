@@ -44,6 +44,7 @@ from adagrid.engine import Simulator
 from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
+from adagrid.grid.grid import overcounted
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
 
@@ -83,6 +84,7 @@ class InterpolatedValidation(StagedAlgorithm):
     ) -> None:
         self.settings = settings
         self.family = family
+        self._hypotheses = hypotheses
         self._region = Region(family, tiles, hypotheses)
         self._targets = Targets(settings.max_target, settings.global_target)
         self._expected = lru_cache(maxsize=1)(self._expected_errors)
@@ -142,11 +144,12 @@ class InterpolatedValidation(StagedAlgorithm):
         bound = np.minimum(interpolated_bound(self.family, places, upper) * (1 + GAPS), 1.0)
         estimate = vertices["tie_estimate"][vertex].max(axis=1)
         point_bound = upper.max(axis=1)
+        known = ~overcounted(cells.theta, cells.radius, cells.null_truth, self._hypotheses)
         return {
             "tie_estimate": estimate,
             "tie_point_lower": lower.min(axis=1),
             "tie_point_bound": point_bound,
-            "tie_lower": interpolated_lower_bound(self.family, places, lower) * (1 - GAPS),
+            "tie_lower": interpolated_lower_bound(self.family, places, lower * known[:, None]) * (1 - GAPS),
             "tie_bound": bound,
             "grid_cost": bound - point_bound,
             "sim_cost": point_bound - estimate,

@@ -1,0 +1,142 @@
+"""Null hypotheses that are true together only where boundaries touch: no tile would stand for that.
+
+x <= 0 and x >= 0 are both true at 0, and x <= 0 is true at the edge of a region from 0 to 1. Wherever several
+hypotheses are true together, they must be so in a set with interior; then every point of it belongs to a (closed) tile
+on which all of them are true.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.optimize import linprog
+
+from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid.errors import InvalidInputError
+from adagrid.grid.clip import common_vertices
+from adagrid.grid.hypotheses import HalfSpace
+from adagrid.grid.tiles import ROUNDING
+
+# Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
+_TOUCHING = 1e-9
+
+
+def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
+    """Refuse hypotheses that have something, but no interior, in common with each other and a region.
+
+    Args:
+        planes: boundaries of the hypotheses.
+        lower: lower corner of the region, all of which is covered by tiles.
+        upper: upper corner.
+
+    Raises:
+        InvalidInputError: naming the hypotheses.
+    """
+    for some in _combinations(len(planes)):
+        if _touch([planes[j] for j in some], lower, upper) == 0:
+            raise InvalidInputError(
+                f"Null hypotheses that are true together must be so in more than a boundary, but "
+                f"{_described(planes, some)} are true together only at the edge of each other or of the region, where "
+                "no tile lies. Let them overlap a little (for example 'x <= 0.001' with 'x >= -0.001'), or move the "
+                "region's edge."
+            )
+
+
+def refuse_loose_edges(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
+    """Refuse the same of boxes that may leave gaps, unless the edge where they touch lies in boxes with interior.
+
+    Args:
+        planes: boundaries of the hypotheses, which `refuse_touching` does not refuse for the region around the boxes.
+        lower: lower corners of the boxes, shape (boxes, dim).
+        upper: upper corners, shape (boxes, dim).
+
+    Raises:
+        InvalidInputError: naming the hypotheses and a box.
+    """
+    for some in _combinations(len(planes)):
+        together = [planes[j] for j in some]
+        side = _sides(together, lower, upper)
+        for box in np.flatnonzero(side == 0):
+            common = _common_box(together, lower[box], upper[box])
+            if common is not None and not _covered(*common, lower[side > 0], upper[side > 0]):
+                raise InvalidInputError(
+                    f"{_described(planes, some)} would be true only at the edge of the tile around "
+                    f"theta={(lower[box] + (upper[box] - lower[box]) / 2).tolist()}, and there is no tile beyond it "
+                    "that stands for this edge. Add one, or move the tile's edge off the boundary."
+                )
+
+
+def _combinations(n: int) -> Iterator[tuple[int, ...]]:
+    for size in range(1, n + 1):
+        yield from itertools.combinations(range(n), size)
+
+
+def _described(planes: list[HalfSpace], some: tuple[int, ...]) -> str:
+    return " and ".join(repr(planes[j].describe()) for j in some)
+
+
+def _sides(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> IntArray:
+    """Tell whether half-spaces have interior in common with boxes (1), only an edge (0), or nothing (-1).
+
+    0 when in doubt: planes that have each an edge in common with a box need not have the same one.
+    """
+    normal = np.array([plane.normal for plane in planes])[:, None]
+    offset = np.array([plane.offset for plane in planes])[:, None]
+    slack = ROUNDING * (np.sum(np.abs(normal) * np.maximum(np.abs(lower), np.abs(upper)), axis=2) + np.abs(offset))
+    least = np.sum(np.minimum(normal * lower, normal * upper), axis=2) - offset
+    most = np.sum(np.maximum(normal * lower, normal * upper), axis=2) - offset
+    crossing = (most > slack).sum(axis=0)  # planes that hold on part of a box only
+    side = np.where((least > slack).any(axis=0), -1, np.where((least >= -slack).any(axis=0), 0, 1))
+    for box in np.flatnonzero((side > 0) & (crossing > 1)):
+        side[box] = _touch(planes, lower[box], upper[box])
+    return side
+
+
+def _touch(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> int:
+    """Tell the same of one box, by the largest ball in the common part."""
+    scale = np.abs(np.concatenate([lower, upper])).max() + np.max(upper - lower)
+    normal = np.array([plane.normal for plane in planes])
+    length = np.sqrt(np.sum(normal**2, axis=1))
+    offset = np.array([plane.offset for plane in planes])
+    left = np.concatenate([normal / length[:, None], np.eye(len(lower)), -np.eye(len(lower))])
+    right = np.concatenate([offset / length, upper, -lower])
+    answer = linprog(
+        np.r_[np.zeros(len(lower)), -1.0],
+        A_ub=np.c_[left, np.ones(len(left))],
+        b_ub=right,
+        bounds=[(None, None)] * (len(lower) + 1),
+    )
+    radius = -float(answer.fun or 0.0) if answer.status == 0 else 0.0
+    return 0 if abs(radius) <= _TOUCHING * scale else int(np.sign(radius))
+
+
+def _common_box(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """Return corners of the smallest box around what half-spaces have in common with a box; None if that is nothing."""
+    if len(planes) == 1:  # that touches: a face of the box
+        normal = np.asarray(planes[0].normal)
+        return np.where(normal < 0, upper, lower), np.where(normal > 0, lower, upper)
+    vertices = common_vertices(lower[None], upper[None], planes, np.ones((1, len(planes)), bool))
+    if not len(vertices):
+        return None
+    return lower + vertices.min(axis=0) * (upper - lower), lower + vertices.max(axis=0) * (upper - lower)
+
+
+def _covered(first: FloatArray, last: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
+    """Tell whether a box, which may have no extent in some directions, lies within boxes.
+
+    The boxes' edges cut it into a lattice, and the middle of every part is looked at.
+    """
+    slack = 4 * _TOUCHING * (np.maximum(np.abs(first), np.abs(last)) + np.abs(last - first))
+    near = ((lower <= last + slack) & (upper >= first - slack)).all(axis=1)
+    lower, upper = lower[near] - slack, upper[near] + slack
+    middles = []
+    for axis in range(len(first)):
+        inner = np.concatenate([lower[:, axis], upper[:, axis]])
+        inside = inner[(inner > first[axis]) & (inner < last[axis])]
+        cuts = np.concatenate([first[axis : axis + 1], np.unique(inside), last[axis : axis + 1]])
+        middles.append((cuts[:-1] + cuts[1:]) / 2)
+    points = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 1, len(first))
+    within: BoolArray = np.all((points >= lower) & (points <= upper), axis=2)
+    return bool(within.any(axis=1).all())
