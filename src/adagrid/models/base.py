@@ -41,7 +41,10 @@ class Model(ABC):
     family: Family
     reject_when: ClassVar[Literal["small", "large"]] = "small"
     precision: ClassVar[Literal["single", "double"]] = "single"
-    """Precision of theta and of everything that does not state its own type: float32 or float64."""
+    """Precision of theta and of everything that does not state its own type: float32 or float64.
+
+    Random numbers of single precision have steps of about 1e-7: choose "double" where errors below 1e-5 matter.
+    """
     value_range: ClassVar[tuple[float, float] | None] = None
     """Least and largest value of the statistic, where its mean is to be bounded (`quantity="mean"`)."""
 
