@@ -262,7 +262,8 @@ def test_network_lost_between_worker_and_scheduler(how, db, tmp_path, on_server,
     """What the lost worker had is done elsewhere; a scheduler that hears nothing waits for `worker-ttl` first."""
     with HandMadeCluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="3s") as cluster:
         wire, lost = Wire(cluster.port), []
-        cluster.start_worker(wire.address)
+        # A scheduler waits half a minute longer for a nanny that it cannot reach to restart its worker.
+        cluster.start_worker(wire.address, ("--nthreads", "1", "--no-dashboard", "--no-nanny"))
         cluster.start_worker()
 
         def lose(report):

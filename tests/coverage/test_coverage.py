@@ -93,8 +93,8 @@ class TestHarness:
 
     def test_power(self):
         """Miss rates that the tests below notice with 95% probability."""
-        assert noticed_rate(100, 0.2) < 0.45
-        assert noticed_rate(100, 0.01) < 0.12
+        assert noticed_rate(60, 0.2) < 0.55
+        assert noticed_rate(80, 0.01) < 0.15
         assert np.isnan(noticed_rate(2, 0.2))
 
 
@@ -103,12 +103,12 @@ class TestValidation:
     @pytest.mark.parametrize(
         ("problem", "method", "delta", "runs"),
         [
-            (Z_TEST, "interpolated", 0.2, 120),
+            (Z_TEST, "interpolated", 0.2, 60),
             (Z_TEST, "interpolated", 0.01, 80),
-            (Z_TEST, "classic", 0.2, 100),
-            (FISHER, "interpolated", 0.2, 50),
-            (FISHER, "interpolated", 0.01, 40),
-            (THREE_ARMS, "interpolated", 0.2, 12),
+            (Z_TEST, "classic", 0.2, 40),
+            (FISHER, "interpolated", 0.2, 25),
+            (FISHER, "interpolated", 0.01, 20),
+            (THREE_ARMS, "interpolated", 0.2, 8),
         ],
         ids=lambda value: getattr(value, "name", str(value)),
     )
@@ -127,7 +127,7 @@ class TestValidation:
 
     def test_estimates_in_place_of_limits_are_noticed(self, workers):
         faults = Faults(estimates=True)
-        found = workers.run(validations, Z_TEST.name, "interpolated", 0.01, seeds=seeds(40), faults=faults)
+        found = workers.run(validations, Z_TEST.name, "interpolated", 0.01, seeds=seeds(20), faults=faults)
         broken = " ".join(broken_by_validations(Z_TEST, 0.01, found))
         assert "misses at worst" in broken
         assert "limits at simulated points, first" in broken
@@ -144,10 +144,10 @@ class TestCalibration:
     @pytest.mark.parametrize(
         ("problem", "method", "runs", "short"),
         [
-            (Z_TEST, "interpolated", 100, 0.0),
-            (Z_TEST, "classic", 100, 0.0),
+            (Z_TEST, "interpolated", 40, 0.0),
+            (Z_TEST, "classic", 40, 0.0),
             # few values of the statistic: the attainable errors are up to .005 apart
-            (FISHER, "interpolated", 50, 0.005),
+            (FISHER, "interpolated", 25, 0.005),
         ],
         ids=lambda value: getattr(value, "name", str(value)),
     )
@@ -162,5 +162,5 @@ class TestCalibration:
 
     def test_ranks_that_are_too_high_are_noticed(self, workers):
         faults = Faults(rank_factor=1.15)
-        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(40), faults=faults)
+        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(20), faults=faults)
         assert broken_by_calibrations(Z_TEST, ALPHA, found)

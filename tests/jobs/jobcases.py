@@ -67,6 +67,12 @@ def run_staged(case: str, **changes):
     return ada.ada_calibrate(model, **({"alpha": 0.05} | common | targets | changes))
 
 
+def run_and_tell(connection, case: str, **changes) -> None:
+    """Run one of the jobs in a process of its own, which tells when it begins."""
+    connection.send("ready")
+    run_case(case, **changes)
+
+
 def tables(run) -> dict[str, pd.DataFrame]:
     """Return what two runs of the same job must agree on, without times and workers."""
     frames = {"tiles": run.tiles(), "results": run.results(active=False), "done": run.done()}

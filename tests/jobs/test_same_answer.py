@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from jobcases import CASES, CLASSIC, assert_same, run_case, tables
+from jobcases import CASES, CLASSIC, assert_same, run_and_tell, run_case, tables
 
 import adagrid as ada
+from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
 
 
@@ -112,6 +111,17 @@ def interrupting(store, operation: int):
     return lambda: setattr(store, "_append", original)
 
 
+def operations():
+    """Yield operations at which to stop, so that every write is the last in one of them.
+
+    Nothing is written between the moment after one write and the moment before the next: of these two, one by turns;
+    ADAGRID_WHOLE_MATRIX=1 tries both.
+    """
+    for operation in itertools.count(2):
+        if operation % 4 >= 2 or os.environ.get("ADAGRID_WHOLE_MATRIX"):
+            yield operation
+
+
 @pytest.mark.parametrize(
     "case",
     ["validate_z", "staged_validate_z", "staged_calibrate_z", pytest.param("calibrate_fisher", marks=pytest.mark.slow)],
@@ -120,14 +130,13 @@ def test_stopped_before_and_after_every_write(case):
     """Exhaustive: whichever write is the last, running again gives the same tables."""
     settings = {"n_steps": 4, "packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
     answer = tables(run_case(case, **settings))
-    operation = 2
-    while True:
+    for operation in operations():
         store = PandasStore()
         restore = interrupting(store, operation)
         try:
             run_case(case, db=store, **settings)
         except Stop:
-            operation += 1
+            pass
         else:
             break
         finally:
@@ -157,44 +166,36 @@ def test_targets_changed_in_mid_step(expected):
         assert_same(continued, expected[case])
 
 
-_SCRIPT = textwrap.dedent(
-    """
-    import sys
-    sys.path.insert(0, sys.argv[1])
-    from jobcases import run_case
-    print("ready", flush=True)
-    run_case(sys.argv[2], db=sys.argv[3], packet_size=2)
-    print("finished", flush=True)
-    """
-)
-
-
-def _start(case: str, path: Path) -> subprocess.Popen:
-    here = str(Path(__file__).parent)
-    return subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, here, case, str(path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    )
+@pytest.fixture
+def processes(monkeypatch):
+    """Makes processes that have imported everything and computed nothing: they are killed at work, not at imports."""
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["adagrid", "adagrid.stores.duckdb", "jax.scipy.stats"])
+    return context
 
 
 @pytest.mark.slow
-def test_sigkill_at_twenty_random_moments(tmp_path, expected):
+def test_sigkill_at_twenty_random_moments(tmp_path, expected, processes):
     """A real kill of a real process with a database file, then the same command again."""
     rng = random.Random(20)
     kills, latest = 0, 3.0  # seconds
     for attempt in range(20):
         case = CASES[attempt % len(CASES)]
         path = tmp_path / f"{attempt}.duckdb"
-        process = _start(case, path)
-        assert process.stdout.readline() == "ready\n"
+        reading, writing = processes.Pipe(duplex=False)
+        process = processes.Process(target=run_and_tell, args=(writing, case), kwargs={"db": path, "packet_size": 2})
+        process.start()
+        writing.close()
+        assert reading.recv() == "ready"
         time.sleep(rng.uniform(0.1, latest))
-        process.send_signal(signal.SIGKILL)
-        killed = process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+        reading.close()
+        killed = process.exitcode == -signal.SIGKILL
+        assert killed or process.exitcode == 0
         kills += killed
         latest *= 1.0 if killed else 0.7  # the machine is faster than that
-        process.stdout.close()
         run = run_case(case, db=path, packet_size=2)
         run.verify()
         assert_same(run, expected[case])
@@ -221,8 +222,11 @@ class TestCertify:
 
     def test_stopped_before_and_after_every_write(self, case):
         expected = tables(run_case(case, n_steps=2).certify())
-        for operation in range(2, 1000):
+        searched = PandasStore()
+        run_case(case, n_steps=2, db=searched, packet_size=5)
+        for operation in operations():
             store = PandasStore()
+            transfer(searched, store)
             run = run_case(case, n_steps=2, db=store, packet_size=5)
             restore = interrupting(store, operation)
             try:

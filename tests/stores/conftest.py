@@ -14,8 +14,10 @@ from clickhouse_server import connect_to_old_server
 
 @pytest.fixture(scope="session")
 def modern_folder(tmp_path_factory):
-    """The engine allows one folder per process."""
-    return str(tmp_path_factory.mktemp("chdb"))
+    """The engine allows one folder per process. It stops with its last connection and takes long to start: keep one."""
+    folder = str(tmp_path_factory.mktemp("chdb"))
+    with closing(clickhouse_connect.get_client(interface="chdb", path=folder)):
+        yield folder
 
 
 @pytest.fixture
