@@ -17,7 +17,7 @@ import adagrid as ada
 from adagrid.engine import Shape, Simulator
 from adagrid.engine.kernels import SmallestValues, count_below
 from adagrid.engine.simulator import _rounded_up
-from adagrid.errors import InvalidInputError
+from adagrid.errors import InvalidInputError, ModelError
 
 THETA = np.linspace(-1, 0, 7)[:, None]
 TRUTH = np.ones((7, 1), bool)
@@ -241,29 +241,42 @@ def test_the_least_thresholds_above_zero_reject_zero(threshold):
     assert Simulator(Uniform(), 0, 1).count(THETA[:1], TRUTH[:1], 0.0, 0, 1000)[0] == 0
 
 
-class Large(ada.Model):
-    """A design with whole numbers that single precision cannot hold."""
+class FourNumbers(ada.Model):
+    """A design whose statistic is one of four whole numbers of some type, from `least` on."""
 
     family = ada.Normal()
 
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
-        self.reject_when = "small" if sign > 0 else "large"
+    def __init__(self, least: int, dtype: str, reject_when: str) -> None:
+        self.least, self.dtype, self.reject_when = least, dtype, reject_when
 
     def draw(self, key):
         return jax.random.randint(key, (), 0, 4)
 
     def statistic(self, draw, theta, null_truth):
-        return self.sign * (draw + 2**24)
+        return jnp.asarray(self.least, self.dtype) + draw.astype(self.dtype)
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_large_whole_numbers_are_rounded_towards_rejection(sign):
-    simulator = Simulator(Large(sign), 0, 1)
-    assert simulator.count(THETA[:1], TRUTH[:1], 2.0**24 + 4, 0, 1000)[0] == 1000
-    exact = simulator.count(THETA[:1], TRUTH[:1], 2.0**24 + 2, 0, 1000)[0]
-    assert 400 < exact < 600
-    assert simulator.count(THETA[:1], TRUTH[:1], 2.0**24, 0, 1000)[0] == 0
+@pytest.mark.parametrize("reject_when", ["small", "large"])
+@pytest.mark.parametrize(
+    ("least", "dtype"),
+    [(0, "uint8"), (0, "uint32"), (7, "uint16"), (-128, "int8"), (-(2**24) + 1, "int32"), (2**24 - 4, "int32")],
+)
+def test_whole_numbers_are_what_they_are(least, dtype, reject_when):
+    """Whatever their type, also where turning them would wrap around; the four are equally likely."""
+    simulator = Simulator(FourNumbers(least, dtype, reject_when), 0, 1)
+    sign = 1 if reject_when == "small" else -1
+    for more in range(5):
+        count = simulator.count(THETA[:1], TRUTH[:1], sign * (least + more - 0.0), 0, 4096)[0]
+        rejecting = more if sign > 0 else max(3 - more, 0)
+        assert abs(count - 1024 * rejecting) < 150
+        assert (count == 0) == (rejecting == 0)
+
+
+@pytest.mark.parametrize("reject_when", ["small", "large"])
+@pytest.mark.parametrize("least", [2**24 - 3, 2**24, 2**31 - 5, -(2**24) - 1, -(2**31)])
+def test_whole_numbers_that_would_be_rounded_are_refused(least, reject_when):
+    with pytest.raises(ModelError, match=r"a whole number that is not below 2\*\*24"):
+        Simulator(FourNumbers(least, "int32", reject_when), 0, 1).count(THETA[:1], TRUTH[:1], 0.0, 0, 1000)
 
 
 def test_streams_are_other_simulations_each_time_the_same(simulator):

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import binom, norm
 
 import adagrid as ada
+from adagrid.engine import Simulator
 from certified import assert_bounds, assert_fails
 
 NULL, MEAN, SD, SHAPE, SCALE = 0.1, -1.34, 10.0, 0.0005, 0.000005
@@ -128,8 +129,6 @@ def test_certificates_of_two_arms(small):
 
 def test_engine_agrees_with_the_table(large):
     """Statistics of simulated trials are the largest of true arms' probabilities, by the sum over all outcomes."""
-    from adagrid.engine import Simulator
-
     theta, truth = np.full((1, 4), logit(NULL)), np.array([[True, True, False, True]])
     mass = binom.pmf(np.arange(36), 35, NULL)
     # outcomes that are not too rare; all others together are as good as impossible
@@ -145,3 +144,21 @@ def test_engine_agrees_with_the_table(large):
         found = simulator.count(theta, truth, -threshold, 0, 2**17)[0] / 2**17
         spread = 5 * np.sqrt(exact / 2**17)
         assert exact - spread <= found <= exact + rest + spread
+
+
+def test_many_arms_have_a_place_in_the_table_each():
+    """Products of nine consecutive numbers would exceed 32 bits on the way to a place."""
+    design = ada.BayesianBasket(8, 10, 0.2)
+    theta = np.full((1, 10), 2.2)
+    theta[0, 0] = logit(0.2)
+    truth = np.arange(10)[None] == 0
+    rng = np.random.default_rng(1)
+    outcomes = rng.binomial(8, expit(theta[0]), (20_000, 10))
+    own = np.array([design.probability(outcome, 0) for outcome in outcomes])
+    simulator = Simulator(design, 0, 10)
+    for threshold in (0.5, 0.8, 0.95):
+        simulated = simulator.count(theta, truth, -threshold, 0, 32_768)[0] / 32_768
+        assert simulated == pytest.approx(np.mean(own > threshold), abs=0.016)  # 4 standard errors
+    places = [tuple(sorted(outcome[1:].tolist())) for outcome in outcomes]
+    found = {place: int(design._place(place)) for place in places}
+    assert len(set(found.values())) == len(found)

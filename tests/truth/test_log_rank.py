@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 from scipy.stats import CensoredData, beta, logrank
 
 import adagrid as ada
+from adagrid.engine import Simulator
 from certified import assert_fails
 from oracles import log_rank_z, survival_data
 
@@ -55,6 +58,20 @@ def test_simulated_trials_are_those_of_numpy():
         count = simulator.count(np.array([theta]), NULL[None], -1.0, 0, sims)[0]
         error = np.mean(log_rank_z(*survival_data(n, theta, accrual, follow_up, sims, 9), n) > 1.0)
         assert abs(count / sims - error) < 5 * np.sqrt(2 * error * (1 - error) / sims)
+
+
+@pytest.mark.parametrize("n", [(2, 2), (3, 2), (2, 4), (5, 2)])
+def test_the_largest_z_counts_when_the_threshold_is_beside_it(n):
+    """All deaths are seen and all controls die first: one order of the arms among all, equally likely, has this z."""
+    at_risk, excess, variance = np.array(n), 0.0, 0.0
+    for arm in np.repeat([0, 1], n):
+        share = at_risk[1] / at_risk.sum()
+        excess, variance = excess + share - arm, variance + share * (1 - share)
+        at_risk[arm] -= 1
+    threshold = excess / variance**0.5 * (1 - 1e-12)
+    simulator = Simulator(ada.LogRank(n, 0, np.inf), 1, 1)
+    count = simulator.count(np.ones((1, 2)), np.ones((1, 1), bool), -threshold, 0, 16_384)[0]
+    assert count / 16_384 == pytest.approx(1 / comb(sum(n), n[0]), abs=0.012)  # 4 standard errors
 
 
 def test_a_trial_without_deaths_is_no_evidence():

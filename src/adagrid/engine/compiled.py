@@ -30,6 +30,8 @@ _BLOCK = 64
 # Beyond this much memory per call for temporaries and output, calls become several times slower.
 _CALL_BYTES = 16 << 20
 _DRAW_CACHE_BYTES = 256 << 20
+# Below these, whole numbers are exact.
+_EXACT = {"float32": 2.0**24, "float64": 2.0**53}
 
 
 @final
@@ -112,12 +114,11 @@ class Compiled(Evaluator):
                     "a statistic must be a number, but its type is bool. Return the statistic, not the decision; or "
                     "return jnp.where(reject, 0.0, 1.0) with reject_when='small' and threshold=0.5."
                 )
-            turned = -value if self.model.reject_when == "large" else value
-            if jnp.issubdtype(value.dtype, jnp.floating):
-                return turned
-            # whole numbers too large to be exact are rounded down: towards rejection, the safe side
-            real = turned.astype(self._real)
-            return jnp.where(real.astype(turned.dtype) > turned, jnp.nextafter(real, -jnp.inf), real)
+            if not jnp.issubdtype(value.dtype, jnp.floating):
+                # before turning, which would wrap whole numbers around; those that would be rounded are refused
+                real = value.astype(self._real)
+                value = jnp.where(jnp.abs(real) < _EXACT[self._real.name], real, jnp.nan)
+            return -value if self.model.reject_when == "large" else value
 
         return jax.vmap(lambda p, t: jax.vmap(lambda d: one(d, p, t))(draws))(theta, null_truth)
 

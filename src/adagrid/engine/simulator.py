@@ -28,7 +28,7 @@ _STREAM = 0x57
 
 
 class StatisticError(ModelError):
-    """A statistic is NaN, or outside the range of which the mean is asked for.
+    """A statistic is NaN, a whole number that is too large, or outside the range of which the mean is asked for.
 
     Args:
         point: position of the point among those simulated.
@@ -50,8 +50,9 @@ class StatisticError(ModelError):
         trial = f"simulation {simulation} at theta={theta.tolist()}"
         if value_range is None:
             told = (
-                f"A statistic must be a number or an infinity, but {trial} returned NaN. Return +inf where small "
-                "statistics reject (-inf where large ones do) for a trial that cannot be evaluated."
+                f"A statistic must be a number or an infinity, but {trial} returned NaN, or a whole number that is not "
+                "below 2**24 (2**53 in double precision), where rounding begins. Return +inf where small statistics "
+                "reject (-inf where large ones do) for a trial that cannot be evaluated."
             )
         else:
             told = (

@@ -33,9 +33,10 @@ class Model(ABC):
     an estimate or a sample size, say (not its distance from theta, which is no function of the data), and `value_range`
     has its least and its largest value.
 
-    Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are
-    faster and exact as integers. Constructor arguments are kept in `arguments` and recorded with the job, so
-    they should be numbers, strings, or sequences of these. Check a design with `adagrid.testing.ModelContract`.
+    Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are faster and
+    exact as integers (below 2^24, or 2^53 in double precision, where they would be rounded). Constructor arguments
+    are kept in `arguments` and recorded with the job, so they should be numbers, strings, or sequences of these.
+    Check a design with `adagrid.testing.ModelContract`.
     """
 
     family: Family

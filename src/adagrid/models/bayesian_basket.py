@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
-from math import comb, factorial
+from math import comb
 from typing import Any, ClassVar, Literal, final
 
 import jax
@@ -88,10 +88,11 @@ class BayesianBasket(Model):
         # every outcome once, but for the order of arms
         outcomes = np.array(list(combinations_with_replacement(range(n + 1), k)))
         above = probabilities_above(outcomes, n, self._null_logit, prior)
+        self._choose = np.array([[comb(y + j - 1, j) for y in range(n + 1)] for j in range(1, k)], np.int32)
         self._table = np.empty((n + 1, comb(n + k - 1, k - 1)))
         for arm in range(k):
             others = [outcomes[:, i] for i in range(k) if i != arm]
-            self._table[outcomes[:, arm], _place(others)] = above[:, arm]
+            self._table[outcomes[:, arm], self._place(others)] = above[:, arm]
 
     @property
     def null_hypos(self) -> list[str]:
@@ -101,7 +102,7 @@ class BayesianBasket(Model):
     def probability(self, responders: Sequence[int], arm: int) -> float:
         """Return the posterior probability that an arm's response rate is above the null rate."""
         others = sorted(int(y) for i, y in enumerate(responders) if i != arm)
-        return float(self._table[responders[arm], _place([np.asarray(y) for y in others])])
+        return float(self._table[responders[arm], self._place(others)])
 
     @override
     def draw(self, key: jax.Array) -> jax.Array:
@@ -115,22 +116,17 @@ class BayesianBasket(Model):
         above = []
         for arm in arms:
             others = _ascending([counts[i] for i in arms if i != arm])
-            above.append(table[counts[arm] * columns + _place(others)])
+            above.append(table[counts[arm] * columns + self._place(others)])
         return largest_of_true(above, null_truth)
 
+    def _place(self, ascending: Sequence[Any]) -> Any:
+        """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
 
-def _place(ascending: Sequence[Any]) -> Any:
-    """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
-
-    The combinatorial number system: the sum over j of (x_j + j - 1 choose j). Arrays of NumPy or JAX, or numbers.
-    """
-    place: Any = 0
-    for j, count in enumerate(ascending, start=1):
-        product = count
-        for i in range(1, j):
-            product = product * (count + i)
-        place = place + product // factorial(j)
-    return place
+        The combinatorial number system: the sum over j of (x_j + j - 1 choose j). Arrays of NumPy or JAX, or numbers.
+        """
+        traced = any(isinstance(count, jax.Array) for count in ascending)
+        choose = jnp.asarray(self._choose) if traced else self._choose
+        return sum(choose[j, count] for j, count in enumerate(ascending))
 
 
 def _ascending(values: list[jax.Array]) -> list[jax.Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._checks import whole_numbers
-from adagrid._typing import Array
+from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_count
@@ -39,7 +39,7 @@ class ManyToOne(Model):
     reject_when: ClassVar[Literal["small", "large"]] = "large"
     precision: ClassVar[Literal["single", "double"]] = "double"
     family: Binomial
-    z: Array
+    z: FloatArray
     """z for every outcome of the control and one treatment, shape (n + 1 in control, n + 1 in treatment)."""
 
     def __init__(self, n: int | Sequence[int], treatments: int) -> None:
@@ -51,7 +51,7 @@ class ManyToOne(Model):
             )
         control, treated = sizes[0], sizes[-1]
         self.family = Binomial((control, *[treated] * count[0]))
-        self.z = PooledZ((control, treated)).table(control, treated).astype(np.float32)
+        self.z = PooledZ((control, treated)).table(control, treated)
 
     @property
     def null_hypos(self) -> list[str]:
