@@ -40,6 +40,8 @@ _STANDARD = os.path.dirname(os.__file__)
 # Of these only the type matters: what they hold is the process's, not the design's.
 _OF_PROCESS = frozenset({"_thread", "_weakref", "_weakrefset", "threading", "weakref"})
 _LEAVES = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
+# Where a module lies, and what it is called.
+_OF_MODULE = frozenset({"__builtins__", "__cached__", "__file__", "__loader__", "__name__", "__package__", "__spec__"})
 _OF_ENUM = (enum.__name__, "builtins", None)
 _SIMPLE = (*_LEAVES, tuple, types.FunctionType)
 _Import = tuple[int, str, tuple[str, ...]]  # how many packages up, what, and which of its members
@@ -65,7 +67,8 @@ def fingerprint(
     Functions are hashed by what they do, with the values of the globals, closures and defaults that they refer to;
     classes by their members and bases; containers by their content (dicts in their order, which a loop over them
     obeys); arrays by type, shape and bytes; other objects by their type and what pickle would keep of them. Abstract
-    bases of this package, standard library and installed packages are hashed by name.
+    bases of this package, standard library and installed packages are hashed by name. Of absolute paths that code
+    refers to only the name of the file counts, since folders are other ones on other machines.
 
     Args:
         things: what to hash.
@@ -176,6 +179,8 @@ class _Walk:
             return ("list", *value)
         if type(value) in (dict, types.MappingProxyType):
             return ("dict", *value.items())
+        if isinstance(value, PurePath):
+            return ("path", str(value) if is_data or not value.is_absolute() else value.name if value.suffix else "")
         if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
             return ("table", type(value), *_columns(value))
         return self._object(value, is_data)
@@ -216,9 +221,9 @@ class _Walk:
         names = set(_names(function.__code__))
         loaded, imported = _references(function.__code__)
         for name, *attributes in loaded:
-            if name not in function.__globals__:
+            if name not in function.__globals__ or name in _OF_MODULE:
                 continue  # a builtin, or nothing yet
-            value = function.__globals__[name]
+            value = _placed(function.__globals__[name], function)
             while attributes and isinstance(value, types.ModuleType) and self._is_own(value.__name__):
                 value = getattr(value, attributes.pop(0), None)
             yield name, tuple(attributes), value
@@ -258,7 +263,7 @@ class _Walk:
         members = tuple((name, value) for name, value in sorted(vars(cls).items()) if _is_member(cls, name, value))
         own = fields(cls) if "__dataclass_fields__" in vars(cls) else ()
         declared = tuple((each.name, each.default, each.default_factory, each.init, each.compare) for each in own)
-        return ("class", cls.__qualname__, type(cls), cls.__bases__, members, declared)
+        return ("class", cls.__name__, type(cls), cls.__bases__, members, declared)
 
     def _object(self, value: Any, is_data: bool) -> tuple[Any, ...]:
         """Return type and state."""
@@ -334,6 +339,12 @@ def _columns(table: Any) -> Iterator[Any]:
 def _attributes(value: Any) -> list[tuple[str, Any]]:
     own = getattr(value, "__dict__", {})
     return sorted((name, item) for name, item in own.items() if not name.startswith("__"))
+
+
+def _placed(value: Any, function: types.FunctionType) -> Any:
+    """Return a text without the folder of the module, which is another one on another machine."""
+    folder = os.path.dirname(str(function.__globals__.get("__file__", "")))
+    return value.removeprefix(folder) if folder and type(value) is str else value
 
 
 def _content(cell: Any) -> Any:
@@ -503,10 +514,10 @@ def _tree(node: ast.AST) -> str:
         if isinstance(item, ast.Constant):
             texts.append(f"Constant {_constant(item.value)!r}")
         elif isinstance(item, ast.AST):
-            if isinstance(item, ast.JoinedStr):  # Python 3.12 finds empty texts between values
-                item.values = [value for value in item.values if getattr(value, "value", None) != ""]
             # new versions have new fields, which are empty in the source of old ones
             own = [(name, value) for name, value in ast.iter_fields(item) if value not in (None, [])]
+            if isinstance(item, ast.JoinedStr):  # Python 3.12 finds empty texts between values
+                own = [(name, [part for part in parts if getattr(part, "value", "") != ""]) for name, parts in own]
             texts.append(" ".join([type(item).__name__, *(name for name, _ in own)]))
             has_text = isinstance(item, _WITH_TEXT) and ast.get_docstring(item, clean=False) is not None
             todo.extend(value[1:] if has_text and name == "body" else value for name, value in reversed(own))

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import cloudpickle
 import jax
@@ -53,7 +54,7 @@ def test_a_design_inside_another_is_part_of_it():
 
 
 # A module: what precedes the design, what its statistic returns, and members of its class.
-_MODULE = '''
+_MODULE = """
 import enum, functools, math
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -75,7 +76,7 @@ class Design(Base{mixin}):
 {members}
     def statistic(self, draw, theta, null_truth):
         return {returned}
-'''
+"""
 
 # Whatever V is in each: the modules with V = 1.0 and V = 2.0 simulate different trials.
 _CASES = {
@@ -111,35 +112,58 @@ _CASES = {
     "enum": ("class C(enum.Enum):\n    A = V", "draw * C.A.value"),
     "member of an enum": ("class C(enum.Enum):\n    A = 1\n    B = 2\nD = C(int(V))", "draw * D.value"),
     "data class": ("@dataclass\nclass C:\n    a: float = V", "draw * C().a"),
-    "factory of a data class": ("@dataclass\nclass C:\n    a: list = field(default_factory=lambda: [V])", "draw * C().a[0]"),
-    "instance of a data class": ("@dataclass(frozen=True)\nclass C:\n    a: object\nc = C(np.array([V]))", "draw * c.a[0]"),
+    "factory of a data class": (
+        "@dataclass\nclass C:\n    a: list = field(default_factory=lambda: [V])",
+        "draw * C().a[0]",
+    ),
+    "instance of a data class": (
+        "@dataclass(frozen=True)\nclass C:\n    a: object\nc = C(np.array([V]))",
+        "draw * c.a[0]",
+    ),
     "instance with slots": ("class C:\n    __slots__ = ('a',)\nc = C()\nc.a = V", "draw * c.a"),
     "jax.jit": ("@jax.jit\ndef helper(x):\n    return x * V", "helper(draw)"),
-    "jax.jit of a partial": ("def helper(c, x):\n    return x * c\nh = jax.jit(functools.partial(helper, V))", "h(draw)"),
+    "jax.jit of a partial": (
+        "def helper(c, x):\n    return x * c\nh = jax.jit(functools.partial(helper, V))",
+        "h(draw)",
+    ),
     "jax.vmap": ("def helper(x):\n    return x * V\nh = jax.vmap(helper)", "h(draw[None])[0]"),
-    "jax.custom_jvp": ("@jax.custom_jvp\ndef h(x):\n    return x\n@h.defjvp\ndef d(p, t):\n    return p[0], V", "h(draw)"),
+    "jax.custom_jvp": (
+        "@jax.custom_jvp\ndef h(x):\n    return x\n@h.defjvp\ndef d(p, t):\n    return p[0], V",
+        "h(draw)",
+    ),
     "functools.cache": ("@functools.cache\ndef helper():\n    return V", "draw * helper()"),
     "functools.wraps": (
         "def twice(f):\n    @functools.wraps(f)\n    def g(x):\n        return 2 * f(x)\n    return g\n"
-        "@twice\ndef helper(x):\n    return x * V", "helper(draw)",
+        "@twice\ndef helper(x):\n    return x * V",
+        "helper(draw)",
     ),
     "singledispatch": ("@functools.singledispatch\ndef h(x):\n    return x * V", "h(draw)"),
     "partial": ("def helper(c, x):\n    return x * c\nh = functools.partial(helper, V)", "h(draw)"),
-    "bound method": ("class C:\n    def __init__(self, c):\n        self.c = c\n    def f(self, x):\n        return x * self.c\n"
-                     "f = C(V).f", "f(draw)"),
+    "bound method": (
+        "class C:\n    def __init__(self, c):\n        self.c = c\n    def f(self, x):\n        return x * self.c\n"
+        "f = C(V).f",
+        "f(draw)",
+    ),
     "attribute of a function": ("def helper(x):\n    return x * helper.c\nhelper.c = V", "helper(draw)"),
     "frozen distribution": ("C = scipy.stats.norm(0.0, V)", "draw * C.std()"),
     "helper class": ("class C:\n    c = V", "draw * C.c"),
     "base of a helper class": ("class B:\n    c = V\nclass C(B):\n    pass", "draw * C.c"),
     "metaclass": ("class M(type):\n    def f(cls):\n        return V\nclass C(metaclass=M):\n    pass", "draw * C.f()"),
     "instance that is called": ("class C:\n    def __call__(self, x):\n        return x * V\nc = C()", "c(draw)"),
-    "helper of a helper": ("def a(x):\n    return x * V\ndef b(x):\n    return a(x)\ndef c(x):\n    return b(x)", "c(draw)"),
-    "functions that call each other": ("def a(x):\n    return b(x) if x is 0 else x * V\ndef b(x):\n    return a(x)", "b(draw)"),
+    "helper of a helper": (
+        "def a(x):\n    return x * V\ndef b(x):\n    return a(x)\ndef c(x):\n    return b(x)",
+        "c(draw)",
+    ),
+    "functions that call each other": (
+        "def a(x):\n    return b(x) if x is 0 else x * V\ndef b(x):\n    return a(x)",
+        "b(draw)",
+    ),
     "list in itself": ("C = [V]\nC.append(C)", "draw * C[0]"),
     "objects in each other": ("class C:\n    pass\na, b = C(), C()\na.b, b.a, b.c = {b}, {a}, V", "draw * [*a.b][0].c"),
     "design in a closure": (
         "class Other(ada.ZTest):\n    def statistic(self, d, t, n):\n        return d * V\n"
-        "def made(design):\n    def f(d, t, n):\n        return design.statistic(d, t, n)\n    return f\nf = made(Other())",
+        "def made(design):\n    def f(d, t, n):\n        return design.statistic(d, t, n)\n    return f\n"
+        "f = made(Other())",
         "f(draw, theta, null_truth)",
     ),
     "argument of a design in a closure": (
@@ -159,7 +183,8 @@ _CASES = {
     "mixin": ("class Mixin:\n    c = V", "draw * self.c", "mixin"),
     "mixin behind": ("class Mixin:\n    def c(self):\n        return V", "draw * self.c()", "mixin"),
     "in a list in an argument's default": (
-        "class P(Base0):\n    def statistic(self, d, t, n):\n        return d * V", "self.parts[0].statistic(draw, theta, 0)",
+        "class P(Base0):\n    def statistic(self, d, t, n):\n        return d * V",
+        "self.parts[0].statistic(draw, theta, 0)",
         "def __init__(self):\n    self.parts = {'a': [P()]}",
     ),
     "other module": ("import helpers", "helpers.helper(draw)"),
@@ -170,8 +195,11 @@ _CASES = {
     "function of a module of a package": ("from package import again", "again(draw)"),
     "import when called": ("def f(x):\n    import helpers\n    return helpers.helper(x)", "f(draw)"),
     "import from when called": ("def f(x):\n    from package import inner as i\n    return i.helper(x)", "f(draw)"),
-    "module in a closure": ("def made():\n    import helpers\n    return lambda x: helpers.helper(x)\nf = made()", "f(draw)"),
-}  # fmt: skip
+    "module in a closure": (
+        "def made():\n    import helpers\n    return lambda x: helpers.helper(x)\nf = made()",
+        "f(draw)",
+    ),
+}
 
 
 def _text(case, value):
@@ -300,6 +328,27 @@ def test_a_file_that_was_edited_after_it_was_imported(tmp_path, imported):
     assert model_fingerprint(design) not in (before, afterwards)
 
 
+def test_where_a_module_lies_is_no_part_of_it(tmp_path, imported):
+    """But which file it reads is."""
+    told = []
+    for folder, table in (("1", "a.csv"), ("2", "a.csv"), ("1", "b.csv")):
+        before = (
+            "import os\nfrom pathlib import Path\n"
+            "HERE = Path(__file__).parent\n"
+            f"TABLE = HERE / {table!r}\n"
+            "TEXT = os.path.join(os.path.dirname(__file__), 'c.csv')\n"
+            "def helper(x):\n    return HERE, TABLE, TEXT, __file__, __name__\n"
+        )
+        text = _MODULE.format(before=before, returned="helper(draw)", members="    pass", mixin="")
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "design.py").write_text(text)
+        design = imported(tmp_path / folder)()
+        told.append([model_fingerprint(design, compiled=compiled) for compiled in (False, True)])
+    assert told[0] == told[1]
+    assert told[0][0] != told[2][0]
+    assert told[0][1] != told[2][1]
+
+
 def test_packages_that_are_installed_stand_for_themselves(tmp_path, imported):
     """But for the package of the design."""
     told = {}
@@ -380,6 +429,7 @@ _LARGE = np.arange(5000.0)
         ({"a", "b", "c"}, {"c", "b", "a"}, {"a", "b"}),
         (1 + 2j, 1 + 2j, 1 - 2j),
         (b"a", b"a", b"b"),
+        (Path("/a/x"), Path("/a/x"), Path("/b/x")),
         (lambda x: x + 1, lambda x: x + 1, lambda x: x + 2),
         (functools.partial(max, 1), functools.partial(max, 1), functools.partial(max, 2)),
         (Table(threading.Lock()), Table(threading.Lock()), Table(threading.RLock())),
