@@ -118,7 +118,7 @@ class _Walk:
             for item in value:
                 self.add(item, is_data=is_data)
         elif isinstance(value, (set, frozenset)):
-            self._write(f"set {_name(cls)}")
+            self._write(f"set {_name(cls)} {len(value)}")
             for text in sorted(self._apart(item, is_data) for item in value):
                 self._write(text)
         elif (array := _array(value)) is not None:
@@ -132,7 +132,9 @@ class _Walk:
             self._queue.append((value, is_data))
 
     def _apart(self, item: Any, is_data: bool) -> str:
-        """Return the hash of an item that has no place in an order."""
+        """Return a text, or else the hash, of an item that has no place in an order."""
+        if type(item) in _LEAVES:
+            return f"{type(item).__name__} {_leaf(item)}"
         walk = _Walk(self._compiled, self._state_of, set(self._own))
         walk._numbers, walk._kept = dict(self._numbers), list(self._kept)
         walk.add(item, is_data=is_data)
@@ -235,7 +237,10 @@ class _Walk:
                 yield from self._of_module(module, names)
             elif module is not None:
                 for member in members:
-                    value = getattr(module, member, None) or self._imported(f"{module.__name__}.{member}", "")
+                    if hasattr(module, member):
+                        value = getattr(module, member)
+                    else:
+                        value = self._imported(f"{module.__name__}.{member}", "")
                     yield member, value
                     yield from self._of_module(value, names)
 
@@ -244,7 +249,7 @@ class _Walk:
         try:
             full = importlib.util.resolve_name(name, package)
             return importlib.import_module(full) if self._is_own(full) else None
-        except ImportError:
+        except Exception:  # which the function may provide for
             return None
 
     def _of_module(self, module: Any, names: set[str]) -> Iterator[Any]:
@@ -273,7 +278,7 @@ class _Walk:
             return ("object", cls, state)
         if cls.__module__ in _OF_PROCESS:
             return ("object", cls)
-        if not self._is_own(cls.__module__):
+        if not self._is_own(str(cls.__module__)):
             holder = vars(sys.modules.get(cls.__module__, types)).items()
             held = sorted(name for name, other in holder if other is value)
             if held:  # such as the distributions of SciPy

@@ -194,6 +194,8 @@ _CASES = {
     "module of a package": ("from package import inner", "inner.helper(draw)"),
     "function of a module of a package": ("from package import again", "again(draw)"),
     "import when called": ("def f(x):\n    import helpers\n    return helpers.helper(x)", "f(draw)"),
+    "array imported when called": ("def f(x):\n    from helpers import TABLE\n    return x * TABLE[0]", "f(draw)"),
+    "number imported when called": ("def f(x):\n    from helpers import ZERO\n    return x + ZERO", "f(draw)"),
     "import from when called": ("def f(x):\n    from package import inner as i\n    return i.helper(x)", "f(draw)"),
     "module in a closure": (
         "def made():\n    import helpers\n    return lambda x: helpers.helper(x)\nf = made()",
@@ -219,6 +221,7 @@ def _text(case, value):
 def _write(folder, case, value, *, comment="", name="design"):
     folder.mkdir(parents=True, exist_ok=True)
     helpers = comment + f"def helper(x):\n    return x * {value}\n\nclass Class:\n    c = {value}\n"
+    helpers += f"import numpy as np\nTABLE = np.array([{value}, 2.0])\nZERO = {value} - 1.0\n"
     (folder / f"{name}.py").write_text(comment + _text(case, value))
     (folder / "helpers.py").write_text(helpers)
     (folder / "package").mkdir(exist_ok=True)
