@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from dataclasses import dataclass, field, make_dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from adagrid.errors import InvalidInputError
 from adagrid.grid import Ellipsoid, HalfSpace, NullHypothesis, RiskDifference, cartesian_grid
-from adagrid.grid.definition import definition, from_definition
+from adagrid.grid.definition import definition, from_definition, hypothesis_fingerprint
 
 
 @given(seed=st.integers(0, 2**32 - 1), dim=st.integers(2, 4))
@@ -157,3 +158,45 @@ def test_source_of_a_class_without_a_file():
     """What it was compiled to stands for it: defined again it is the same, with another number it is not."""
     assert _interactive(0.3) == _interactive(0.3)
     assert _interactive(0.3) != _interactive(0.4)
+
+
+_MODULE = """
+from dataclasses import dataclass
+
+import adagrid as ada
+
+EDGES = [{edge}]
+
+
+def edge():
+    return EDGES[0]
+
+
+@dataclass(frozen=True)
+class Edge(ada.NullHypothesis):
+    lipschitz: float = 1.0
+
+    def dist(self, theta):
+        return edge() - theta[..., 0]
+
+    def describe(self):
+        return "edge"
+"""
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_source_has_what_a_class_refers_to(tmp_path, compiled):
+    """A constant that a helper reads moves the boundary."""
+    told = {}
+    for folder, text in (
+        ("first", _MODULE.format(edge=0.0)),
+        ("again", "# Moved.\n" + _MODULE.format(edge=0.0)),
+        ("other", _MODULE.format(edge=0.5)),
+    ):
+        path = tmp_path / folder / "edge_of_a_user.py"
+        path.parent.mkdir()
+        path.write_text(text)
+        names = runpy.run_path(str(path), run_name="edge_of_a_user")
+        told[folder] = hypothesis_fingerprint(names["Edge"], compiled=compiled), definition(names["Edge"]())
+    assert told["first"] == told["again"]
+    assert all(first != other for first, other in zip(told["first"], told["other"], strict=True))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 import adagrid as ada
-from adagrid.errors import BackendError
+from adagrid.errors import BackendError, ResumeError
 from adagrid.jobs.designs import SentDesign
 from adagrid.models._rounding import rounded, unrounded
 
@@ -26,16 +26,27 @@ class Shifted(ada.ZTest):
     def statistic(self, draw, theta, null_truth):
         return super().statistic(draw, theta, null_truth) + SHIFT
 """
+# A constant that a function changes is no tuple or number.
+_LISTED = """
+import adagrid as ada
+
+FACTORS = [{factor}]
+
+
+class Listed(ada.ZTest):
+    def statistic(self, draw, theta, null_truth):
+        return super().statistic(draw, theta, null_truth) * FACTORS[0]
+"""
 # What designs and families are compiled to, told by a process of its own.
 _TOLD = """
 import inspect
 
 import adagrid as ada
-from adagrid._source import compiled_of
+from adagrid._source import fingerprint
 
 for name, thing in sorted(vars(ada).items()):
     if inspect.isclass(thing) and issubclass(thing, (ada.Model, ada.Family, ada.NullHypothesis)):
-        print(name, compiled_of(thing))
+        print(name, fingerprint(thing, compiled=True), fingerprint(thing))
 """
 
 
@@ -98,6 +109,61 @@ def test_module_edited_since_it_was_imported(module):
     module(-0.5)
     with pytest.raises(BackendError, match=r"other code than the leader for the design shifted_.*:Shifted"):
         sent.received(7, 1, ada.engine.Shape(16, 1))
+
+
+def test_helper_edited_since_it_was_imported(tmp_path, monkeypatch):
+    """Also in a module that the design's only imports, which is what an argument refers to."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    name = f"scaled_{os.getpid()}"
+
+    def scale(factor):
+        (tmp_path / f"{name}.py").write_text(f"def scale(x):\n    return x * {factor}\n")
+        sys.modules.pop(name, None)
+        __import__(name)
+        return sys.modules[name].scale
+
+    sent = SentDesign.of(Scaled(scale(1.0)), ())
+    try:
+        sent.received(7, 1, ada.engine.Shape(16, 1))
+        scale(2.0)
+        with pytest.raises(BackendError, match=r"other code than the leader for the design .*:Scaled"):
+            sent.received(7, 1, ada.engine.Shape(16, 1))
+    finally:
+        del sys.modules[name]
+
+
+class Scaled(ada.ZTest):
+    """A z-test with a function as an argument."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self._given = scale
+
+    def statistic(self, draw, theta, null_truth):
+        return self._given(super().statistic(draw, theta, null_truth))
+
+
+def test_a_job_is_not_continued_with_another_constant(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    name, path = f"listed_{os.getpid()}", tmp_path / "job.duckdb"
+
+    def run(factor, **more):
+        (tmp_path / f"{name}.py").write_text(_LISTED.format(factor=factor))
+        sys.modules.pop(name, None)
+        __import__(name)
+        grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
+        ada.ada_validate(sys.modules[name].Listed(), threshold=-1.96, grid=grid, db=path, n_steps=1, **more).close()
+
+    try:
+        run(0.5)
+        run(0.5)
+        with pytest.raises(ResumeError, match="has the source code"):
+            run(2.0)
+        run(0.5)
+    finally:
+        sys.modules.pop(name, None)
 
 
 def test_another_python():

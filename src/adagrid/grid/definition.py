@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
-from adagrid._source import classes_up_to, source_of
+from adagrid._source import fingerprint
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
 
@@ -20,7 +19,7 @@ def definition(hypothesis: NullHypothesis) -> str:
     """Return the type and the fields of a hypothesis as JSON.
 
     The type is the name of the class. For one that does not come with this package it is the place, module:class, and
-    a hash of the source is part of the definition.
+    a hash of the source, and of all that it refers to, is part of the definition.
 
     Raises:
         InvalidInputError: if the hypothesis is more than its fields, or they are not data.
@@ -80,12 +79,12 @@ def _name(cls: type[NullHypothesis]) -> str:
     return cls.__name__ if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
 
 
-def hypothesis_fingerprint(cls: type[NullHypothesis], text_of: Callable[[Any], str] = source_of) -> str:
-    """Return a hash of the source of a class of hypotheses and its bases, or of other texts of them."""
-    digest = hashlib.sha256()
-    for part in classes_up_to(cls, NullHypothesis):
-        digest.update(text_of(part).encode())
-    return digest.hexdigest()[:32]
+def hypothesis_fingerprint(cls: type[NullHypothesis], *, compiled: bool = False) -> str:
+    """Return a hash of the source of a class of hypotheses and of all that it refers to, or of what it is compiled to.
+
+    Fields are not part of it: the definition has them.
+    """
+    return fingerprint(cls, compiled=compiled)
 
 
 def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:

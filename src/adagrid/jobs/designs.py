@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import final
 
 from adagrid._optional import require
-from adagrid._source import compiled_of
 from adagrid.engine import Shape, Simulator
 from adagrid.errors import BackendError
 from adagrid.grid import NullHypothesis
@@ -30,7 +29,7 @@ class SentDesign:
 
     Args:
         pickled: the design and its null hypotheses.
-        code: hash of what their classes were compiled to in the process that leads.
+        code: hash of what their code, and all that it refers to, was compiled to in the process that leads.
         python: its version of Python, whose code that is.
     """
 
@@ -80,5 +79,5 @@ class SentDesign:
 def _code(model: Model, hypotheses: Sequence[NullHypothesis]) -> str:
     """Return a hash of what this process runs for a design."""
     model = unrounded(model)
-    parts = [hypothesis_fingerprint(type(hypothesis), compiled_of) for hypothesis in hypotheses]
-    return hashlib.sha256(" ".join([model_fingerprint(model, compiled_of), *parts]).encode()).hexdigest()
+    parts = [hypothesis_fingerprint(type(hypothesis), compiled=True) for hypothesis in hypotheses]
+    return hashlib.sha256(" ".join([model_fingerprint(model, compiled=True), *parts]).encode()).hexdigest()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Callable, Iterator
-from types import FunctionType
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from adagrid._source import classes_up_to, source_of, steady_text
+from adagrid._source import DEFAULT, UnknownStateError, fingerprint
+from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.models.base import Model
 
@@ -22,60 +21,74 @@ def model_name(model: Model) -> str:
 
 
 def model_arguments(model: Model) -> dict[str, Any]:
-    """Return the constructor's arguments in a form that JSON holds; other values by their text."""
-    return {name: _plain(value) for name, value in getattr(model, "arguments", {}).items()}
+    """Return the constructor's arguments in a form that JSON holds; other values by their type and a hash.
+
+    Raises:
+        InvalidInputError: if it cannot be told what an argument holds.
+    """
+    arguments = {}
+    for name, value in getattr(model, "arguments", {}).items():
+        try:
+            arguments[name] = _plain(value)
+        except UnknownStateError as error:
+            raise InvalidInputError(
+                f"What a design was made of is written down, so that its job is not continued with another one, but in "
+                f"the argument {name} of {type(model).__name__} a {error}. Give numbers, arrays, or objects that can "
+                "be pickled."
+            ) from error
+    return arguments
 
 
-def model_fingerprint(model: Model, text_of: Callable[[Any], str] = source_of) -> str:
-    """Return a hash of the source of a design: its class, designs that it is made of, families, and what they use.
+def model_fingerprint(model: Model, *, compiled: bool = False) -> str:
+    """Return a hash of the code of a design, of designs and families that it is made of, and of all they refer to.
 
-    Bases up to `Model`, and functions and constants of the same module that it refers to, are part of it. Where no
-    source is at hand (an interactive session), compiled functions and class attributes are hashed instead.
+    Arguments are part of it where they hold code. Data among them are not: `model_arguments` has them.
 
     Args:
         model: the design.
-        text_of: returns what is hashed of a class or function.
+        compiled: whether to hash what functions were compiled to, and not their source.
     """
-    digest = hashlib.sha256()
-    seen: set[int] = set()
-    families = (cls for family in _families(model.family) for cls in classes_up_to(type(family), Family))
-    designs = (cls for part in _designs(model) for cls in classes_up_to(type(part), Model))
-    for cls in (*designs, *families):
-        digest.update(text_of(cls).encode())
-        for function in (value for value in vars(cls).values() if inspect.isfunction(value)):
-            for text in _used(function, seen, text_of):
-                digest.update(text.encode())
-    digest.update(f"{model.reject_when} {model.precision}".encode())
-    return digest.hexdigest()[:32]
+    arguments = [(name, value) for name, value in _arguments(model) if not _is_data(value)]
+    return fingerprint(
+        type(model), *arguments, *_parts(model), model.reject_when, model.precision,
+        compiled=compiled, state_of=_state,
+    )  # fmt: skip
 
 
-def _designs(model: Model) -> Iterator[Model]:
-    """Yield a design and those that it is made of."""
-    yield model
-    for value in vars(model).values():
-        if isinstance(value, Model):
-            yield from _designs(value)
+def _state(value: Any) -> Any:
+    """Return what a design inside another is made of, and not what it has computed from that."""
+    if not isinstance(value, Model):
+        return DEFAULT
+    return (*_arguments(value), *_parts(value), value.reject_when, value.precision)
 
 
-def _families(family: Family) -> Iterator[Family]:
-    """Yield a family and those that it is made of."""
-    yield family
-    for value in vars(family).values():
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, Family):
-                yield from _families(part)
+def _arguments(model: Model) -> list[tuple[str, Any]]:
+    return list(getattr(model, "arguments", {}).items())
 
 
-def _used(function: FunctionType, seen: set[int], text_of: Callable[[Any], str]) -> Iterator[str]:
-    """Yield what a function refers to in its own module, and what that refers to."""
-    for name in sorted(set(function.__code__.co_names)):
-        value = function.__globals__.get(name)
-        if inspect.isfunction(value) and value.__module__ == function.__module__ and id(value) not in seen:
-            seen.add(id(value))
-            yield f"{name}: {text_of(value)}"
-            yield from _used(value, seen, text_of)
-        elif isinstance(value, (bool, int, float, str, tuple, frozenset, np.ndarray)):
-            yield f"{name} = {steady_text(value)}"
+def _parts(model: Model) -> Iterator[Any]:
+    """Yield the families and designs that a design is made of."""
+    yield model.family
+    for name, value in sorted(vars(model).items()):
+        if name != "arguments":
+            yield from ((name, part) for part in _inside(value))
+
+
+def _inside(value: Any) -> Iterator[Model | Family]:
+    if isinstance(value, (Model, Family)):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _inside(item)
+    elif isinstance(value, dict):
+        yield from _inside(list(value.values()))
+
+
+def _is_data(value: Any) -> bool:
+    """Return whether the record of an argument has all of it."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_data, value))
+    return type(value) in (str, int, float, bool, type(None), np.ndarray, pd.DataFrame)
 
 
 def _plain(value: Any) -> Any:
@@ -86,8 +99,14 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, float) and not np.isfinite(value):
         return repr(value)
-    if isinstance(value, (tuple, list)):
+    if type(value) in (tuple, list):
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {str(key): _plain(item) for key, item in value.items()}
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
+    if type(value) in (str, int, float, bool, type(None)):
+        return value
+    cls = type(value)
+    return {
+        "type": f"{cls.__module__}:{cls.__qualname__}",
+        "sha256": fingerprint(value, refuse=True, state_of=_state),
+    }
