@@ -42,7 +42,7 @@ _TOLD = """
 import inspect
 
 import adagrid as ada
-from adagrid._source import fingerprint
+from adagrid._fingerprint import fingerprint
 
 for name, thing in sorted(vars(ada).items()):
     if inspect.isclass(thing) and issubclass(thing, (ada.Model, ada.Family, ada.NullHypothesis)):

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 import adagrid as ada
-from adagrid._source import fingerprint
+from adagrid._fingerprint import fingerprint
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
 from adagrid.models._identity import model_arguments, model_fingerprint

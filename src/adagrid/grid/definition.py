@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
-from adagrid._source import fingerprint
+from adagrid._fingerprint import fingerprint
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
 

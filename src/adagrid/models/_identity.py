@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagrid._source import DEFAULT, UnknownStateError, fingerprint
+from adagrid._fingerprint import DEFAULT, UnknownStateError, fingerprint
 from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.models.base import Model
