@@ -15,9 +15,12 @@ from adagrid.stores.clickhouse import ClickHouseStore
 from clickhouse_server import connect_to_old_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clusters():
-    """Clusters by their number of workers, which share compiled designs between runs."""
+    """Clusters by their number of workers, which share compiled designs between runs.
+
+    They end with the module: idle workers and schedulers keep the processors of small machines busy.
+    """
     with ExitStack() as stack:
         started = {}
 

@@ -1,12 +1,11 @@
 """One answer: whatever keeps the job, whoever simulates, however it is cut into packets, and if it is stopped.
 
-A sample of the matrix, in which every two of the choices meet; ADAGRID_WHOLE_MATRIX=1 runs all of it.
+A sample of the matrix, in which every two of the choices meet; ADAGRID_ALL_TESTS=1 runs all of it.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from functools import cache
 
 import pytest
@@ -14,6 +13,7 @@ from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.stores import open_store
+from thorough import THOROUGH
 
 JOBS = ("calibrate_z", "validate_fisher", "calibrate_fisher")
 STORES = ("pandas", "memory", "file", "server")
@@ -26,7 +26,7 @@ STOPPED_AT = {False: 15, True: 8}
 
 def _matrix():
     whole = itertools.product(STORES, WORKERS, ZONES, (False, True), JOBS, PACKETS)
-    if os.environ.get("ADAGRID_WHOLE_MATRIX"):
+    if THOROUGH:
         return list(whole)
     # Of every combination of the first three, one of the others, all of which meet each other.
     some = enumerate(itertools.product(STORES, WORKERS, ZONES))

@@ -22,6 +22,7 @@ from scipy.stats import binom
 from adagrid.jobs import open as opening_module
 from adagrid.stores.schema import INCIDENTAL
 from oracles import pooled_z_table
+from thorough import thorough
 
 ALPHA = 0.025
 FIRST_SEED = 10_000
@@ -105,10 +106,10 @@ class TestValidation:
         [
             (Z_TEST, "interpolated", 0.2, 60),
             (Z_TEST, "interpolated", 0.01, 80),
-            (Z_TEST, "classic", 0.2, 40),
-            (FISHER, "interpolated", 0.2, 25),
+            pytest.param(Z_TEST, "classic", 0.2, 40, marks=thorough),
+            pytest.param(FISHER, "interpolated", 0.2, 50, marks=thorough),
             (FISHER, "interpolated", 0.01, 20),
-            (THREE_ARMS, "interpolated", 0.2, 8),
+            pytest.param(THREE_ARMS, "interpolated", 0.2, 12, marks=thorough),
         ],
         ids=lambda value: getattr(value, "name", str(value)),
     )
@@ -132,6 +133,7 @@ class TestValidation:
         assert "misses at worst" in broken
         assert "limits at simulated points, first" in broken
 
+    @thorough
     def test_repairs_that_simulate_nothing_new_are_noticed(self, workers):
         """Cells are repaired because their counts were high: the same simulations again are biased."""
         faults = Faults(repeats=True)
@@ -145,9 +147,9 @@ class TestCalibration:
         ("problem", "method", "runs", "short"),
         [
             (Z_TEST, "interpolated", 40, 0.0),
-            (Z_TEST, "classic", 40, 0.0),
+            pytest.param(Z_TEST, "classic", 40, 0.0, marks=thorough),
             # few values of the statistic: the attainable errors are up to .005 apart
-            (FISHER, "interpolated", 25, 0.005),
+            pytest.param(FISHER, "interpolated", 50, 0.005, marks=thorough),
         ],
         ids=lambda value: getattr(value, "name", str(value)),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -16,6 +15,7 @@ from jobcases import CASES, CLASSIC, assert_same, run_and_tell, run_case, tables
 import adagrid as ada
 from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
+from thorough import THOROUGH
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +115,10 @@ def operations():
     """Yield operations at which to stop, so that every write is the last in one of them.
 
     Nothing is written between the moment after one write and the moment before the next: of these two, one by turns;
-    ADAGRID_WHOLE_MATRIX=1 tries both.
+    ADAGRID_ALL_TESTS=1 tries both.
     """
     for operation in itertools.count(2):
-        if operation % 4 >= 2 or os.environ.get("ADAGRID_WHOLE_MATRIX"):
+        if operation % 4 >= 2 or THOROUGH:
             yield operation
 
 

@@ -1,11 +1,10 @@
 """Any sequence of operations gives the same answers on every store as on the model.
 
-A few sequences; ADAGRID_WHOLE_MATRIX=1 tries three times as many.
+A few sequences; ADAGRID_ALL_TESTS=1 tries three times as many.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 import uuid
 from pathlib import Path
@@ -32,6 +31,7 @@ from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import JOBS
 from clickhouse_server import connect_to_old_server
+from thorough import THOROUGH
 
 SCHEMAS = {name: JOBS[name][0] for name in ("classic", "interpolated")}
 IDS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 2**32, 2**63 + 1, 2**64 - 1], np.uint64)
@@ -222,7 +222,7 @@ def run(opened, examples):
     run_state_machine_as_test(
         lambda: Stores(opened(uuid.uuid4().hex)),
         settings=settings(
-            max_examples=3 * examples if os.environ.get("ADAGRID_WHOLE_MATRIX") else examples,
+            max_examples=3 * examples if THOROUGH else examples,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -10,6 +10,7 @@ import adagrid as ada
 from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.engine import Simulator
 from oracles import binomial_error, binomial_size, fisher_table, pooled_z_table
+from thorough import thorough
 
 NULL = ["theta1 <= theta0"]
 
@@ -101,7 +102,7 @@ def test_unequal_arms():
 
 @pytest.mark.parametrize(
     ("n", "alpha", "above", "at_most"),
-    [(10, 0.05, 0.084901, 0.089448), pytest.param(12, 0.025, 0.046584, 0.049766, marks=pytest.mark.slow)],
+    [(10, 0.05, 0.084901, 0.089448), pytest.param(12, 0.025, 0.046584, 0.049766, marks=thorough)],
 )
 def test_calibrated_fisher_is_boschloo(n, alpha, above, at_most):
     grid = ada.cartesian_grid([-3, -3], [3, 3], n=8, null_hypos=NULL)
