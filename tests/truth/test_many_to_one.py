@@ -28,10 +28,11 @@ def test_one_treatment_is_the_pooled_z_test_also_beside_attainable_values():
     """A threshold just below a value that z can have: rounded to single precision, z would no longer be above it."""
     z = ada.PooledZ(20)
     attainable = np.unique(z.table(20, 20))
+    value = attainable[np.abs(attainable - 1.58311896715).argmin()]
+    assert np.float32(value) < np.nextafter(value, 0)
     grid = ada.cartesian_grid([-0.05, -0.05], [0.05, 0.05], n=1, null_hypos=["theta1 <= theta0"])
-    for value in attainable[(attainable > 1.2) & (attainable < 2.2)][::7]:
-        how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024}
-        assert ada.validate(ada.ManyToOne(20, 1), **how).bound == ada.validate(z, **how).bound
+    how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024}
+    assert ada.validate(ada.ManyToOne(20, 1), **how).bound == ada.validate(z, **how).bound
 
 
 @pytest.mark.parametrize("arguments", [{"n": (5, 5, 5), "treatments": 2}, {"n": 5, "treatments": (1, 2)}])
