@@ -25,6 +25,7 @@ from adagrid.errors import StoreError
 from adagrid.stores import Store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.testing.stores import fill
+from thorough import thorough
 
 SHORT = KILLED[0]
 # Every how many moments a job is killed. On ClickHouse each takes about twice as long.
@@ -149,7 +150,7 @@ def test_a_second_process_is_refused(workers, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", KILLED)
+@pytest.mark.parametrize("job", [*KILLED[1:3], *(pytest.param(job, marks=thorough) for job in (KILLED[0], KILLED[3]))])
 def test_two_processes_at_once(job, databases, workers, tmp_path):
     file = tmp_path / "answer"
     moments = workers.run(uninterrupted, databases, job, file)

@@ -15,7 +15,7 @@ from jobcases import CASES, CLASSIC, assert_same, run_and_tell, run_case, tables
 import adagrid as ada
 from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
-from thorough import THOROUGH
+from thorough import THOROUGH, thorough
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def operations():
 
 @pytest.mark.parametrize(
     "case",
-    ["validate_z", "staged_validate_z", "staged_calibrate_z", pytest.param("calibrate_fisher", marks=pytest.mark.slow)],
+    ["validate_z", "staged_validate_z", "staged_calibrate_z", pytest.param("calibrate_fisher", marks=thorough)],
 )
 def test_stopped_before_and_after_every_write(case):
     """Exhaustive: whichever write is the last, running again gives the same tables."""
