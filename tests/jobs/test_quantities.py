@@ -193,8 +193,9 @@ def test_lower_bounds_beside_curved_boundaries(method):
     design = ada.DecisionTable((20, 20), pd.DataFrame(outcomes | {"reject0": first >= 20, "reject1": second >= 1}) * 1)
     hypotheses = ["theta0 <= 5", ada.RiskDifference(1, 0, -0.1)]
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=4, null_hypos=hypotheses)
-    run = ada.validate(design, threshold=0.5, grid=grid)
-    if method == "interpolated":
+    if method == "classic":
+        run = ada.validate(design, threshold=0.5, grid=grid)
+    else:
         run = ada.ada_validate(design, threshold=0.5, grid=grid, method=method, global_target=0.3, max_target=0.2)
     run.verify()
     results = run.results()

@@ -12,6 +12,7 @@ from scipy.stats import binom, norm
 
 import adagrid as ada
 from adagrid.engine import Simulator
+from adagrid.models.bayesian_basket import _place
 from certified import assert_bounds, assert_fails
 
 NULL, MEAN, SD, SHAPE, SCALE = 0.1, -1.34, 10.0, 0.0005, 0.000005
@@ -160,5 +161,5 @@ def test_many_arms_have_a_place_in_the_table_each():
         simulated = simulator.count(theta, truth, -threshold, 0, 32_768)[0] / 32_768
         assert simulated == pytest.approx(np.mean(own > threshold), abs=0.016)  # 4 standard errors
     places = [tuple(sorted(outcome[1:].tolist())) for outcome in outcomes]
-    found = {place: int(design._place(place)) for place in places}
+    found = {place: int(_place(place, design._choose)) for place in places}
     assert len(set(found.values())) == len(found)

@@ -50,14 +50,21 @@ def crossings(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]) -> 
     true = np.zeros((len(lower), len(planes)), bool)
     false = np.zeros_like(true)
     for j, plane in enumerate(planes):
-        normal = np.asarray(plane.normal)
-        length = np.sqrt(np.sum(normal**2))
-        least = np.sum(np.minimum(normal * lower, normal * upper), axis=1)
-        most = np.sum(np.maximum(normal * lower, normal * upper), axis=1)
-        scale = np.sum(np.abs(normal) * np.maximum(np.abs(lower), np.abs(upper)), axis=1) + abs(plane.offset)
-        true[:, j] = (plane.offset - least) / length > ROUNDING * scale / length
-        false[:, j] = (most - plane.offset) / length > ROUNDING * scale / length
+        least, most, slack = extent(lower, upper, plane)
+        true[:, j], false[:, j] = -least > slack, most > slack
     return true, false
+
+
+def extent(lower: FloatArray, upper: FloatArray, plane: HalfSpace) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return from where to where boxes reach across a plane, above 0 where its hypothesis is false, and the rounding.
+
+    In units of the plane's own coefficients, each of shape (boxes,).
+    """
+    normal = np.asarray(plane.normal)
+    least = np.sum(np.minimum(normal * lower, normal * upper), axis=1) - plane.offset
+    most = np.sum(np.maximum(normal * lower, normal * upper), axis=1) - plane.offset
+    scale = np.sum(np.abs(normal) * np.maximum(np.abs(lower), np.abs(upper)), axis=1) + abs(plane.offset)
+    return least, most, ROUNDING * scale
 
 
 def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> Pieces:

@@ -15,9 +15,8 @@ from scipy.optimize import linprog
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.errors import InvalidInputError
-from adagrid.grid.clip import common_vertices
+from adagrid.grid.clip import common_vertices, extent
 from adagrid.grid.hypotheses import HalfSpace
-from adagrid.grid.tiles import ROUNDING
 
 # Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
 _TOUCHING = 1e-9
@@ -82,11 +81,7 @@ def _sides(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> Int
 
     0 when in doubt: planes that have each an edge in common with a box need not have the same one.
     """
-    normal = np.array([plane.normal for plane in planes])[:, None]
-    offset = np.array([plane.offset for plane in planes])[:, None]
-    slack = ROUNDING * (np.sum(np.abs(normal) * np.maximum(np.abs(lower), np.abs(upper)), axis=2) + np.abs(offset))
-    least = np.sum(np.minimum(normal * lower, normal * upper), axis=2) - offset
-    most = np.sum(np.maximum(normal * lower, normal * upper), axis=2) - offset
+    least, most, slack = np.array([extent(lower, upper, plane) for plane in planes]).swapaxes(0, 1)
     crossing = (most > slack).sum(axis=0)  # planes that hold on part of a box only
     side = np.where((least > slack).any(axis=0), -1, np.where((least >= -slack).any(axis=0), 0, 1))
     for box in np.flatnonzero((side > 0) & (crossing > 1)):

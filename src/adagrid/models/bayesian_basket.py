@@ -92,7 +92,7 @@ class BayesianBasket(Model):
         self._table = np.empty((n + 1, comb(n + k - 1, k - 1)))
         for arm in range(k):
             others = [outcomes[:, i] for i in range(k) if i != arm]
-            self._table[outcomes[:, arm], self._place(others)] = above[:, arm]
+            self._table[outcomes[:, arm], _place(others, self._choose)] = above[:, arm]
 
     @property
     def null_hypos(self) -> list[str]:
@@ -102,7 +102,7 @@ class BayesianBasket(Model):
     def probability(self, responders: Sequence[int], arm: int) -> float:
         """Return the posterior probability that an arm's response rate is above the null rate."""
         others = sorted(int(y) for i, y in enumerate(responders) if i != arm)
-        return float(self._table[responders[arm], self._place(others)])
+        return float(self._table[responders[arm], _place(others, self._choose)])
 
     @override
     def draw(self, key: jax.Array) -> jax.Array:
@@ -113,20 +113,21 @@ class BayesianBasket(Model):
         patients, arms = self.family.patients[0], range(self.family.dim)
         counts = [binomial_count(draw[arm], patients, theta[arm]) for arm in arms]
         table, columns = jnp.asarray(self._table.ravel()), np.int32(self._table.shape[1])
+        choose = jnp.asarray(self._choose)
         above = []
         for arm in arms:
             others = _ascending([counts[i] for i in arms if i != arm])
-            above.append(table[counts[arm] * columns + self._place(others)])
+            above.append(table[counts[arm] * columns + _place(others, choose)])
         return largest_of_true(above, null_truth)
 
-    def _place(self, ascending: Sequence[Any]) -> Any:
-        """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
 
-        The combinatorial number system: the sum over j of (x_j + j - 1 choose j). Arrays of NumPy or JAX, or numbers.
-        """
-        traced = any(isinstance(count, jax.Array) for count in ascending)
-        choose = jnp.asarray(self._choose) if traced else self._choose
-        return sum(choose[j, count] for j, count in enumerate(ascending))
+def _place(ascending: Sequence[Any], choose: Any) -> Any:
+    """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
+
+    The combinatorial number system: the sum over j of (x_j + j - 1 choose j), which `choose` has in row j - 1 and
+    column x_j. Arrays of NumPy or JAX.
+    """
+    return sum(choose[j, count] for j, count in enumerate(ascending))
 
 
 def _ascending(values: list[jax.Array]) -> list[jax.Array]:
