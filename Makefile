@@ -1,21 +1,37 @@
-# make demo   runs the main job on the embedded database and shows what it found
-# make test   passes all tests
-# Both set up what they need in .venv from nothing but Python 3.11+, git and make.
+# make demo      runs the main job on the embedded database and shows what it found
+# make test      tests what a user needs, and each server once where it is installed
+# make test-all  tests everything, the servers at length
+# make studies   runs what takes hours, and writes docs/coverage.md and docs/reliability.md
+# All set up what they need in .venv from nothing but Python 3.11+, git and make.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Idle processes take over tests from busy ones, each of which keeps what its modules share until then.
+PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist worksteal
+PROCESSES ?= 2
 
-.PHONY: demo test quick lint format picture gallery coverage reliability clean
+.PHONY: demo test test-all sample studies quick lint format picture gallery coverage reliability clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(PYTEST) -m "smoke or not servers" tests
+
+test-all: $(VENV)/.installed-dev
+	$(PYTEST) tests
+
+sample: $(VENV)/.installed-dev
+	$(PYTEST) -m sample tests/servers studies
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) tests/unit
+
+studies: $(VENV)/.installed-dev
+	$(PYTEST) --hypothesis-profile=random studies
+	$(PYTEST) --hypothesis-profile=random -m hypothesis tests
+	$(MAKE) coverage reliability
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -35,21 +51,23 @@ gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/gallery_pictures.py
 
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python tests/coverage/coverage_report.py
+	$(BIN)/python -m studies.coverage.report
 
 reliability: $(VENV)/.installed-dev
-	$(BIN)/python tests/faults/fault_report.py
+	$(BIN)/python -m studies.reliability.report
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adagrid needs Python 3.11 or later: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@echo "Installing adagrid and what it needs into $(VENV), which takes a minute or two."
+	$(BIN)/pip install --disable-pip-version-check --editable .
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "Installing adagrid, its extras and the tools of its tests into $(VENV), which takes a minute or two."
+	$(BIN)/pip install --disable-pip-version-check --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
 clean:

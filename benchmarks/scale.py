@@ -5,8 +5,8 @@
 
 A calibration in two dimensions with 50 bootstrap columns. Tiles are written in bulk; then steps run as in a job, but
 for the simulations, whose results are made up. Each step refines 10,000 parents into 40,000 children. Every line is
-measured in new processes. clickhouse-18 needs the server that `tests/clickhouse_server.py` starts; the modern engine
-runs in the process. Needs 250 bytes a tile on the disk, 1 kB a tile of memory for the naive form. Prints markdown
+measured in new processes. clickhouse-18 needs the server that `python -m tests.support.clickhouse_server` starts; the modern
+engine runs in the process. Needs 250 bytes a tile on the disk, 1 kB a tile of memory for the naive form. Prints markdown
 tables; what has been measured so far goes to the standard error.
 """
 

@@ -77,8 +77,9 @@ def _cluster(n_workers: int, prepare: Callable[..., int], *arguments: Any, threa
 @contextmanager
 def _server() -> Iterator[Callable[[], Any] | None]:
     """Yield what opens a new job on a server, None where none is installed."""
-    from adagrid.stores.clickhouse import ClickHouseStore
     from clickhouse_server import BINARY, ClickHouseServer, connect_to_old_server
+
+    from adagrid.stores.clickhouse import ClickHouseStore
 
     if BINARY is None:
         yield None

@@ -44,6 +44,7 @@ from oracles import (  # noqa: E402
     two_looks_t_error,
     unpooled_z_table,
 )
+
 from welch import Welch  # noqa: E402
 
 mpl.use("Agg")

@@ -1,3 +1,3 @@
 """Compiled designs are shared."""
 
-from compiled import compiled_once  # noqa: F401 - a fixture
+from tests.support.compiled import compiled_once  # noqa: F401 - a fixture

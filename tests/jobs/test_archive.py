@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, ResumeError
@@ -18,6 +17,7 @@ from adagrid.jobs.run import Run
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import JOBS, result_rows
+from tests.support.jobcases import assert_same, run_case, tables
 
 FORMATS = ("parquet", "csv")
 SUFFIX = {"parquet": "parquet", "csv": "csv.gz"}

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from pathlib import Path
 
-import pandas as pd
 import pytest
-from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 import adagrid.jobs.backup
 from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreBusyError, StoreError
 from adagrid.jobs.backup import Snapshot
-from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
-from clickhouse_server import BINARY, CANARY, GUARDED, WITHOUT, ClickHouseServer, connect_to_old_server
+from tests.support.backups import EVERY, assert_backed_up, at_work, wait_for
+from tests.support.clickhouse_server import CANARY
+from tests.support.jobcases import assert_same, run_case, tables
 
 CASES = ("validate_z", "staged_validate_z")
-EVERY = ada.LocalBackend(coordinate_every=1)
-
-
-def assert_backed_up(run, copy):
-    """All but what was said about the backup itself, after it."""
-    for name in copy.schema.tables:
-        original, there = run._store.table(name), copy.table(name)
-        if name == "logs":
-            assert original["message"][len(there) :].str.contains("backup|snapshot").all()
-            original = original[: len(there)]
-        if name != "schema":
-            pd.testing.assert_frame_equal(there, original, check_exact=True, obj=name)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,60 +67,6 @@ class TestFiles:
         with run_case(case, db=db, backup=path, **again) as run, ada.open_job(path) as read:
             assert_backed_up(run, read._store)
             assert len(read.config()) == 3
-
-
-def at_work():
-    """Return whether some backup is being made."""
-    return any(thread.name.startswith("adagrid") for thread in threading.enumerate())
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def server(tmp_path):
-    if BINARY is None:
-        pytest.skip(WITHOUT)
-    (tmp_path / "server").mkdir()
-    server = ClickHouseServer(tmp_path / "server")
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_server_that_is_killed_and_comes_back(case, server, monkeypatch):
-    """The job goes on, tells, and the backup is complete in the end."""
-    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.1)
-    opened, steps = [], []
-
-    def backup():
-        store = ClickHouseStore(server.url("kept"), patience=0.5, connect=connect_to_old_server)
-        opened.append(store.location)
-        return store
-
-    def fail(report):
-        steps.append(report)
-        if len(steps) == 2:
-            server.kill()
-        if len(steps) == 4:
-            wait_for(lambda: not at_work())
-            restart.start()
-
-    restart = threading.Timer(0.5, server.start)
-    run = run_case(case, backup=backup, callback=fail, backend=EVERY)
-    restart.join()
-    assert len(steps) >= 4
-    assert len(opened) >= 3
-    assert_same(run, tables(run_case(case, backend=EVERY)))
-    copy = backup()
-    assert_backed_up(run, copy)
-    copy.verify()
-    copy.close()
 
 
 def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
@@ -246,19 +177,6 @@ def test_bad_places_of_a_job_that_is_continued(tmp_path):
             run_case("validate_z", db=store, n_steps=2, **{how: tmp_path / "notes.txt"})
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert len(store.table("config")) == 1
-
-
-def test_no_password_is_kept(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", CANARY)
-    url = server.url("kept", user=GUARDED)
-    place = lambda: ClickHouseStore(url, connect=connect_to_old_server)
-    run = run_case("validate_z", db=tmp_path / "job.duckdb", backup=place, backend=EVERY)
-    run.close()
-    copy = place()
-    told = [copy.table(name).to_csv() for name in copy.schema.tables]
-    copy.close()
-    assert CANARY not in "".join(told)
-    assert CANARY.encode() not in Path(tmp_path / "job.duckdb").read_bytes()
 
 
 def test_a_snapshot_that_somebody_else_has_open_does_not_hold_the_job_up(tmp_path, monkeypatch):

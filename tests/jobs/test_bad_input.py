@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jobcases import run_case, tables
 
 import adagrid as ada
 from adagrid.errors import (
@@ -21,6 +20,7 @@ from adagrid.errors import (
     StoreError,
 )
 from adagrid.stores.duckdb import DuckDBStore
+from tests.support.jobcases import run_case, tables
 
 GRID = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
 

@@ -11,12 +11,12 @@ import textwrap
 import duckdb
 import numpy as np
 import pytest
-from curved import Steep, Wave
-from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.errors import ResumeError
 from adagrid.stores.pandas import PandasStore
+from tests.support.curved import Steep, Wave
+from tests.support.jobcases import assert_same, run_case, tables
 
 CLASSIC = ("validate_fisher", "calibrate_fisher")
 LOOSE = {

@@ -194,7 +194,6 @@ def test_classes_that_travel_themselves():
     assert answer.stdout.decode().strip().endswith("Written")
 
 
-@pytest.mark.slow
 def test_same_code_in_every_process():
     """Whatever order its sets have, and wherever its functions lie in memory."""
     told = {

@@ -8,19 +8,18 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from jobcases import assert_same, run_case, tables
 
-import adagrid as ada
+from tests.support.jobcases import assert_same, run_case, tables
+from tests.support.paths import IMPORTS
 
 _SCRIPT = textwrap.dedent(
     """
     import os, signal, sys
     import adagrid as ada
     from adagrid.stores.duckdb import DuckDBStore
-    from jobcases import run_case
+    from tests.support.jobcases import run_case
 
     path, name, moment = sys.argv[1], sys.argv[2], int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may ignore it
@@ -41,14 +40,13 @@ _COMMAND = "from adagrid.cli import app; sys.argv[1:] = ['demo', '--folder', pat
 
 
 def _stop(action: str, *arguments: str) -> subprocess.CompletedProcess:
-    paths = [str(Path(ada.__file__).parents[1]), str(Path(__file__).parent)]
     return subprocess.run(
         [sys.executable, "-c", _SCRIPT.format(action=action), *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
+        env=os.environ | IMPORTS | {"COLUMNS": "200"},
     )
 
 

@@ -7,7 +7,6 @@ import subprocess
 import threading
 
 import pytest
-from jobcases import assert_same, run_case, tables
 
 import adagrid as ada
 from adagrid.errors import StoreError
@@ -15,6 +14,7 @@ from adagrid.jobs.environment import without_secrets
 from adagrid.jobs.journal import Journal
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import fill
+from tests.support.jobcases import assert_same, run_case, tables
 
 CANARY = "canary-5fb2c0"
 IN_URL = "c4nary-in-a-url"

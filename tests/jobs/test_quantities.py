@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from jobcases import run_case
 from scipy.special import expit
 from scipy.stats import binom, norm
 
@@ -21,6 +20,7 @@ from adagrid.errors import InvalidInputError, ModelError, ResumeError
 from adagrid.grid.grid import overcounted
 from adagrid.models._rounding import rounded
 from adagrid.stores.duckdb import DuckDBStore
+from tests.support.jobcases import run_case
 
 N, THRESHOLD, LEAST = 25, 1.96, 0.5
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
-import random
-import signal
-import time
-
 import pandas as pd
 import pytest
-from jobcases import CASES, CLASSIC, assert_same, run_and_tell, run_case, tables
 
 import adagrid as ada
-from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
-from thorough import THOROUGH, thorough
+from tests.support.interrupting import (
+    Stop,
+    assert_stopped_certificates_complete,
+    assert_stopped_jobs_complete,
+    by_turns,
+    interrupting,
+)
+from tests.support.jobcases import CASES, CLASSIC, assert_same, run_case, tables
 
 
 @pytest.fixture(scope="module")
@@ -90,61 +89,10 @@ class TestSameAnswer:
             )
 
 
-class Stop(Exception):
-    """Raised in place of a kill."""
-
-
-def interrupting(store, operation: int):
-    """Make a store fail before or after its n-th append."""
-    original, count = store._append, 0
-
-    def append(frames):
-        nonlocal count
-        count += 1
-        if count == operation // 2 and operation % 2 == 0:
-            raise Stop
-        original(frames)
-        if count == operation // 2 and operation % 2 == 1:
-            raise Stop
-
-    store._append = append
-    return lambda: setattr(store, "_append", original)
-
-
-def operations():
-    """Yield operations at which to stop, so that every write is the last in one of them.
-
-    Nothing is written between the moment after one write and the moment before the next: of these two, one by turns;
-    ADAGRID_ALL_TESTS=1 tries both.
-    """
-    for operation in itertools.count(2):
-        if operation % 4 >= 2 or THOROUGH:
-            yield operation
-
-
-@pytest.mark.parametrize(
-    "case",
-    ["validate_z", "staged_validate_z", "staged_calibrate_z", pytest.param("calibrate_fisher", marks=thorough)],
-)
-def test_stopped_before_and_after_every_write(case):
+@pytest.mark.parametrize("case", ["validate_z", "staged_validate_z", "staged_calibrate_z"])
+def test_stopped_at_every_write(case):
     """Exhaustive: whichever write is the last, running again gives the same tables."""
-    settings = {"n_steps": 4, "packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
-    answer = tables(run_case(case, **settings))
-    for operation in operations():
-        store = PandasStore()
-        restore = interrupting(store, operation)
-        try:
-            run_case(case, db=store, **settings)
-        except Stop:
-            pass
-        else:
-            break
-        finally:
-            restore()
-        if store.exists:
-            store.verify()
-        assert_same(run_case(case, db=store, **settings), answer)
-    assert operation > 40
+    assert_stopped_jobs_complete(case, by_turns())
 
 
 def test_targets_changed_in_mid_step(expected):
@@ -166,43 +114,6 @@ def test_targets_changed_in_mid_step(expected):
         assert_same(continued, expected[case])
 
 
-@pytest.fixture
-def processes(monkeypatch):
-    """Makes processes that have imported everything and computed nothing: they are killed at work, not at imports."""
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["adagrid", "adagrid.stores.duckdb", "jax.scipy.stats"])
-    return context
-
-
-@pytest.mark.slow
-def test_sigkill_at_twenty_random_moments(tmp_path, expected, processes):
-    """A real kill of a real process with a database file, then the same command again."""
-    rng = random.Random(20)
-    kills, latest = 0, 3.0  # seconds
-    for attempt in range(20):
-        case = CASES[attempt % len(CASES)]
-        path = tmp_path / f"{attempt}.duckdb"
-        reading, writing = processes.Pipe(duplex=False)
-        process = processes.Process(target=run_and_tell, args=(writing, case), kwargs={"db": path, "packet_size": 2})
-        process.start()
-        writing.close()
-        assert reading.recv() == "ready"
-        time.sleep(rng.uniform(0.1, latest))
-        process.kill()
-        process.join()
-        reading.close()
-        killed = process.exitcode == -signal.SIGKILL
-        assert killed or process.exitcode == 0
-        kills += killed
-        latest *= 1.0 if killed else 0.7  # the machine is faster than that
-        run = run_case(case, db=path, packet_size=2)
-        run.verify()
-        assert_same(run, expected[case])
-        run.close()
-    assert kills >= 10, "most kills came too late to test anything"
-
-
 @pytest.mark.parametrize("case", CLASSIC)
 class TestCertify:
     def test_certified_the_same_however_it_is_done(self, case, tmp_path):
@@ -220,25 +131,8 @@ class TestCertify:
             assert_same(run, expected)
             assert run.certify() is run
 
-    def test_stopped_before_and_after_every_write(self, case):
-        expected = tables(run_case(case, n_steps=2).certify())
-        searched = PandasStore()
-        run_case(case, n_steps=2, db=searched, packet_size=5)
-        for operation in operations():
-            store = PandasStore()
-            transfer(searched, store)
-            run = run_case(case, n_steps=2, db=store, packet_size=5)
-            restore = interrupting(store, operation)
-            try:
-                run.certify()
-            except Stop:
-                restore()
-            else:
-                break
-            store.verify()
-            again = run_case(case, n_steps=2, db=store, packet_size=5)
-            assert_same(again.certify(), expected)
-        assert operation >= 8
+    def test_stopped_at_every_write(self, case):
+        assert_stopped_certificates_complete(case, by_turns())
 
     def test_no_search_after_it(self, case):
         """The grid is frozen, and a certificate is accepted whatever it shows."""

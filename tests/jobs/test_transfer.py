@@ -6,8 +6,6 @@ import random
 
 import pandas as pd
 import pytest
-from jobcases import assert_same, run_case, tables
-from test_same_answer import Stop, interrupting
 
 import adagrid as ada
 import adagrid.jobs.transfer
@@ -16,6 +14,8 @@ from adagrid.jobs.transfer import transfer
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import KEYS
+from tests.support.interrupting import Stop, interrupting
+from tests.support.jobcases import assert_same, run_case, tables
 
 KINDS = ["validate_z", "staged_validate_z"]
 

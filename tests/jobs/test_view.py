@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from jobcases import CASES, run_case
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -20,6 +19,7 @@ from adagrid.screens import look_screen
 from adagrid.stores import open_store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.sql import SqlStore
+from tests.support.jobcases import CASES, run_case
 
 
 @pytest.mark.parametrize("case", CASES)

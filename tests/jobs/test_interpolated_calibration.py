@@ -1,0 +1,116 @@
+"""Calibration by interpolation against exact truths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import beta, norm
+
+import adagrid as ada
+from adagrid.algorithms.interpolated import calibrate as module
+from adagrid.bounds import interpolated_bound
+from adagrid.estimation import calibration_rank
+from tests.support.oracles import binomial_error, fisher_table
+
+NULL2 = ["theta1 <= theta0"]
+Z = (ada.ZTest(), ada.cartesian_grid([-1], [0], n=1))
+FISHER = (ada.FisherExact(20), ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=NULL2))
+
+
+def run(model, grid, seed=0, **settings):
+    job = ada.ada_calibrate(model, grid=grid, method="interpolated", db="pandas", model_seed=seed, **settings)
+    job.verify()
+    return job
+
+
+@pytest.fixture(scope="module", params=["z", "fisher"])
+def job(request):
+    return run(*(Z if request.param == "z" else FISHER))
+
+
+def test_levels_keep_alpha_on_every_cell(job):
+    """Recomputed from the vertices: an error at the levels there is bounded by alpha in between."""
+    cells, points = job.results(), job.vertices().set_index("id")
+    dim = len(job.record.theta_min)
+    ids = cells[[f"point{i}" for i in range(dim + 1)]].to_numpy()
+    theta = points.loc[ids.ravel(), [f"theta{i}" for i in range(dim)]].to_numpy().reshape(-1, dim + 1, dim)
+    level = points.loc[ids.ravel(), "level"].to_numpy().reshape(-1, dim + 1)
+    family = (Z if dim == 1 else FISHER)[0].family
+    assert (interpolated_bound(family, theta, level) <= 0.025 * (1 + 1e-9)).all()
+    assert (cells["tie_bound"] <= 0.025).all()
+    assert (cells["tie_bound"] > 0).all()
+
+
+def test_thresholds_are_order_statistics(job):
+    points = job.vertices()
+    np.testing.assert_array_equal(points["rank"], calibration_rank(points["n_sims"], points["level"]))
+    assert (points["rank"] >= 40).all()
+    assert (points["stream"] == 1001).all()
+    assert set(job.pilot()["stream"]) == {1000}
+    assert job.worst_tile()["lambda_star"] == points["lambda_star"].min()
+    resampled = points[[name for name in points if name.startswith("bootstrap")]].to_numpy(float)
+    share = (resampled <= points["lambda_star"].to_numpy()[:, None]).mean()
+    assert 0.4 < share <= 1  # the rank-th smallest of a resample is as often below as above, ties aside
+
+
+def test_one_pass_is_accepted_whatever_it_shows(job):
+    assert job.coordinations()["kind"].tolist() == ["pilot", "pilot", "pilot", "pass"]
+    assert job.guarantee == "certified"
+    with pytest.raises(ada.errors.ResumeError, match="accepted whatever"):
+        ada.ada_calibrate(Z[0] if len(job.record.theta_min) == 1 else FISHER[0], db=job._store,
+                          overrides={"bias_target": 1e-5})  # fmt: skip
+
+
+def test_the_threshold_is_safe_and_close():
+    """The exact error of calibrated thresholds is alpha on average at most, and not far below."""
+    z = norm.sf([run(*Z, seed=seed).threshold for seed in range(12)])
+    assert z.mean() - 3 * z.std() / 12**0.5 <= 0.025
+    assert z.mean() > 0.025 - 0.001
+    table, diagonal = fisher_table(20), np.repeat(np.linspace(-1, 1, 201)[:, None], 2, axis=1)
+    threshold = run(*FISHER).threshold
+    sizes = {p: binomial_error(table < p, diagonal).max() for p in np.unique(table[table < 0.2])}
+    possible = max(p for p, size in sizes.items() if size <= 0.025)
+    assert binomial_error(table < threshold, diagonal).max() <= 0.025 + 0.001
+    assert threshold >= max(p for p in sizes if p < possible) * (1 - 1e-6)
+
+
+def test_statistics_that_reject_when_large_and_several_arms_of_unequal_size():
+    grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=NULL2)
+    settings = {"grid_target": 0.003, "bias_target": 0.003, "std_target": 0.004}
+    threshold = run(ada.PooledZ((15, 25)), grid, **settings).threshold
+    table = ada.PooledZ((15, 25)).table(15, 25)
+    diagonal = np.repeat(np.linspace(-1, 1, 201)[:, None], 2, axis=1)
+    size = binomial_error(table > threshold, diagonal).max()
+    assert 0.025 - 0.006 <= size <= 0.025 + 0.003
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1.5])
+def test_a_wrong_surrogate_costs_simulations_not_validity(wrong, monkeypatch):
+    right = module.Surrogates.rates
+    monkeypatch.setattr(module.Surrogates, "rates", lambda self, *at: np.clip(wrong * right(self, *at), 1e-7, 0.99))
+    errors = norm.sf([run(*Z, seed=seed).threshold for seed in range(8)])
+    assert errors.mean() - 3 * errors.std() / 8**0.5 <= 0.025
+
+
+def test_smaller_targets_make_thresholds_scatter_less():
+    loose = [run(*Z, seed=seed, bias_target=0.004, std_target=0.004).threshold for seed in range(8)]
+    targets = {"grid_target": 0.0004, "bias_target": 0.0004, "std_target": 0.0004}
+    tight = [run(*Z, seed=seed, **targets).threshold for seed in range(8)]
+    assert np.std(norm.sf(tight)) < np.std(norm.sf(loose))
+    assert norm.sf(tight).std() < 0.0006
+
+
+def test_impossible_targets_are_refused():
+    for wrong in ({"grid_target": 0.0}, {"std_target": 0.0}, {"n_bootstrap": 0}):
+        with pytest.raises(ada.errors.InvalidInputError, match=next(iter(wrong))):
+            run(*Z, **wrong)
+
+
+def test_resampled_ranks():
+    """They are the ranks of order statistics of resamples: P(rank <= k) is a Beta probability."""
+    job = run(*Z, n_bootstrap=400)
+    row = job.vertices().iloc[0]
+    share = np.mean([row[f"bootstrap{b}"] < row["lambda_star"] for b in range(400)])
+    n, r = int(row["n_sims"]), int(row["rank"])
+    expected = beta.cdf((r - 1) / n, r, n - r + 1)
+    assert abs(share - expected) < 4 * (expected * (1 - expected) / 400) ** 0.5
