@@ -5,9 +5,9 @@
 
 A calibration in two dimensions with 50 bootstrap columns. Tiles are written in bulk; then steps run as in a job, but
 for the simulations, whose results are made up. Each step refines 10,000 parents into 40,000 children. Every line is
-measured in new processes. clickhouse-18 needs the server that `python -m tests.support.clickhouse_server` starts; the modern
-engine runs in the process. Needs 250 bytes a tile on the disk, 1 kB a tile of memory for the naive form. Prints markdown
-tables; what has been measured so far goes to the standard error.
+measured in new processes. clickhouse-18 needs the server that `python -m tests.support.clickhouse_server` starts; the
+modern engine runs in the process. Needs 250 bytes a tile on the disk, 1 kB a tile of memory for the naive form. Prints
+markdown tables; what has been measured so far goes to the standard error.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def _place(engine: str, folder: Path) -> Iterator[str]:
         if engine != "clickhouse-18":
             yield str(Path(name) / ("job.duckdb" if engine == "duckdb" else "chdb"))
             return
-        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-        from clickhouse_server import ClickHouseServer
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        from tests.support.clickhouse_server import ClickHouseServer
 
         server = ClickHouseServer(Path(name))
         server.start()

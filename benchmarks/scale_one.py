@@ -32,8 +32,8 @@ def open_store(engine: str, where: str) -> Store:
         return DuckDBStore(where)
     import clickhouse_connect
 
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from clickhouse_server import connect_to_old_server
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.support.clickhouse_server import connect_to_old_server
 
     if engine == "clickhouse-18":
         return ClickHouseStore(where, connect=connect_to_old_server)

@@ -25,8 +25,7 @@ import numpy as np
 import adagrid as ada
 from measuring import Neighbours, Times, in_ms, machine, table, wait_until_quiet
 
-_TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(_TESTS), str(Path(__file__).parent)]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 ROUNDS = 3
 # Processes that workers who sleep share at most.
@@ -77,9 +76,8 @@ def _cluster(n_workers: int, prepare: Callable[..., int], *arguments: Any, threa
 @contextmanager
 def _server() -> Iterator[Callable[[], Any] | None]:
     """Yield what opens a new job on a server, None where none is installed."""
-    from clickhouse_server import BINARY, ClickHouseServer, connect_to_old_server
-
     from adagrid.stores.clickhouse import ClickHouseStore
+    from tests.support.clickhouse_server import BINARY, ClickHouseServer, connect_to_old_server
 
     if BINARY is None:
         yield None

@@ -28,9 +28,9 @@ import adagrid as ada
 from adagrid.plots import collect_error_curve, collect_error_surface, draw_error_curve, draw_error_surface
 
 DOCS = Path(__file__).parent
-sys.path += [str(DOCS.parent / "tests"), str(DOCS.parent / "examples")]
+sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "examples")]
 
-from oracles import (  # noqa: E402
+from tests.support.oracles import (  # noqa: E402
     binomial_error,
     binomial_size,
     dunnett_error,
@@ -44,7 +44,6 @@ from oracles import (  # noqa: E402
     two_looks_t_error,
     unpooled_z_table,
 )
-
 from welch import Welch  # noqa: E402
 
 mpl.use("Agg")

@@ -28,8 +28,8 @@ from studies.coverage.laws import (
 )
 from studies.coverage.problems import FISHER, PROBLEMS, THREE_ARMS, Z_TEST, Problem
 from studies.coverage.runs import Calibration, Limits, Method, Validation, Workers, calibrations, validations
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ALPHA = 0.025
 METHODS: dict[Method, str] = {"interpolated": "interpolated", "classic": "classic + certify"}
 

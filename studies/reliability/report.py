@@ -34,8 +34,8 @@ from tests.support.faults.disasters import (
 )
 from tests.support.faults.jobs import KILLED, LONG, ClickHouseDatabases, DuckDBFiles, Engine
 from tests.support.faults.runs import Workers, uninterrupted
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 WHENS = ("before", "half sent", "sent", "after")
 
 
