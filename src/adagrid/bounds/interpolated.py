@@ -15,19 +15,20 @@ The tilt bound is the case of two vertices, theta0 with u = a and theta0 + q v w
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adagrid._programs import Program, shaped
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
-# Simplices per compiled call: the smallest of these sizes that holds what is left, padded.
-_SIZES = (64, 1024, 8192)
+# Simplices per compiled call, padded: small jobs compile the small size only, large ones make fewer calls.
+_SMALL, _LARGE, _LARGE_FROM = 64, 8192, 4096
 # Simplices whose gap is below this have finished; the others go on for some rounds of iterations.
 _GAP, _ROUNDS, _ITERATIONS, _LINE_SEARCH = 1e-5, 25, 8, 3
 # Values of a slope, relative to those at the ends of a line, that are zero but for rounding.
@@ -99,15 +100,14 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
     weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
     best, unfinished = np.full(n, np.inf), np.arange(n)
-    run = _compiled(family)
     for _ in range(_ROUNDS):
         going = []
-        for start in range(0, len(unfinished), _SIZES[-1]):
-            rows = unfinished[start : start + _SIZES[-1]]
-            size = next(size for size in _SIZES if size >= len(rows))
+        size = _LARGE if len(unfinished) > _LARGE_FROM else _SMALL
+        run = _program(family, size, n_vertices)
+        for start in range(0, len(unfinished), size):
+            rows = unfinished[start : start + size]
             padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
-            with jax.enable_x64(True):
-                answer = run(vertices[padded], log_upper[padded], weights[padded])
+            answer = run(vertices[padded], log_upper[padded], weights[padded])
             found, gap, new_weights = (np.asarray(part)[: len(rows)] for part in answer)
             best[rows], weights[rows] = np.minimum(best[rows], found), new_weights
             going.append(rows[~(gap <= _GAP)])
@@ -129,8 +129,10 @@ def check_inside(family: Family, vertices: FloatArray) -> None:
 
 
 @lru_cache(maxsize=32)
-def _compiled(family: Family) -> Callable[..., Any]:
-    return jax.jit(lambda vertices, log_upper, weights: _maximise(family, vertices, log_upper, weights))
+def _program(family: Family, size: int, n_vertices: int) -> Program:
+    """Return the program that bounds a block of simplices; looked up by family, because tracing takes its time."""
+    vertices, values = (shaped(shape, np.float64) for shape in ((size, n_vertices, family.dim), (size, n_vertices)))
+    return Program(partial(_maximise, family), vertices, values, values, double=True)
 
 
 def _maximise(

@@ -15,6 +15,9 @@ from adagrid._typing import Array
 
 # XLA on CPU does not fuse large reductions: counts gather in this many lanes, which are summed once.
 _LANES = 16
+# What a NaN counts as while both counts share a number; more than there are lanes.
+_NAN_BITS = 16
+_NAN = 1 << _NAN_BITS
 
 
 def count_below(statistics: jax.Array, threshold: jax.Array, first: jax.Array, last: jax.Array) -> jax.Array:
@@ -30,16 +33,15 @@ def count_below(statistics: jax.Array, threshold: jax.Array, first: jax.Array, l
         int32 of shape (2, points): how many are below the threshold, and how many are NaN.
     """
     points, chunk = statistics.shape
-    width = chunk // _LANES
-    lanes = statistics.reshape(points, _LANES, width)
-    column = jnp.arange(chunk, dtype=jnp.int32).reshape(_LANES, 1, width)
-    below = jnp.zeros((points, width), jnp.int32)
-    invalid = jnp.zeros((points, width), jnp.int32)
-    for lane in range(_LANES):
-        counts = (column[lane] >= first[:, None]) & (column[lane] < last[:, None])
-        below = below + ((lanes[:, lane] < threshold) & counts).astype(jnp.int32)
-        invalid = invalid + (jnp.isnan(lanes[:, lane]) & counts).astype(jnp.int32)
-    return jnp.stack([below.sum(-1, dtype=jnp.int32), invalid.sum(-1, dtype=jnp.int32)])
+    column = jnp.arange(chunk, dtype=jnp.int32)
+    counts = (column[None, :] >= first[:, None]) & (column[None, :] < last[:, None])
+    # both counts in one number: a rejection in its lower half, a NaN in its upper half
+    kind = jnp.where(statistics < threshold, 1, jnp.where(jnp.isnan(statistics), _NAN, 0)).astype(jnp.int32)
+    lanes = jnp.where(counts, kind, 0).reshape(points, _LANES, chunk // _LANES)
+    total = lanes[:, 0]
+    for lane in range(1, _LANES):
+        total = total + lanes[:, lane]
+    return jnp.stack([total & (_NAN - 1), total >> _NAN_BITS]).sum(-1, dtype=jnp.int32)
 
 
 @final

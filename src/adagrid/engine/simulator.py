@@ -72,13 +72,21 @@ class Simulator:
         n_nulls: null hypotheses.
         shape: shape of the calls; planned from the design's memory use if None.
         at_most: the most simulations that any point will have; keeps the chunk small for small jobs.
+        selects: whether `smallest` will be called, not `count`: the shape is planned for one of them.
 
     Raises:
         ModelError: if the design raises or returns anything but real numbers.
     """
 
     def __init__(
-        self, model: Model, seed: int, n_nulls: int, *, shape: Shape | None = None, at_most: int = _CHUNK
+        self,
+        model: Model,
+        seed: int,
+        n_nulls: int,
+        *,
+        shape: Shape | None = None,
+        at_most: int = _CHUNK,
+        selects: bool = False,
     ) -> None:
         self.model = model
         self._real = np.dtype(np.float64 if model.precision == "double" else np.float32)
@@ -90,7 +98,7 @@ class Simulator:
         self._evaluator: Evaluator = (
             Arrays(model, seed, self._chunk, block)
             if isinstance(model, ArrayModel)
-            else Compiled(model, seed, n_nulls, self._chunk, block)
+            else Compiled(model, seed, n_nulls, self._chunk, block, selects=selects)
         )
         self.shape, self.dtype = self._evaluator.shape, self._evaluator.dtype
 

@@ -17,10 +17,6 @@ from adagrid.models import Model
 from adagrid.models._identity import model_fingerprint, model_name
 from adagrid.models._rounding import unrounded
 
-# Simulators that this process has built for others' runs, all of one design: by its bytes, seed, number of hypotheses
-# and shape.
-_simulators: dict[tuple[bytes, int, int, Shape], Simulator] = {}
-
 
 @final
 @dataclass(frozen=True)
@@ -46,19 +42,12 @@ class SentDesign:
     def received(self, seed: int, n_nulls: int, shape: Shape) -> tuple[Simulator, tuple[NullHypothesis, ...]]:
         """Return what simulates the design in this process, and its hypotheses.
 
-        Compiled calls are kept for the next run of the same bytes.
-
         Raises:
             BackendError: if this process has other code of the design or of a hypothesis.
         """
         model, hypotheses = require("cloudpickle", "dask").loads(self.pickled)
         self._check(model, hypotheses)
-        key = (self.pickled, seed, n_nulls, shape)
-        if key not in _simulators:
-            if all(pickled != self.pickled for pickled, *_ in _simulators):
-                _simulators.clear()  # another design has begun
-            _simulators[key] = Simulator(model, seed, n_nulls, shape=shape)
-        return _simulators[key], hypotheses
+        return Simulator(model, seed, n_nulls, shape=shape), hypotheses
 
     def _check(self, model: Model, hypotheses: Sequence[NullHypothesis]) -> None:
         here = sys.version_info[:2]

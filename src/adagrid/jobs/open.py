@@ -75,7 +75,9 @@ def start_job(
     for destination in kept:
         destination.check(None)
     model = _simulated(model, checked)
-    simulator = Simulator(model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked))
+    simulator = Simulator(
+        model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked), selects=kind == "calibrate"
+    )
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
         kind=kind,

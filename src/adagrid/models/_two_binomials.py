@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from adagrid._typing import FloatArray
 from adagrid.families import Binomial
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 from adagrid.models._two_arms import two_arms
 from adagrid.models.base import Model
 
@@ -49,10 +49,8 @@ class TwoBinomials(Model):
     @final
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        n_control, n_treatment = self.family.patients
-        control = binomial_count(draw[0], n_control, theta[0])
-        treatment = binomial_count(draw[1], n_treatment, theta[1])
-        return jnp.asarray(self._table)[control * np.int32(n_treatment + 1) + treatment]
+        control, treatment = binomial_counts(draw, self.family.patients, theta)
+        return jnp.asarray(self._table)[control * np.int32(self.family.patients[1] + 1) + treatment]
 
 
 def z_table(n_control: int, n_treatment: int, variance: Callable[[Fraction, Fraction], Fraction]) -> FloatArray:

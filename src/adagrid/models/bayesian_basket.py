@@ -17,7 +17,7 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
 from adagrid.models.base import Model
 
@@ -110,8 +110,8 @@ class BayesianBasket(Model):
 
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        patients, arms = self.family.patients[0], range(self.family.dim)
-        counts = [binomial_count(draw[arm], patients, theta[arm]) for arm in arms]
+        arms = range(self.family.dim)
+        counts = list(binomial_counts(draw, self.family.patients, theta))
         table, columns = jnp.asarray(self._table.ravel()), np.int32(self._table.shape[1])
         choose = jnp.asarray(self._choose)
         above = []

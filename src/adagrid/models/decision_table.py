@@ -16,7 +16,7 @@ from typing_extensions import override
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 from adagrid.models._exact import exact_error, exact_threshold
 from adagrid.models._family_wise import largest_of_true
 from adagrid.models._outcome_rows import Missing, read_table
@@ -130,8 +130,9 @@ class DecisionTable(Model):
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         outcome = jnp.zeros((), jnp.int32)
+        counts = binomial_counts(draw, self.family.patients, theta)
         for arm, n in enumerate(self.family.patients):
-            outcome = outcome * np.int32(n + 1) + binomial_count(draw[arm], n, theta[arm])
+            outcome = outcome * np.int32(n + 1) + counts[arm]
         found = [jnp.asarray(table)[outcome] for table in self._tables]
         if len(found) == 1:  # one decision, whatever is true
             return found[0]

@@ -14,7 +14,7 @@ from adagrid._checks import whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
 from adagrid.models.base import Model
 from adagrid.models.pooled_z import PooledZ
@@ -65,10 +65,6 @@ class ManyToOne(Model):
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         columns = np.int32(self.z.shape[1])
-        row = binomial_count(draw[0], self.family.patients[0], theta[0]) * columns
+        control, *treated = binomial_counts(draw, self.family.patients, theta)
         z = jnp.asarray(self.z.ravel())
-        compared = [
-            z[row + binomial_count(draw[arm], patients, theta[arm])]
-            for arm, patients in enumerate(self.family.patients[1:], start=1)
-        ]
-        return largest_of_true(compared, null_truth)
+        return largest_of_true([z[control * columns + count] for count in treated], null_truth)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import jax
 import numpy as np
 import pytest
@@ -11,12 +9,6 @@ import pytest
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine import Simulator
 from adagrid.models import ArrayModel, Model
-
-
-@lru_cache(maxsize=32)
-def _compiled(model: Model, n_nulls: int) -> Simulator:
-    """Return a simulator; a design that is the same object in many tests is compiled once."""
-    return Simulator(model, 0, n_nulls, at_most=512)
 
 
 class _Laws:
@@ -40,7 +32,7 @@ class _Laws:
     @pytest.fixture
     def simulator(self, model: Model, null_truth: BoolArray) -> Simulator:
         """Return a simulator of the design."""
-        return _compiled(model, null_truth.shape[1])
+        return Simulator(model, 0, null_truth.shape[1], at_most=512, selects=True)
 
     def test_draws_differ_between_simulations(
         self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray

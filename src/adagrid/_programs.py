@@ -1,0 +1,115 @@
+"""Compile each JAX program once: for all jobs of a process, by what it computes, and for later processes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from numpy.typing import DTypeLike
+
+from adagrid._compilation_cache import persistent
+from adagrid._typing import Array
+
+# Compiled programs that stay in memory; those used longest ago go first.
+_MOST = 256
+_compiled: OrderedDict[str, jax.stages.Compiled] = OrderedDict()
+_lock = threading.Lock()
+
+
+@final
+class Program:
+    """A pure function of JAX arrays, traced for arguments of fixed shapes and types. Calling it compiles it once.
+
+    Two programs that compute the same, constants included, share one compiled executable, whatever objects they were
+    made from.
+
+    Args:
+        function: the function.
+        arguments: arguments, or what stands for them (`shaped`).
+        double: whether numbers are in double precision unless they state their type.
+    """
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any, double: bool) -> None:
+        self._double = double
+        with self._precision():
+            self._traced = jax.jit(function).trace(*arguments)
+        self.out: Any = self._traced.out_info
+        """Shapes and types of the results."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Compute the results."""
+        with self._precision():
+            return self._executable(*arguments)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a call takes for temporaries and results; 0 where the device cannot tell."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            used = self._executable.memory_analysis()
+        return 0 if used is None else int(used.temp_size_in_bytes + used.output_size_in_bytes)
+
+    @cached_property
+    def _executable(self) -> jax.stages.Compiled:
+        with self._precision(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            lowered = self._traced.lower()
+            text = lowered.as_text()
+            if "callback" in text:  # the text names functions of Python by number: another may have the same
+                return lowered.compile()
+            key = self._digest(text)
+            with _lock:
+                if key not in _compiled:
+                    with persistent():
+                        _compiled[key] = lowered.compile()
+                    while len(_compiled) > _MOST:
+                        _compiled.popitem(last=False)
+                _compiled.move_to_end(key)
+                return _compiled[key]
+
+    def _digest(self, text: str) -> str:
+        where = jax.config.jax_default_device or jax.devices()[0]  # type: ignore[attr-defined]
+        digest = hashlib.sha256(f"{where!r} {self._double} {text}".encode())
+        for constant in _constants(self._traced.jaxpr):  # JAX may come to pass constants as arguments
+            digest.update(f"{constant.dtype} {constant.shape} ".encode() + constant.tobytes())
+        return digest.hexdigest()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Give JAX the program's precision for the calls in a with block, and for nothing else."""
+        return jax.enable_x64(self._double)
+
+
+def shaped(shape: tuple[int, ...], dtype: DTypeLike) -> jax.ShapeDtypeStruct:
+    """Return what stands for an array of a shape and type while a program is traced."""
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def _constants(closed: ClosedJaxpr) -> Iterator[Array]:
+    """Yield the arrays that a traced program and the programs inside it hold, in a fixed order."""
+    yield from map(_plain, closed.consts)
+    for equation in closed.jaxpr.eqns:
+        yield from (_plain(value.val) for value in equation.invars if isinstance(value, Literal))
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
+            if isinstance(inner, ClosedJaxpr):
+                yield from _constants(inner)
+            elif isinstance(inner, Jaxpr):
+                yield from _constants(ClosedJaxpr(inner, ()))
+
+
+def _is_program(value: Any) -> bool:
+    return isinstance(value, (ClosedJaxpr, Jaxpr))
+
+
+def _plain(constant: Any) -> Array:
+    is_key = isinstance(constant, jax.Array) and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(constant) if is_key else constant)
