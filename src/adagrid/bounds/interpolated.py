@@ -155,34 +155,33 @@ def _maximise(
     rounding = 1.0 + jnp.abs(values).max(axis=1) + jnp.abs(growth).max(axis=1) + jnp.abs(log_partition(middle))
     size = jnp.abs(vertices).max(axis=1)
 
-    def pick(array: Any, index: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(array, index.reshape(n, *[1] * (array.ndim - 1)), axis=1)[:, 0]
-
     def step(_: int, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         weights, best, _gap = state
         place = jnp.sum(weights[:, :, None] * offsets, axis=1)
         slope = gradient(middle + place)
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
+        top = scores.max(axis=1)
         # K lies above its tangent at any place, so this is a bound whatever the weights are
         tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
         # what offsets and place that are off by their last digits may change
         steepness = jnp.sum(jnp.abs(slope) * size, axis=1)
-        best = jnp.fmin(best, scores.max(axis=1) + tangent + _ULPS * steepness)
-        gap = scores.max(axis=1) - jnp.sum(weights * scores, axis=1)
-        towards = jnp.argmax(scores, axis=1)
-        away = jnp.argmin(jnp.where(weights > 0, scores, jnp.inf), axis=1)
-        room = pick(weights, away)
-        gain = pick(values, towards) - pick(values, away)
-        move = pick(offsets, towards) - pick(offsets, away)
+        best = jnp.fmin(best, top + tangent + _ULPS * steepness)
+        gap = top - jnp.sum(weights * scores, axis=1)
+        # towards the best vertex, away from the worst one that has weight; equal ones share
+        held = jnp.where(weights > 0, scores, jnp.inf)
+        towards = (scores == top[:, None]).astype(scores.dtype)
+        towards = towards / jnp.sum(towards, axis=1, keepdims=True)
+        away = jnp.where(held == held.min(axis=1, keepdims=True), weights, 0.0)
+        room = jnp.sum(away, axis=1)
+        change = towards - away / room[:, None]
+        gain = jnp.sum(change * values, axis=1)
+        move = jnp.sum(change[:, :, None] * offsets, axis=1)
 
         def rise(share: jax.Array) -> jax.Array:
             return gain - jnp.sum(gradient(middle + place + share[:, None] * move) * move, axis=1)
 
-        share = _root(rise, pick(scores, towards) - pick(scores, away), room)
-        index = jnp.arange(n_vertices)[None, :]
-        added = jnp.where(index == towards[:, None], share[:, None], 0.0)
-        taken = jnp.where(index == away[:, None], jnp.minimum(share, room)[:, None], 0.0)
-        return jnp.maximum(weights + added - taken, 0.0), best, gap
+        share = _root(rise, jnp.sum(change * scores, axis=1), room)
+        return jnp.maximum(weights + share[:, None] * change, 0.0), best, gap
 
     infinite = jnp.full(n, jnp.inf)
     weights, best, gap = jax.lax.fori_loop(0, _ITERATIONS, step, (weights, infinite, infinite))
