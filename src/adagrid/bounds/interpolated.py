@@ -142,7 +142,7 @@ def _maximise(
 
     Parameters are measured from the simplex's middle.
     """
-    n, n_vertices, _ = vertices.shape
+    n = len(vertices)
     middle = vertices.mean(axis=1)
     offsets = vertices - middle[:, None, :]
     traced: Any = family  # its methods take JAX arrays as well
