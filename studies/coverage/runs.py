@@ -21,7 +21,6 @@ from adagrid.algorithms import quantities as quantities_module
 from adagrid.algorithms.interpolated import calibrate as calibration_module
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, clopper_pearson_upper
-from adagrid.jobs import open as opening_module
 from studies.coverage.problems import PROBLEMS, Problem
 
 Method = Literal["interpolated", "classic"]
@@ -129,22 +128,6 @@ class Calibration:
     errors: np.ndarray
 
 
-_SIMULATORS: dict[tuple[Any, ...], Simulator] = {}
-
-
-def _compiled_once(model: ada.Model, seed: int, n_nulls: int, **options: Any) -> Simulator:
-    """Stand in for the engine's constructor: the same simulators, but a design is compiled once, not once per job."""
-    key = (id(model), n_nulls, *sorted(options.items()))
-    if key not in _SIMULATORS:
-        _SIMULATORS[key] = Simulator(model, seed, n_nulls, **options)
-    return _SIMULATORS[key].reseeded(seed)
-
-
-def compiled_once() -> Any:
-    """Return a context in which jobs of the same model share compiled code."""
-    return mock.patch.object(opening_module, "Simulator", _compiled_once)
-
-
 def validation_job(problem: Problem, method: Method, delta: float, seed: int) -> ada.Run:
     """Run one validation to its certificate."""
     arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": "pandas"}
@@ -219,14 +202,14 @@ def _columns(frame: pd.DataFrame, name: str) -> np.ndarray:
 def validations(name: str, method: Method, delta: float, seeds: Sequence[int], faults: Faults) -> list[Validation]:
     """Validate a problem once per seed."""
     problem = PROBLEMS[name]
-    with compiled_once(), faults.made():
+    with faults.made():
         return [judged_validation(problem, validation_job(problem, method, delta, seed)) for seed in seeds]
 
 
 def calibrations(name: str, method: Method, alpha: float, seeds: Sequence[int], faults: Faults) -> list[Calibration]:
     """Calibrate a problem once per seed."""
     problem = PROBLEMS[name]
-    with compiled_once(), faults.made():
+    with faults.made():
         return [judged_calibration(problem, calibration_job(problem, method, alpha, seed)) for seed in seeds]
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from adagrid.jobs import open as opening_module
-from adagrid.stores.schema import INCIDENTAL
 from studies.coverage.laws import broken_by_calibrations, broken_by_validations, exact_errors, misses, noticed_rate
 from studies.coverage.problems import FISHER, PROBLEMS, THREE_ARMS, Z_TEST
 from studies.coverage.runs import (
     Faults,
     Workers,
-    calibration_job,
     calibrations,
-    compiled_once,
     containing,
     validation_job,
     validations,
@@ -62,21 +57,6 @@ class TestHarness:
         truth = np.stack([plane.dist(theta) >= -1e-12 for plane in problem.grid.hypotheses], axis=1)
         errors = np.where(truth.any(axis=1), problem.error(theta, truth, problem.threshold), 0.0)
         assert errors.max() <= problem.truth(problem.judged[0]) + 1e-6
-
-    @pytest.mark.parametrize("problem", [Z_TEST, FISHER], ids=lambda problem: problem.name)
-    def test_shared_compiled_code_changes_nothing(self, problem):
-        for job in (
-            lambda: validation_job(problem, "interpolated", 0.2, FIRST_SEED),
-            lambda: calibration_job(problem, "interpolated", ALPHA, FIRST_SEED),
-        ):
-            constructor = opening_module.Simulator
-            alone = job().results()
-            with compiled_once():
-                assert opening_module.Simulator is not constructor
-                job()
-                again = job().results()
-            dropped = [name for name in INCIDENTAL if name in alone]
-            pd.testing.assert_frame_equal(alone.drop(columns=dropped), again.drop(columns=dropped), check_exact=True)
 
     def test_which_cells_contain_a_value(self):
         """Weights of the vertices of every cell add up to a value where, and only where, they may."""

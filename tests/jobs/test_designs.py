@@ -9,12 +9,14 @@ import textwrap
 
 import cloudpickle
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import adagrid as ada
 from adagrid.errors import BackendError, ResumeError
 from adagrid.jobs.designs import SentDesign
 from adagrid.models._rounding import rounded, unrounded
+from tests.support.compilations import compilations
 
 _DESIGN = """
 import adagrid as ada
@@ -72,13 +74,17 @@ def module(tmp_path, monkeypatch):
     [ada.ZTest(), ada.FisherExact(10), ada.TTest(n=5), ada.GroupSequential(3), ada.DecisionTable.of(ada.Boschloo(5))],
 )
 def test_same_design_is_compiled_once(model):
-    grid = ada.cartesian_grid([0] * model.family.dim, [1] * model.family.dim, n=1)
-    shape = ada.engine.Shape(16, 1)
-    sent = SentDesign.of(model, grid.hypotheses)
-    first, _ = sent.received(7, 1, shape)
-    assert SentDesign.of(model, grid.hypotheses).received(7, 1, shape)[0] is first
-    assert sent.received(8, 1, shape)[0] is not first
-    assert sent.received(7, 1, shape)[0] is first
+    """A worker that receives a design again, as another run sends it, compiles nothing."""
+
+    def simulated(seed):
+        simulator, _ = SentDesign.of(model, ()).received(seed, 1, ada.engine.Shape(16, 1))
+        return simulator.smallest(np.full((1, model.family.dim), -0.5), np.ones((1, 1), bool), 16, 16)
+
+    first = simulated(7)
+    with compilations() as names:
+        assert (simulated(8) != first).any()
+        np.testing.assert_array_equal(simulated(7), first)
+    assert names == []
 
 
 def test_another_design_is_another(module):

@@ -1,4 +1,4 @@
-"""Marks what needs servers, and shares clusters, databases and compiled designs."""
+"""Marks what needs servers, and shares clusters and databases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster_fixtures import clusters, on_server, opened, workers  # noqa: F401 - fixtures
-from tests.support.compiled import compiled_once  # noqa: F401 - a fixture
 
 HERE = Path(__file__).parent
 

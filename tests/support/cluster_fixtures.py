@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from contextlib import ExitStack
 
-import distributed
 import pytest
 
 import adagrid as ada
@@ -13,12 +12,11 @@ from adagrid.stores import open_store
 from adagrid.stores.clickhouse import ClickHouseStore
 from tests.support.clickhouse_server import connect_to_old_server
 from tests.support.clusters import local_cluster
-from tests.support.compiled import share_in_this_process
 
 
 @pytest.fixture(scope="module")
 def clusters():
-    """Clusters by their number of workers, which share compiled designs between runs.
+    """Clusters by their number of workers.
 
     They end with the module: idle workers and schedulers keep the processors of small machines busy.
     """
@@ -28,8 +26,6 @@ def clusters():
         def cluster(n_workers):
             if n_workers not in started:
                 started[n_workers] = stack.enter_context(local_cluster(n_workers))
-                with distributed.Client(started[n_workers], set_as_default=False) as client:
-                    client.run(share_in_this_process)
             return started[n_workers]
 
         yield cluster

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,24 +10,7 @@ import pytest
 import adagrid as ada
 from adagrid import _programs
 from adagrid._programs import Program
-
-_COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@contextmanager
-def compilations():
-    """Collect the names of the functions that are compiled, or loaded from the persistent cache."""
-    names: list[str] = []
-
-    def listen(event: str, _seconds: float, **about: str | int) -> None:
-        if event == _COMPILED:
-            names.append(str(about.get("fun_name")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+from tests.support.compilations import compilations
 
 
 @pytest.fixture
