@@ -63,7 +63,9 @@ class Ours(Form):
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        self.simulator = Simulator(self.model, SEED, self.tiles.n_nulls, at_most=case.n_sims)
+        self.simulator = Simulator(
+            self.model, SEED, self.tiles.n_nulls, at_most=case.n_sims, selects=case.job == "calibrate"
+        )
         self._packet = Packet.fresh(self.tiles)
         self._algorithm: AdaValidate | AdaCalibrate
         if case.job == "validate":

@@ -14,7 +14,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from numpy.typing import DTypeLike
 
 from adagrid._compilation_cache import persistent
@@ -50,6 +50,11 @@ class Program:
         """Compute the results."""
         with self._precision():
             return self._executable(*arguments)
+
+    def inside(self, *arguments: Any) -> Any:
+        """Compute the results, an array, as a part of another program that is being traced."""
+        (result,) = jaxpr_as_fun(self._traced.jaxpr)(*jax.tree.leaves(arguments))
+        return result
 
     @property
     def memory(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binom
 
 import adagrid as ada
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 from tests.support.oracles import binomial_error, fisher_table, pooled_z_table, z_error
 
 CRITICAL = 1.959964
@@ -31,7 +31,7 @@ class ThreeArms(ada.Model):
         return jax.random.bits(key, (3,), "uint32")
 
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        control, *treated = (binomial_count(draw[arm], 35, theta[arm]) for arm in range(3))
+        control, *treated = binomial_counts(draw, (35,) * 3, theta)
         table = jnp.asarray(pooled_z_table(35).ravel())
         z = jnp.stack([table[control * np.int32(36) + count] for count in treated])
         return jnp.max(jnp.where(null_truth, z, -jnp.inf))

@@ -107,7 +107,7 @@ class TracedDesign:
     def _count_block(
         self, draws: Any, theta: jax.Array, null_truth: jax.Array, limit: jax.Array, first: jax.Array, last: jax.Array
     ) -> jax.Array:
-        return count_below(self._statistic_block(draws, theta, null_truth), limit, first, last)
+        return count_below(self.statistics.inside(draws, theta, null_truth), limit, first, last)
 
     def _turned(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         """Return the statistic of one trial, turned so that small ones reject."""

@@ -15,10 +15,11 @@ from adagrid._typing import FloatArray
 _COMPARE_UP_TO = 128
 # Comparisons per turn of a loop: few enough to compile fast, enough that a turn costs little.
 _AT_ONCE = 5
+_LARGEST = 2**32 - 1
 
 
 def binomial_counts(bits: jax.Array, patients: Sequence[int], logits: jax.Array) -> jax.Array:
-    """Return the binomial count of every arm; see `binomial_count`.
+    """Return the binomial count of every arm at which a 32-bit uniform falls: the number of y with F(y) <= u.
 
     Args:
         bits: uniform 32-bit unsigned integers, shape (arms,).
@@ -29,34 +30,34 @@ def binomial_counts(bits: jax.Array, patients: Sequence[int], logits: jax.Array)
         int32, shape (arms,).
     """
     if len(set(patients)) == 1:  # one piece of code for all arms
-        return jax.vmap(lambda arm, logit: binomial_count(arm, patients[0], logit))(bits, logits)
-    return jnp.stack([binomial_count(bits[arm], n, logits[arm]) for arm, n in enumerate(patients)])
-
-
-def binomial_count(bits: jax.Array, n: int, logit: jax.Array) -> jax.Array:
-    """Return the binomial count at which a 32-bit uniform falls: the number of y with F(y) <= u.
-
-    Args:
-        bits: uniform 32-bit unsigned integer.
-        n: patients.
-        logit: logit of the response probability, float64.
-    """
-    mass = jnp.exp(_log_choose(n) + np.arange(n + 1) * logit - n * jax.nn.softplus(logit))
-    below = jnp.cumsum(mass)[:-1] / jnp.sum(mass)
-    steps = jnp.minimum(jnp.round(below * 2.0**32), 2.0**32 - 1).astype(jnp.uint32)
-    if n > _COMPARE_UP_TO:
-        return jnp.searchsorted(steps, bits, side="right").astype(jnp.int32)
-    turns = -(-n // _AT_ONCE)
-    padded = jnp.full(turns * _AT_ONCE, 2**32 - 1, jnp.uint32).at[:n].set(steps)
+        steps = list(_steps(patients[0], logits))
+    else:
+        steps = [_steps(n, logits[arm : arm + 1])[0] for arm, n in enumerate(patients)]
+    if max(patients) > _COMPARE_UP_TO:
+        counts = [jnp.searchsorted(own, bits[arm], side="right") for arm, own in enumerate(steps)]
+        return jnp.stack(counts).astype(jnp.int32)
+    width = -(-max(patients) // _AT_ONCE) * _AT_ONCE
+    padded = jnp.stack([jnp.pad(own, (0, width - len(own)), constant_values=_LARGEST) for own in steps])
 
     def compare(turn: jax.Array, count: jax.Array) -> jax.Array:
-        some = jax.lax.dynamic_slice(padded, (turn * _AT_ONCE,), (_AT_ONCE,))
+        some = jax.lax.dynamic_slice_in_dim(padded, turn * _AT_ONCE, _AT_ONCE, axis=1)
         for step in range(_AT_ONCE):
-            count = count + (bits >= some[step]).astype(jnp.uint8)
+            count = count + (bits >= some[:, step]).astype(jnp.uint8)
         return count
 
-    count = jax.lax.fori_loop(np.int32(0), np.int32(turns), compare, jnp.zeros((), jnp.uint8))
-    return jnp.minimum(count.astype(jnp.int32), n)  # the largest number is not below the padding
+    turns, none = np.int32(width // _AT_ONCE), jnp.zeros(len(patients), jnp.uint8)
+    count = jax.lax.fori_loop(np.int32(0), turns, compare, none)
+    return jnp.minimum(
+        count.astype(jnp.int32), np.asarray(patients, np.int32)
+    )  # the largest number reaches the padding
+
+
+def _steps(n: int, logits: jax.Array) -> jax.Array:
+    """Return F(0), ..., F(n - 1) of binomial distributions as 32-bit numbers, shape (arms, n)."""
+    choose, y = _log_choose(n)[None, :], np.arange(n + 1)[None, :]
+    mass = jnp.exp(choose + y * logits[:, None] - n * jax.nn.softplus(logits)[:, None])
+    below = jnp.cumsum(mass, axis=1)[:, :-1] / jnp.sum(mass, axis=1, keepdims=True)
+    return jnp.minimum(jnp.round(below * 2.0**32), float(_LARGEST)).astype(jnp.uint32)
 
 
 def binomial_masses(n: int, logit: FloatArray) -> FloatArray:
