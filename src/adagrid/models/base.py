@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, Self, final
-
-import jax
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.families import Family
+
+if TYPE_CHECKING:
+    import jax
 
 
 class Model(ABC):
