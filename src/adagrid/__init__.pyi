@@ -2,6 +2,7 @@ from . import algorithms as algorithms
 from . import api as api
 from . import backends as backends
 from . import bounds as bounds
+from . import demo as demo
 from . import engine as engine
 from . import errors as errors
 from . import estimation as estimation

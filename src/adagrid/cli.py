@@ -26,14 +26,28 @@ app = typer.Typer(
 Database = Annotated[str, typer.Argument(help="The DuckDB file of a job, or its clickhouse:// URL.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(adagrid.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Run a command, after what the option has printed."""
+    del version
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the two databases go.")] = Path("adagrid-demo"),
 ) -> None:
     """Judge a claim about a small two-arm trial, and mend the design. Takes less than a minute."""
-    from adagrid.demo import run_demo
-
-    _explained(lambda: run_demo(folder, Console()), saved="")
+    _explained(lambda: adagrid.demo.run_demo(folder, Console()), saved="")
 
 
 @app.command()
