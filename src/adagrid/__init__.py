@@ -1,104 +1,32 @@
 """adagrid: bounds on the Type I Error of a clinical-trial design over a whole region of parameters."""
 
-from importlib.metadata import version as _version
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+# JAX, pandas and SciPy take a second to import, and `adagrid --help` needs none of them. So every package here loads a
+# module when one of its names is first used (SPEC 1 of Scientific Python). `__init__.pyi` lists the names, for type
+# checkers too. Designs and families are also found by their files, listed or not.
 
-from adagrid import errors, models
-from adagrid.api import ada_calibrate, ada_validate, bootstrap_calibrate, calibrate, validate
-from adagrid.backends import AWSBackend, Backend, DaskBackend, LocalBackend, ModalBackend
-from adagrid.errors import AdagridError
-from adagrid.families import (
-    Binomial,
-    Exponential,
-    Family,
-    Gamma,
-    LinearMap,
-    MultivariateNormal,
-    NegativeBinomial,
-    Normal,
-    NormalUnknownVariance,
-    Poisson,
-    Product,
-    ScaledChiSquared,
+import pkgutil as _pkgutil
+
+import lazy_loader as _lazy
+
+from adagrid import families as _families
+from adagrid import models as _models
+
+_listed, _, _names = _lazy.attach_stub(__name__, __file__)
+_found, _, _by_file = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "families": list(_families.CLASSES.values()),
+        "models": list(_models.CLASSES.values()),
+    },
 )
-from adagrid.grid import (
-    Ellipsoid,
-    Grid,
-    HalfSpace,
-    NullHypothesis,
-    RiskDifference,
-    cartesian_grid,
-    create_grid,
-    hypo,
-)
-from adagrid.jobs import (
-    Look,
-    Run,
-    Status,
-    StepReport,
-    View,
-    copy_job,
-    drop_job,
-    import_job,
-    list_jobs,
-    open_job,
-    open_view,
-)
-from adagrid.models import ArrayModel, Model
+_modules = {module.name for module in _pkgutil.iter_modules(__path__)}
 
-__version__ = _version("adagrid")
+__all__ = sorted(({*_names, *_by_file} - _modules - {"__version__"}) | {"errors"})
 
-__all__ = [
-    "AWSBackend",
-    "AdagridError",
-    "ArrayModel",
-    "Backend",
-    "Binomial",
-    "DaskBackend",
-    "Ellipsoid",
-    "Exponential",
-    "Family",
-    "Gamma",
-    "Grid",
-    "HalfSpace",
-    "LinearMap",
-    "LocalBackend",
-    "Look",
-    "ModalBackend",
-    "Model",
-    "MultivariateNormal",
-    "NegativeBinomial",
-    "Normal",
-    "NormalUnknownVariance",
-    "NullHypothesis",
-    "Poisson",
-    "Product",
-    "RiskDifference",
-    "Run",
-    "ScaledChiSquared",
-    "Status",
-    "StepReport",
-    "View",
-    "ada_calibrate",
-    "ada_validate",
-    "bootstrap_calibrate",
-    "calibrate",
-    "cartesian_grid",
-    "copy_job",
-    "create_grid",
-    "drop_job",
-    "errors",
-    "hypo",
-    "import_job",
-    "list_jobs",
-    "open_job",
-    "open_view",
-    "validate",
-]
 
-for _name in models.__all__:  # every design that there is a file for
-    globals()[_name] = getattr(models, _name)
-__all__ = sorted({*__all__, *models.__all__})
+def __getattr__(name: str) -> object:
+    return (_found if name in _by_file else _listed)(name)
 
-if _TYPE_CHECKING:
-    from adagrid.models import __getattr__ as __getattr__
+
+def __dir__() -> list[str]:
+    return sorted({*_names, *_by_file})

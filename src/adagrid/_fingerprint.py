@@ -18,6 +18,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pkgutil
 import sys
 import types
 from abc import ABC
@@ -224,7 +225,7 @@ class _Walk:
                 continue  # a builtin, or nothing yet
             value = _placed(function.__globals__[name], function)
             while attributes and isinstance(value, types.ModuleType) and self._is_own(value.__name__):
-                value = getattr(value, attributes.pop(0), None)
+                value = self._member(value, attributes.pop(0))
             yield name, tuple(attributes), value
             yield from self._of_module(value, names)
         package = str(function.__globals__.get("__package__") or "")
@@ -241,6 +242,13 @@ class _Walk:
                     yield member, value
                     yield from self._of_module(value, names)
 
+    def _member(self, module: types.ModuleType, name: str) -> Any:
+        """Return a member of a module of one's own, or a module inside it, that may not be loaded yet."""
+        try:
+            return getattr(module, name)
+        except Exception:  # of a module whose members are loaded when they are used
+            return self._imported(f"{module.__name__}.{name}", "")
+
     def _imported(self, name: str, package: str) -> types.ModuleType | None:
         """Return a module of one's own, as the function does that imports it."""
         try:
@@ -253,8 +261,8 @@ class _Walk:
         """Yield the members of a module of one's own that are among names, also of modules in it."""
         if not isinstance(module, types.ModuleType) or not self._is_own(module.__name__):
             return
-        for name in sorted(names & vars(module).keys()):
-            value = vars(module)[name]
+        for name in sorted(names & _members(module)):
+            value = self._member(module, name)
             yield name, value
             if isinstance(value, types.ModuleType) and value.__name__.startswith(module.__name__ + "."):
                 yield from self._of_module(value, names)
@@ -343,6 +351,12 @@ def _placed(value: Any, function: types.FunctionType) -> Any:
     """Return a text without the folder of the module, which is another one on another machine."""
     folder = os.path.dirname(str(function.__globals__.get("__file__", "")))
     return value.removeprefix(folder) if folder and type(value) is str else value
+
+
+def _members(module: types.ModuleType) -> set[str]:
+    """Return the names in a module; where they are loaded when first used, also those that nobody has used yet."""
+    inside = pkgutil.iter_modules(getattr(module, "__path__", ())) if "__getattr__" in vars(module) else ()
+    return {*vars(module), *dir(module), *(each.name for each in inside)}
 
 
 def _content(cell: Any) -> Any:

@@ -8,10 +8,26 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def classes_by_file(path: Iterable[str], **others: str) -> dict[str, str]:
+    """Return which class each public module of a package defines, without loading the modules.
+
+    A class is named as its file: `z_test.py` defines `ZTest`.
+
+    Args:
+        path: the package's `__path__`.
+        others: classes that are named otherwise, by their modules.
+
+    Returns:
+        Module name to class name, sorted by module.
+    """
+    return {module: others.get(module, module.title().replace("_", "")) for module in _public_modules(path)}
 
 
 def implementations(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
@@ -24,21 +40,27 @@ def implementations(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
     Returns:
         Module name to class, sorted by name. A module defines at most one implementation.
     """
-    found: dict[str, type[T]] = {}
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
-        if info.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
-        classes = [
-            value
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and issubclass(value, base)
-            and value.__module__ == module.__name__
-            and not inspect.isabstract(value)
-        ]
-        if len(classes) > 1:
-            raise TypeError(f"{module.__name__} must define one {base.__name__}, but defines {classes}.")
-        if classes:
-            found[info.name] = classes[0]
-    return found
+    found = ((module, implementation(package, module, base)) for module in _public_modules(package.__path__))
+    return {module: cls for module, cls in found if cls is not None}
+
+
+def implementation(package: ModuleType, module: str, base: type[T]) -> type[T] | None:
+    """Return the concrete subclass of `base` defined in a public module of `package`; None if there is none."""
+    if module not in _public_modules(package.__path__):
+        return None
+    loaded = importlib.import_module(f"{package.__name__}.{module}")
+    classes = [
+        value
+        for value in vars(loaded).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == loaded.__name__
+        and not inspect.isabstract(value)
+    ]
+    if len(classes) > 1:
+        raise TypeError(f"{loaded.__name__} must define one {base.__name__}, but defines {classes}.")
+    return classes[0] if classes else None
+
+
+def _public_modules(path: Iterable[str]) -> list[str]:
+    return sorted(info.name for info in pkgutil.iter_modules(path) if not info.name.startswith("_"))

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+import adagrid
+from adagrid import screens
 from adagrid.errors import AdagridError, CorruptStoreError, InvalidInputError, NotAJobError
 
 app = typer.Typer(
@@ -24,14 +26,28 @@ app = typer.Typer(
 Database = Annotated[str, typer.Argument(help="The DuckDB file of a job, or its clickhouse:// URL.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(adagrid.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Run a command, after what the option has printed."""
+    del version
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the two databases go.")] = Path("adagrid-demo"),
 ) -> None:
     """Judge a claim about a small two-arm trial, and mend the design. Takes less than a minute."""
-    from adagrid.demo import run_demo
-
-    _explained(lambda: run_demo(folder, Console()), saved="")
+    _explained(lambda: adagrid.demo.run_demo(folder, Console()), saved="")
 
 
 @app.command()
@@ -114,19 +130,14 @@ def snapshot(
 @app.command()
 def version() -> None:
     """Print the version."""
-    import adagrid
-
     typer.echo(adagrid.__version__)
 
 
 def _show(db: str, tiles: int) -> None:
-    from adagrid.jobs import open_job
-    from adagrid.screens import worst_table
-
     console = Console()
-    with open_job(db) as run:
+    with adagrid.open_job(db) as run:
         console.print(run.summary(), highlight=False, markup=False, soft_wrap=True)
-        console.print(worst_table(run.record, run.worst_tiles(tiles), run.counts()["active"]))
+        console.print(screens.worst_table(run.record, run.worst_tiles(tiles), run.counts()["active"]))
         try:
             run.verify()
         except CorruptStoreError as error:
@@ -136,17 +147,13 @@ def _show(db: str, tiles: int) -> None:
 
 
 def _watch(db: str, every: float, worst: int) -> None:
-    from adagrid.jobs import Status, open_view
-    from adagrid.screens import look_screen
-    from adagrid.stores import is_url
-
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            if is_url(db) or Path(db).exists():
-                with open_view(db) as view:  # a snapshot is another file every time
+            if adagrid.stores.is_url(db) or Path(db).exists():
+                with adagrid.open_view(db) as view:  # a snapshot is another file every time
                     look = view.look(worst=worst)
-                live.update(look_screen(look), refresh=True)
-                if look.status is not Status.NEW_STEP:
+                live.update(screens.look_screen(look), refresh=True)
+                if look.status is not adagrid.Status.NEW_STEP:
                     return
             else:
                 live.update(f"There is no file {db!r} yet: waiting for the job's first snapshot.", refresh=True)
@@ -154,64 +161,48 @@ def _watch(db: str, every: float, worst: int) -> None:
 
 
 def _verify(db: str) -> None:
-    from adagrid.jobs import open_job
-
-    with open_job(db) as run:
+    with adagrid.open_job(db) as run:
         run.verify()
         typer.echo(f"{run.db}: all relations between the tables hold.")
 
 
 def _jobs(server: str) -> None:
-    from adagrid.jobs import list_jobs
-    from adagrid.screens import jobs_table
-
-    Console().print(jobs_table(server, list_jobs(server)))
+    Console().print(screens.jobs_table(server, adagrid.list_jobs(server)))
 
 
 def _drop(db: str, confirm: str | None) -> None:
-    from adagrid.jobs import drop_job, open_job
-    from adagrid.stores import is_url
-
-    if not is_url(db):
+    if not adagrid.stores.is_url(db):
         raise InvalidInputError("Only jobs on a server are dropped. A job in a DuckDB file: delete it, and its .wal.")
     if confirm is None:
         try:
-            with open_job(db) as run:
+            with adagrid.open_job(db) as run:
                 typer.echo(f"{run.summary()}\n")
         except NotAJobError as error:  # what is left of an interrupted start may be dropped too
             typer.echo(f"{error}\n")
         confirm = typer.prompt("Nothing can bring it back. Type its job_id to drop it").strip()
-    drop_job(db, confirm=confirm)
+    adagrid.drop_job(db, confirm=confirm)
     typer.echo(f"Dropped {db}.")
 
 
 def _export(db: str, folder: Path, format: str) -> None:  # noqa: A002
-    from adagrid.jobs import open_job
-
-    with open_job(db) as run:
+    with adagrid.open_job(db) as run:
         run.export(folder, format)  # type: ignore[arg-type] # checked there
         typer.echo(f"{run.db}: the job {run.record.job_id!r} is exported to {folder}.")
 
 
 def _import(folder: Path, db: str) -> None:
-    from adagrid.jobs import import_job
-
-    with import_job(folder, db) as run:
+    with adagrid.import_job(folder, db) as run:
         typer.echo(f"{run.db} holds the job {run.record.job_id!r}; all relations between the tables hold.")
 
 
 def _copy(source: str, target: str) -> None:
-    from adagrid.jobs import copy_job
-
-    copied = {name: rows for name, rows in copy_job(source, target).items() if rows}
+    copied = {name: rows for name, rows in adagrid.copy_job(source, target).items() if rows}
     told = ", ".join(f"{rows:,} rows of {name}" for name, rows in copied.items()) or "nothing was new"
     typer.echo(f"Copied to {target}: {told}. All relations between its tables hold.")
 
 
 def _snapshot(db: str, path: Path) -> None:
-    from adagrid.jobs import open_job
-
-    with open_job(db) as run:
+    with adagrid.open_job(db) as run:
         run.snapshot(path)
         typer.echo(f"{path} holds the job {run.record.job_id!r} as it stands.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import pandas as pd
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
-from scipy.stats import binom
 
 from adagrid.api import ada_calibrate, ada_validate
 from adagrid.estimation import clopper_pearson_lower, percent_up
@@ -115,9 +115,10 @@ def _exact_size() -> float:
     """Return the largest rejection probability of the z-test when both arms respond alike, by enumeration."""
     table = PooledZ(_PATIENTS).table(_PATIENTS, _PATIENTS)
     responders = np.arange(_PATIENTS + 1)
+    ways = np.array([comb(_PATIENTS, count) for count in range(_PATIENTS + 1)])
     sizes = []
     for p in np.linspace(_expit(-3.0), _expit(3.0), 2001):
-        mass = binom.pmf(responders, _PATIENTS, p)
+        mass = ways * p**responders * (1 - p) ** (_PATIENTS - responders)
         sizes.append(float(mass @ (table > _Z) @ mass))
     return max(sizes)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from adagrid.jobs import Look, Status
-from adagrid.jobs.record import JobRecord
+from adagrid.jobs.outcome import Status
 from adagrid.jobs.wording import bounded_as, columns_of, estimated_as
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from adagrid.jobs import Look
+    from adagrid.jobs.record import JobRecord
 
 _CALIBRATED = ("level", "threshold")
 

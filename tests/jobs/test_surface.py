@@ -19,7 +19,7 @@ COMMANDS = [command.name or command.callback.__name__ for command in app.registe
 
 def test_all_is_sorted_and_complete():
     assert ada.__all__ == sorted(ada.__all__)
-    public = {name for name, value in vars(ada).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    public = {name for name in dir(ada) if not name.startswith("_") and not inspect.ismodule(getattr(ada, name))}
     assert public | {"errors"} == set(ada.__all__)
 
 

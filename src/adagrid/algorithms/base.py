@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.quantities import VANISHING
 from adagrid.algorithms.settings import Settings
-from adagrid.engine import Simulator
 from adagrid.grid import Tiles
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 # Seed streams for what is simulated afresh, the first of each kind of job; the search uses the model seed itself.
 VALIDATION_STREAM, CALIBRATION_STREAM = 0, 1000

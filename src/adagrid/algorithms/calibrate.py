@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -26,9 +26,11 @@ from adagrid.algorithms.policies import CalibrationPolicy, CalibrationState, Cla
 from adagrid.algorithms.settings import CalibrateSettings
 from adagrid.algorithms.sorted_tiles import LEAST, Columns
 from adagrid.bounds import inverse_tilt_bound
-from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, first_order_statistics
 from adagrid.grid import Tiles
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 _BATCH = 128
 # What the policy judges a tile by.

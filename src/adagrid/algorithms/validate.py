@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -25,9 +25,11 @@ from adagrid.algorithms.policies import ClassicValidation, ValidationPolicy, Val
 from adagrid.algorithms.settings import ValidateSettings
 from adagrid.algorithms.sorted_tiles import LARGEST, Columns
 from adagrid.bounds import tilt_bound, tilt_lower_bound
-from adagrid.engine import Simulator
 from adagrid.grid import NullHypothesis
 from adagrid.grid.grid import overcounted
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 _BATCH = 4096
 # What the policy judges a tile by.

@@ -1,20 +1,5 @@
 """Where the work of a job runs. Knows no statistics and no SQL."""
 
-from adagrid.backends.aws import AWSBackend
-from adagrid.backends.base import Backend
-from adagrid.backends.dask import DaskBackend
-from adagrid.backends.local import LocalBackend
-from adagrid.backends.modal import ModalBackend
-from adagrid.backends.worker import Worker, check_wanted, current_worker, working
+import lazy_loader as _lazy
 
-__all__ = [
-    "AWSBackend",
-    "Backend",
-    "DaskBackend",
-    "LocalBackend",
-    "ModalBackend",
-    "Worker",
-    "check_wanted",
-    "current_worker",
-    "working",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -14,15 +14,8 @@ The tilt bound is the case of two vertices, theta0 with u = a and theta0 + q v w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from adagrid._programs import Program, shaped
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
@@ -30,9 +23,7 @@ from adagrid.families import Family
 # Simplices per compiled call, padded: small jobs compile the small size only, large ones make fewer calls.
 _SMALL, _LARGE, _LARGE_FROM = 64, 8192, 4096
 # Simplices whose gap is below this have finished; the others go on for some rounds of iterations.
-_GAP, _ROUNDS, _ITERATIONS, _LINE_SEARCH = 1e-5, 25, 8, 3
-# Values of a slope, relative to those at the ends of a line, that are zero but for rounding.
-_NEGLIGIBLE = 1e-11
+_GAP, _ROUNDS = 1e-5, 25
 # Units in the last place by which logarithms move to the safe side.
 _ULPS = 256 * np.finfo(float).eps
 
@@ -95,6 +86,8 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
+    from adagrid.bounds._maximum import maximum  # JAX, which loads when a bound is first computed
+
     n, n_vertices, _ = vertices.shape
     check_inside(family, vertices)
     log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
@@ -103,12 +96,11 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     for _ in range(_ROUNDS):
         going = []
         size = _LARGE if len(unfinished) > _LARGE_FROM else _SMALL
-        run = _program(family, size, n_vertices)
         for start in range(0, len(unfinished), size):
             rows = unfinished[start : start + size]
             padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
-            answer = run(vertices[padded], log_upper[padded], weights[padded])
-            found, gap, new_weights = (np.asarray(part)[: len(rows)] for part in answer)
+            answer = maximum(family, vertices[padded], log_upper[padded], weights[padded])
+            found, gap, new_weights = (part[: len(rows)] for part in answer)
             best[rows], weights[rows] = np.minimum(best[rows], found), new_weights
             going.append(rows[~(gap <= _GAP)])
         unfinished = np.concatenate([*going, np.empty(0, np.int64)])
@@ -126,88 +118,3 @@ def check_inside(family: Family, vertices: FloatArray) -> None:
             f"Vertices must lie inside the natural parameter space of {family} ({family.coordinates}): "
             f"{family.border(vertex, np.zeros_like(vertex))} at the vertex {vertex.tolist()}. Use a smaller region."
         )
-
-
-@lru_cache(maxsize=32)
-def _program(family: Family, size: int, n_vertices: int) -> Program:
-    """Return the program that bounds a block of simplices; looked up by family, because tracing takes its time."""
-    vertices, values = (shaped(shape, np.float64) for shape in ((size, n_vertices, family.dim), (size, n_vertices)))
-    return Program(partial(_maximise, family), vertices, values, values, double=True)
-
-
-def _maximise(
-    family: Family, vertices: jax.Array, log_upper: jax.Array, weights: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return rigorous upper bounds of the maxima of h, the last gaps and weights, for a block of simplices.
-
-    Parameters are measured from the simplex's middle.
-    """
-    n = len(vertices)
-    middle = vertices.mean(axis=1)
-    offsets = vertices - middle[:, None, :]
-    traced: Any = family  # its methods take JAX arrays as well
-    log_partition: Callable[..., jax.Array] = jax.vmap(traced.log_partition)
-    cumulant: Callable[..., jax.Array] = jax.vmap(traced.cumulant)
-    gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
-    # not by cumulants: near a border of the domain those lose digits, because offsets are off by their last digit
-    growth = jax.vmap(log_partition, in_axes=1, out_axes=1)(vertices) - log_partition(middle)[:, None]
-    values = log_upper + growth
-    rounding = 1.0 + jnp.abs(values).max(axis=1) + jnp.abs(growth).max(axis=1) + jnp.abs(log_partition(middle))
-    size = jnp.abs(vertices).max(axis=1)
-
-    def step(_: int, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        weights, best, _gap = state
-        place = jnp.sum(weights[:, :, None] * offsets, axis=1)
-        slope = gradient(middle + place)
-        scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
-        top = scores.max(axis=1)
-        # K lies above its tangent at any place, so this is a bound whatever the weights are
-        tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
-        # what offsets and place that are off by their last digits may change
-        steepness = jnp.sum(jnp.abs(slope) * size, axis=1)
-        best = jnp.fmin(best, top + tangent + _ULPS * steepness)
-        gap = top - jnp.sum(weights * scores, axis=1)
-        # towards the best vertex, away from the worst one that has weight; equal ones share
-        held = jnp.where(weights > 0, scores, jnp.inf)
-        towards = (scores == top[:, None]).astype(scores.dtype)
-        towards = towards / jnp.sum(towards, axis=1, keepdims=True)
-        away = jnp.where(held == held.min(axis=1, keepdims=True), weights, 0.0)
-        room = jnp.sum(away, axis=1)
-        change = towards - away / room[:, None]
-        gain = jnp.sum(change * values, axis=1)
-        move = jnp.sum(change[:, :, None] * offsets, axis=1)
-
-        def rise(share: jax.Array) -> jax.Array:
-            return gain - jnp.sum(gradient(middle + place + share[:, None] * move) * move, axis=1)
-
-        share = _root(rise, jnp.sum(change * scores, axis=1), room)
-        return jnp.maximum(weights + share[:, None] * change, 0.0), best, gap
-
-    infinite = jnp.full(n, jnp.inf)
-    weights, best, gap = jax.lax.fori_loop(0, _ITERATIONS, step, (weights, infinite, infinite))
-    return best + _ULPS * rounding, gap, weights
-
-
-def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.Array) -> jax.Array:
-    """Return where a decreasing function crosses zero between 0 and `room`, or `room` if it does not."""
-    at_end = rise(room)
-
-    def secant(low: jax.Array, high: jax.Array, at_low: jax.Array, at_high: jax.Array) -> jax.Array:
-        return low + (high - low) * at_low / jnp.where(at_low == at_high, 1.0, at_low - at_high)
-
-    # A value that is zero but for rounding may have either sign, and another one where the compiler computes it again
-    # for another use: the bracket would lose the root. Such values are made zero, and bracket ends move in one piece.
-    negligible = _NEGLIGIBLE * (jnp.abs(at_zero) + jnp.abs(at_end))
-
-    def narrow(_: int, bracket: jax.Array) -> jax.Array:
-        low, high, at_low, at_high = bracket
-        guess = jnp.clip(secant(low, high, at_low, at_high), low, high)
-        value = rise(guess)
-        value = jnp.where(jnp.abs(value) <= negligible, 0.0, value)
-        there = jnp.stack([guess, high, value, at_high]), jnp.stack([low, guess, at_low, value])
-        exact = jnp.stack([guess, guess, value, value])
-        return jnp.where(value == 0, exact, jnp.where(value > 0, *there))
-
-    bracket = jnp.stack([jnp.zeros_like(room), room, at_zero, at_end])
-    low, high, at_low, at_high = jax.lax.fori_loop(0, _LINE_SEARCH - 1, narrow, bracket)
-    return jnp.where(at_end >= 0, room, jnp.clip(secant(low, high, at_low, at_high), low, high))

@@ -13,6 +13,8 @@ near 1, one minus an upper bound of 1 - p is better: above one half, the larger 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from adagrid._typing import ArrayLike, FloatArray
@@ -57,13 +59,20 @@ def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArra
     return np.where(is_point(displacements), a, np.clip(result, 0.0, a))
 
 
-def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatArray) -> FloatArray:
+def interpolated_lower_bound(
+    family: Family,
+    vertices: FloatArray,
+    lower: FloatArray,
+    *,
+    above: Callable[[Family, FloatArray, FloatArray], FloatArray] = interpolated_bound,
+) -> FloatArray:
     """Bound a mean from below everywhere on simplices, from lower bounds of it at the vertices.
 
     Args:
         family: distribution of the data.
         vertices: shape (simplices, vertices, dim).
         lower: lower bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
+        above: bounds the complement from above; checks give `interpolated_reach`, which no bound of it is below.
 
     Returns:
         Lower bounds in [0, largest of `lower`], shape (simplices,): where one vertex is known badly, others may tell
@@ -77,7 +86,7 @@ def interpolated_lower_bound(family: Family, vertices: FloatArray, lower: FloatA
     check_inside(family, vertices)
     large = lower.max(axis=1, initial=0.0) > _SMALL
     if large.any():
-        best[large] = _down(1 - interpolated_bound(family, vertices[large], _complement(lower[large])))
+        best[large] = _down(1 - above(family, vertices[large], _complement(lower[large])))
     for i in range(vertices.shape[1]):
         displacements = vertices - vertices[:, i : i + 1]
         best = np.maximum(best, _backwards(family, vertices[:, i], displacements, lower[:, i]))

@@ -1,6 +1,5 @@
 """Simulates points: parameters, null truth, number of simulations. Knows nothing of tiles."""
 
-from adagrid.engine.evaluator import Shape
-from adagrid.engine.simulator import MAX_SIMS, Simulator, StatisticError
+import lazy_loader as _lazy
 
-__all__ = ["MAX_SIMS", "Shape", "Simulator", "StatisticError"]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

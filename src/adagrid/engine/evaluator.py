@@ -13,6 +13,9 @@ from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     import jax
 
+MAX_SIMS = 2**31 - 1
+"""The most simulations of a point."""
+
 
 @final
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ import numpy as np
 from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
 from adagrid.engine.arrays import Arrays
 from adagrid.engine.compiled import Compiled
-from adagrid.engine.evaluator import Call, Evaluator, Shape
+from adagrid.engine.evaluator import MAX_SIMS, Call, Evaluator, Shape
 from adagrid.engine.kernels import SmallestValues
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import ArrayModel, Model
 from adagrid.models._rounding import unrounded
 
-MAX_SIMS = 2**31 - 1
 _CHUNK = 8192
 # Calls that may be under way at once: enough to overlap host and device, few enough to bound memory.
 _QUEUE = 2

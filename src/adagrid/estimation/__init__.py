@@ -1,18 +1,5 @@
 """Estimates from simulations at one point, with their guarantees. Knows nothing of tiles."""
 
-from adagrid.estimation.bootstrap import first_order_statistics
-from adagrid.estimation.clopper_pearson import clopper_pearson_lower, clopper_pearson_upper
-from adagrid.estimation.order_statistic import below_rounding, calibration_rank
-from adagrid.estimation.rounding import number_down, number_up, percent_down, percent_up
+import lazy_loader as _lazy
 
-__all__ = [
-    "below_rounding",
-    "calibration_rank",
-    "clopper_pearson_lower",
-    "clopper_pearson_upper",
-    "first_order_statistics",
-    "number_down",
-    "number_up",
-    "percent_down",
-    "percent_up",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

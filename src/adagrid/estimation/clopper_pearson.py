@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc, betaincc, betainccinv, betaincinv
+import scipy
 
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import InvalidInputError
@@ -37,7 +37,9 @@ def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
         InvalidInputError: if an argument is out of range.
     """
     count, total, level = _checked(rejections, n_sims, delta)
-    limit = _inverted(betainccinv, betaincc, count + 1, np.maximum(total - count, 1), level, rising=False)
+    limit = _inverted(
+        scipy.special.betainccinv, scipy.special.betaincc, count + 1, np.maximum(total - count, 1), level, rising=False
+    )
     return np.where(count >= total, 1.0, np.minimum(limit * (1 + _ROUNDING), 1.0))
 
 
@@ -47,7 +49,9 @@ def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
     BetaInv(delta; R, N - R + 1), and exactly 0 when R = 0. Arguments as for `clopper_pearson_upper`.
     """
     count, total, level = _checked(rejections, n_sims, delta)
-    limit = _inverted(betaincinv, betainc, np.maximum(count, 1), total - count + 1, level, rising=True)
+    limit = _inverted(
+        scipy.special.betaincinv, scipy.special.betainc, np.maximum(count, 1), total - count + 1, level, rising=True
+    )
     return np.where(count <= 0, 0.0, limit * (1 - _ROUNDING))
 
 

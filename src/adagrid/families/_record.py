@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
-from adagrid._registry import implementations
+from adagrid._registry import implementation
 from adagrid.families.base import Family
 
 
@@ -27,19 +28,19 @@ def family_record(family: Family) -> dict[str, Any]:
 
 def recorded_family(record: Mapping[str, Any]) -> Family | None:
     """Return the family that a record describes, None for a family of a user's own."""
-    cls = _known().get(str(record.get("name")))
+    cls = implementation(_package(), str(record.get("name")), Family)  # type: ignore[type-abstract]
     return cls(**{field: _built(value) for field, value in record["fields"].items()}) if cls is not None else None
 
 
 def _recorded(family: Family) -> dict[str, Any]:
-    for name, cls in _known().items():
-        if type(family) is cls:
-            return {"name": name, "fields": {field: _plain(value) for field, value in sorted(vars(family).items())}}
-    raise _NotRecordedError
+    package, _, name = type(family).__module__.rpartition(".")
+    if package != __package__ or implementation(_package(), name, Family) is not type(family):  # type: ignore[type-abstract]
+        raise _NotRecordedError
+    return {"name": name, "fields": {field: _plain(value) for field, value in sorted(vars(family).items())}}
 
 
-def _known() -> dict[str, type[Family]]:
-    return implementations(sys.modules[__package__], Family)  # type: ignore[type-abstract]
+def _package() -> ModuleType:
+    return sys.modules[__package__]
 
 
 def _plain(value: Any) -> Any:

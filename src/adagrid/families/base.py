@@ -24,7 +24,7 @@ class Family(ABC):
     T, nor the measure, nor how the data are drawn. A family whose parameters are a linear map of the natural ones
     (means of normal observations, rates of waiting times) is one as well, with another T.
 
-    To add a family, write a frozen dataclass in a file of its own in this package with
+    To add a family, write a frozen dataclass in a file of its own in this package, named as the class, with
     `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
     Override `cumulant` where the difference of two log-partitions can be computed without cancellation, and
     `separable` if every parameter belongs to data of its own: bounds of tiles are then as tight as can be. (They are

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
+import scipy
 
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.grid.hypotheses import HalfSpace
@@ -200,6 +200,6 @@ def _hull_volume(vertices: FloatArray) -> float:
     try:
         lower, extent = vertices.min(axis=0), np.ptp(vertices, axis=0)
         distinct = np.unique(np.round((vertices - lower) / extent, 12), axis=0)
-        return float(ConvexHull(distinct).volume * np.prod(extent))
-    except (QhullError, ValueError):
+        return float(scipy.spatial.ConvexHull(distinct).volume * np.prod(extent))
+    except (scipy.spatial.QhullError, ValueError):
         return 0.0

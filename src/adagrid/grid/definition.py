@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
+from adagrid import grid
 from adagrid._fingerprint import fingerprint
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
@@ -54,6 +55,7 @@ def from_definition(text: str) -> NullHypothesis:
     """
     data = json.loads(text)
     name = data["type"]
+    hasattr(grid, name)  # one of ours may not be loaded yet
     found = [cls for cls in _known(NullHypothesis) if _name(cls) == name]  # type: ignore[type-abstract]
     if not found:
         raise InvalidInputError(

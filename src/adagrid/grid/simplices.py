@@ -9,7 +9,7 @@ from math import factorial
 from typing import final
 
 import numpy as np
-from scipy.spatial import Delaunay, QhullError
+import scipy
 
 from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
@@ -156,8 +156,8 @@ def _delaunay(planes: list[HalfSpace], columns: list[int], tile: Tiles) -> Simpl
     scaled = (corners - corners.min(axis=0)) / extent  # so that flatness means the same for every piece
     line = tile.dim == 1
     try:
-        cells = np.array([[scaled.argmin(), scaled.argmax()]]) if line else Delaunay(scaled).simplices
-    except QhullError:
+        cells = np.array([[scaled.argmin(), scaled.argmax()]]) if line else scipy.spatial.Delaunay(scaled).simplices
+    except scipy.spatial.QhullError:
         cells = np.empty((0, tile.dim + 1), int)
     edges = scaled[cells[:, 1:]] - scaled[cells[:, :1]]
     cells = cells[np.linalg.svd(edges, compute_uv=False)[:, -1] > _FLAT]

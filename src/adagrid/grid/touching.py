@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.errors import InvalidInputError
@@ -94,17 +94,31 @@ def _touch(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> int
     scale = np.abs(np.concatenate([lower, upper])).max() + np.max(upper - lower)
     normal = np.array([plane.normal for plane in planes])
     length = np.sqrt(np.sum(normal**2, axis=1))
-    offset = np.array([plane.offset for plane in planes])
-    left = np.concatenate([normal / length[:, None], np.eye(len(lower)), -np.eye(len(lower))])
-    right = np.concatenate([offset / length, upper, -lower])
-    answer = linprog(
+    normal, offset = normal / length[:, None], np.array([plane.offset for plane in planes]) / length
+    radius = (_ball if len(planes) == 1 else _ball_between)(normal, offset, lower, upper)
+    return 0 if abs(radius) <= _TOUCHING * scale else int(np.sign(radius))
+
+
+def _ball(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+    """Return the radius of the largest ball in a box and one half-space; below zero if they have nothing in common.
+
+    A ball of radius r fits if r <= half (of every side) and normal.middle - |normal|.(half - r) + r <= offset.
+    """
+    unit, half = normal[0], (upper - lower) / 2
+    room = offset[0] - unit @ (lower + half) + np.abs(unit) @ half
+    return float(min(half.min(), room / (1 + np.abs(unit).sum())))
+
+
+def _ball_between(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+    """Return the same for several half-spaces, by a linear program; 0 if it has no answer."""
+    left = np.concatenate([normal, np.eye(len(lower)), -np.eye(len(lower))])
+    answer = scipy.optimize.linprog(
         np.r_[np.zeros(len(lower)), -1.0],
         A_ub=np.c_[left, np.ones(len(left))],
-        b_ub=right,
+        b_ub=np.concatenate([offset, upper, -lower]),
         bounds=[(None, None)] * (len(lower) + 1),
     )
-    radius = -float(answer.fun or 0.0) if answer.status == 0 else 0.0
-    return 0 if abs(radius) <= _TOUCHING * scale else int(np.sign(radius))
+    return -float(answer.fun or 0.0) if answer.status == 0 else 0.0
 
 
 def _common_box(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray] | None:

@@ -11,7 +11,7 @@ from adagrid.algorithms.base import expected_count
 from adagrid.algorithms.interpolated.base import positions
 from adagrid.algorithms.interpolated.validate import SLICES
 from adagrid.algorithms.quantities import Limits, Quantity
-from adagrid.bounds import interpolated_bound, interpolated_lower_bound
+from adagrid.bounds import interpolated_lower_bound, interpolated_reach
 from adagrid.estimation import calibration_rank
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
@@ -126,12 +126,12 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
         star = frame["lambda_star"].to_numpy(float)[vertex].min(axis=1, initial=np.inf)
         sound = sound & (bound <= record.settings["alpha"]) & (certificate["lambda_star"].to_numpy(float) == star)
     if family is not None:
-        again = np.minimum(interpolated_bound(family, points.theta[vertex], values), 1.0)
-        sound = sound & (bound >= again * (1 - _SEARCH))
+        reach = interpolated_reach(family, points.theta[vertex], values)
+        sound = sound & (bound >= reach * (1 - _SEARCH))
     if record.kind == "validate":
         values, below = frame["tie_point_lower"].to_numpy(float)[vertex], certificate["tie_lower"].to_numpy(float)
         sound = sound & (below >= 0) & (below <= values.max(axis=1, initial=0.0))
         if family is not None:
-            again = interpolated_lower_bound(family, points.theta[vertex], values)
+            again = interpolated_lower_bound(family, points.theta[vertex], values, above=interpolated_reach)
             sound = sound & (below <= again * (1 + _SEARCH))
     return np.concatenate([points.id[~right], cells.id[~sound]])

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,18 @@ from adagrid.grid import Grid, NullHypothesis, Tiles
 from adagrid.grid.definition import definition
 from adagrid.grid.hypotheses import parted
 from adagrid.jobs.backup import Backup, Destination
+from adagrid.jobs.certify import certify
 from adagrid.jobs.crew import Crew, differences
+from adagrid.jobs.identity import grid_fingerprint, model_record
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, grid_fingerprint, read_records
+from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
-from adagrid.jobs.work import Work, algorithm_of
+from adagrid.jobs.work import Work, algorithm_of, classic_algorithm
 from adagrid.models import Model
 from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
@@ -83,7 +86,7 @@ def start_job(
         kind=kind,
         method=method,
         settings=checked.model_dump(),
-        model=ModelRecord.of(model),
+        model=model_record(model),
         grid_fingerprint=grid_fingerprint(grid),
         theta_min=np.min(grid.tiles.theta - grid.tiles.radius, axis=0).tolist(),
         theta_max=np.max(grid.tiles.theta + grid.tiles.radius, axis=0).tolist(),
@@ -190,7 +193,7 @@ def continue_job(
         destination.check(store)
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
-    changed = record.model_copy(update={"settings": settings, "model": ModelRecord.of(model)})
+    changed = record.model_copy(update={"settings": settings, "model": model_record(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
     hypotheses = _job_hypotheses(store, grid, accept_changed_model)
     known = _known_tiles(changed, read_grid_tiles(store))
@@ -223,7 +226,7 @@ def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
         return job
     decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
     begun = record.model_copy(update={"settings": job.record.settings | decisions})
-    return replace(job, work=replace(job.work, record=begun, algorithm=begun.algorithm(job.hypotheses)))
+    return replace(job, work=replace(job.work, record=begun, algorithm=classic_algorithm(begun, job.hypotheses)))
 
 
 def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
@@ -245,7 +248,7 @@ def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
         job.store.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.finish_backups()
-    return Run(job.store, status, job)
+    return Run(job.store, status, partial(certify, job))
 
 
 def _tell_changed_environment(job: AnyJob) -> None:
@@ -472,7 +475,7 @@ def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:
 
 def _model_problems(record: JobRecord, model: Model, accept_changed: bool) -> list[str]:
     """Refuse another design. What turns or misreads the results that exist can never be accepted."""
-    given = ModelRecord.of(model)
+    given = model_record(model)
     names = {"fingerprint": "source code", "reject_when": "direction"}
     acceptable = {"name", "arguments", "fingerprint"}
     return [

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from adagrid.algorithms import (
-    AdaCalibrate,
-    AdaValidate,
-    Algorithm,
     CalibrateSettings,
     InterpolatedCalibrateSettings,
-    InterpolatedCalibration,
     InterpolatedValidateSettings,
-    InterpolatedValidation,
     Settings,
-    StagedAlgorithm,
     ValidateSettings,
 )
 from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
-from adagrid.families import Family, family_record
-from adagrid.grid import Grid, NullHypothesis, Tiles
-from adagrid.grid.definition import values
-from adagrid.grid.hypotheses import parted
-from adagrid.jobs.environment import blotted
-from adagrid.models import Model
-from adagrid.models._identity import model_arguments, model_fingerprint, model_name
-from adagrid.models._rounding import unrounded
 from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
@@ -63,22 +47,6 @@ class ModelRecord(BaseModel):
     family_fields: dict[str, Any]
     coordinates: str
     exact: bool = False
-
-    @staticmethod
-    def of(model: Model) -> ModelRecord:
-        """Return the record of a design, or of the one whose statistic another rounds."""
-        is_exact, model = model.is_exact, unrounded(model)
-        return ModelRecord(
-            name=model_name(model),
-            arguments=blotted(model_arguments(model)),
-            fingerprint=model_fingerprint(model),
-            reject_when=model.reject_when,
-            precision=model.precision,
-            family=repr(model.family),
-            family_fields=family_record(model.family),
-            coordinates=model.family.coordinates,
-            exact=is_exact,
-        )
 
     @property
     def direction(self) -> float:
@@ -125,35 +93,6 @@ class JobRecord(BaseModel):
         if isinstance(settings, (ValidateSettings, InterpolatedValidateSettings)):
             return settings.bounded
         return None
-
-    def algorithm(self, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
-        """Return the algorithm of a classic job with the null hypotheses of its grid."""
-        settings = self.checked_settings()
-        if isinstance(settings, ValidateSettings):
-            return AdaValidate(settings, hypotheses)
-        assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
-        return AdaCalibrate(settings)
-
-    def staged_algorithm(self, family: Family, tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> StagedAlgorithm:
-        """Return the algorithm of an interpolated job on the tiles of its grid."""
-        settings = self.checked_settings()
-        if isinstance(settings, InterpolatedValidateSettings):
-            return InterpolatedValidation(settings, family, tiles, hypotheses)
-        assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
-        return InterpolatedCalibration(settings, family, tiles, hypotheses)
-
-
-def grid_fingerprint(grid: Grid) -> str:
-    """Return a hash of a grid's tiles and hypotheses."""
-    digest = hashlib.sha256()
-    for tiles in (grid.tiles, grid.retired):
-        for column in (tiles.id, tiles.theta, tiles.radius, tiles.null_truth):
-            digest.update(np.ascontiguousarray(column).tobytes())
-    digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
-    digest.update(b"alternatives" if grid.of_alternatives else b"")
-    for hypothesis in parted(grid.hypotheses)[1].values():  # whose words may leave something out
-        digest.update(repr(values(hypothesis)).encode())
-    return digest.hexdigest()[:32]
 
 
 def read_records(store: Store) -> list[JobRecord]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from adagrid.estimation import below_rounding
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.definition import from_definition
 from adagrid.jobs.archive import export, write_snapshot
-from adagrid.jobs.certify import certify
 from adagrid.jobs.figures import shown, wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import LEADER, read_records
@@ -25,9 +24,6 @@ from adagrid.stores._duckdb_files import Format
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
-if TYPE_CHECKING:
-    from adagrid.jobs.job import AnyJob
-
 
 @final
 class Run:
@@ -36,12 +32,12 @@ class Run:
     Args:
         store: the job's open store.
         status: how the run ended; read from the job's reports if None.
-        job: the job as it was run in this process, which can be certified; None if it is only read.
+        certify: certifies the job as it was run in this process; None if it is only read.
     """
 
-    def __init__(self, store: Store, status: Status | None = None, job: AnyJob | None = None) -> None:
+    def __init__(self, store: Store, status: Status | None = None, certify: Callable[[], object] | None = None) -> None:
         self._store = store
-        self._job = job
+        self._certify = certify
         self.record = read_records(store)[-1]
         self.status = status or self._reported_status()
 
@@ -103,7 +99,7 @@ class Run:
         """
         if self.guarantee == "certified":
             return self
-        if self._job is None:
+        if self._certify is None:
             raise InvalidInputError(
                 "A job that was opened to be read cannot be certified. Continue it (give ada_validate or "
                 "ada_calibrate its design and db=), and call certify() on what that returns."
@@ -113,7 +109,7 @@ class Run:
                 f"{self.db}: there is nothing to certify before the region is simulated. Continue the job with more "
                 "steps or a longer timeout."
             )
-        certify(self._job)
+        self._certify()
         return self
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adagrid.estimation import number_down, number_up, percent_down, percent_up
-from adagrid.jobs.record import JobRecord
+
+if TYPE_CHECKING:
+    from adagrid.jobs.record import JobRecord
 
 
 def bounded_as(record: JobRecord, bound: float, *, several: bool = False) -> str:

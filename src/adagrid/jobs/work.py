@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
@@ -12,7 +12,19 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, FloatArray, IntArray
-from adagrid.algorithms import Algorithm, Packet, StagedAlgorithm
+from adagrid.algorithms import (
+    AdaCalibrate,
+    AdaValidate,
+    Algorithm,
+    CalibrateSettings,
+    InterpolatedCalibrateSettings,
+    InterpolatedCalibration,
+    InterpolatedValidateSettings,
+    InterpolatedValidation,
+    Packet,
+    StagedAlgorithm,
+    ValidateSettings,
+)
 from adagrid.algorithms.interpolated.base import StageKind
 from adagrid.engine import Simulator, StatisticError
 from adagrid.errors import ModelError
@@ -199,8 +211,21 @@ def algorithm_of(
 ) -> Algorithm | StagedAlgorithm:
     """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
     if tiles is None:
-        return record.algorithm(hypotheses)
-    return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
+        return classic_algorithm(record, hypotheses)
+    settings, tiles = record.checked_settings(), tiles.take(np.argsort(tiles.id))
+    if isinstance(settings, InterpolatedValidateSettings):
+        return InterpolatedValidation(settings, model.family, tiles, hypotheses)
+    assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
+    return InterpolatedCalibration(settings, model.family, tiles, hypotheses)
+
+
+def classic_algorithm(record: JobRecord, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
+    """Return the algorithm of a classic job with the null hypotheses of its grid."""
+    settings = record.checked_settings()
+    if isinstance(settings, ValidateSettings):
+        return AdaValidate(settings, hypotheses)
+    assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
+    return AdaCalibrate(settings)
 
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:

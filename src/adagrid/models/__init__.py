@@ -1,19 +1,15 @@
-"""Trial designs, one per file, written for one trial at a time. A new file is found, and nothing is edited here."""
+"""Trial designs, one per file, written for one trial at a time.
 
-import sys
-import typing as _typing
+A new file is found: `adagrid` offers the class of the same name. Its line in `__init__.pyi` tells type checkers.
+"""
 
-from adagrid._registry import implementations as _implementations
-from adagrid.models.arrays import ArrayModel
-from adagrid.models.base import Model
+import lazy_loader as _lazy
 
-__all__ = ["ArrayModel", "Model"]
+from adagrid._registry import classes_by_file as _classes_by_file
 
-for _design in _implementations(sys.modules[__name__], Model).values():  # type: ignore[type-abstract]
-    globals()[_design.__name__] = _design
-    __all__ += [_design.__name__]
+CLASSES = _classes_by_file(__path__, arrays="ArrayModel", base="Model")
+"""Which class each public module defines."""
 
-if _typing.TYPE_CHECKING:
-
-    def __getattr__(name: str) -> _typing.Any:
-        """Tell type checkers that there are designs which are found at run time."""
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__, submod_attrs={module: [name] for module, name in CLASSES.items()}
+)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, Self, final
-
-import jax
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.families import Family
+
+if TYPE_CHECKING:
+    import jax
 
 
 class Model(ABC):
     """A trial design, written for ONE trial as two pure functions of JAX arrays.
 
     The engine runs `draw` for many simulations and `statistic` for many simulations and parameters at once;
-    neither needs to know. To add a design, subclass this in a file of its own:
+    neither needs to know. To add a design, subclass this in a file of its own (in this package named as the class:
+    `two_by_two.py` for `TwoByTwo`):
 
     - set `family`, the distribution of the data (on the class or in `__init__`);
     - `draw(key)` makes all the randomness of one trial, without knowing the parameters: every tile sees the

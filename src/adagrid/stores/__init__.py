@@ -1,7 +1,5 @@
 """Append-only storage of jobs. The only place with SQL; knows no statistics."""
 
-from adagrid.stores._clickhouse_url import is_url
-from adagrid.stores.base import Method, Place, Schema, Store, ZoneView
-from adagrid.stores.open import open_store
+import lazy_loader as _lazy
 
-__all__ = ["Method", "Place", "Schema", "Store", "ZoneView", "is_url", "open_store"]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -8,17 +8,6 @@ Needs pytest and hypothesis. Example::
             return MyModel(n=20)
 """
 
-from adagrid.testing.backends import BackendContract
-from adagrid.testing.families import FamilyContract
-from adagrid.testing.models import ArrayModelContract, ModelContract
-from adagrid.testing.policies import PolicyContract
-from adagrid.testing.stores import StoreContract
+import lazy_loader as _lazy
 
-__all__ = [
-    "ArrayModelContract",
-    "BackendContract",
-    "FamilyContract",
-    "ModelContract",
-    "PolicyContract",
-    "StoreContract",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

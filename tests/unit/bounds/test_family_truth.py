@@ -14,6 +14,7 @@ import adagrid as ada
 from adagrid.bounds import (
     interpolated_bound,
     interpolated_lower_bound,
+    interpolated_reach,
     inverse_tilt_bound,
     tilt_bound,
     tilt_lower_bound,
@@ -85,6 +86,7 @@ def test_interpolated_bounds_enclose_the_truth(name, seed):
     bound = interpolated_bound(problem.family, vertices, upper)
     below = interpolated_lower_bound(problem.family, vertices, lower)
     assert (below <= lower.max(axis=1)).all()
+    assert (interpolated_reach(problem.family, vertices, upper) <= bound * (1 + 1e-9)).all()
     weights = generator.dirichlet(np.full(dim + 1, 0.7), (5, 60))
     for there in np.einsum("ksv,svd->ksd", weights, vertices):
         truth = np.array([problem.probability(theta) for theta in there])

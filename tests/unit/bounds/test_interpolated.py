@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import binom, norm
 
-from adagrid.bounds import interpolated_bound, interpolated_levels, tilt_bound
+from adagrid.bounds import interpolated_bound, interpolated_levels, interpolated_reach, tilt_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Normal
@@ -90,6 +90,8 @@ def test_against_brute_force(family):
         best = max(best, log_upper.max())
         found = interpolated_log_bound(family, vertices[None], log_upper[None])[0]
         assert best - 1e-9 <= found <= best + 2e-5
+        reach = np.log(interpolated_reach(family, vertices[None], np.exp(log_upper)[None])[0])
+        assert min(best, 0.0) - 1e-4 <= reach <= min(found, 0.0)
 
 
 def test_many_at_once_are_the_same_as_one_by_one():
@@ -132,6 +134,8 @@ def test_extreme_values():
     vertices = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
     assert interpolated_bound(family, vertices, np.array([[0.0, 0.5, 1.0]]))[0] == 0.0
     assert interpolated_bound(family, vertices, np.array([[1.0, 1.0, 1.0]]))[0] == 1.0
+    assert interpolated_reach(family, vertices, np.array([[0.0, 0.5, 1.0]]))[0] == 0.0
+    assert interpolated_reach(family, vertices, np.array([[1.0, 1.0, 1.0]]))[0] == 1.0
     tiny = interpolated_bound(family, vertices, np.array([[1e-300, 1e-300, 1e-300]]))[0]
     assert 1e-300 <= tiny < 1e-295
     assert interpolated_bound(family, np.empty((0, 3, 2)), np.empty((0, 3))).shape == (0,)
@@ -188,3 +192,6 @@ def test_tight_on_wide_cells_anywhere(family, se, width, offset):
     excess = interpolated_log_bound(family, vertices, log_upper) - along.max(axis=1)
     assert excess.min() > -1e-7
     assert excess.max() < 2e-5
+    reach = np.log(interpolated_reach(family, vertices, np.exp(log_upper))) - np.minimum(along.max(axis=1), 0.0)
+    assert reach.max() < 1e-6
+    assert reach.min() > -1e-6

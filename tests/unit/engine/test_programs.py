@@ -101,9 +101,9 @@ def _job(model: ada.Model, threshold: float, seed: int = 1):
 )
 def test_a_job_compiles_three_programs_and_the_next_one_none(nothing_compiled, design, threshold):
     """Draw, count and bound; with another seed, another instance, or when certified anew, nothing more."""
-    from adagrid.bounds import interpolated
+    from adagrid.bounds import _maximum
 
-    interpolated._program.cache_clear()
+    _maximum._program.cache_clear()
     with compilations() as names:
         _job(design(), threshold)
     assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)", "jit(_maximise)"]

@@ -5,17 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 
 from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.algorithms.base import Convergence
 from adagrid.algorithms.settings import Settings
-from adagrid.engine import Simulator
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 # Relative amount by which bounds of cells rise and levels at their vertices fall: parameter values that lie between
 # cells because coordinates were rounded differ from the nearest vertex or facet by less than it takes to change an

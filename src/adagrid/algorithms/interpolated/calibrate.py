@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -41,13 +41,15 @@ from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedCalibrateSettings
 from adagrid.bounds import interpolated_bound, inverse_tilt_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
-from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank
 from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 _PILOT_SIMS, _BATCH = 1024, 128
 # Share of grid_target that plans use where the error is largest.

@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import final
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, solve_triangular
-from scipy.spatial import cKDTree
+import scipy
 from scipy.special import ndtr, ndtri
 from threadpoolctl import ThreadpoolController
 
@@ -43,7 +42,7 @@ class Surrogate:
         """Choose length and scale, and condition the process on what was simulated."""
         self._centre = points.mean(axis=0)
         self._points = points - self._centre
-        self._tree = cKDTree(self._points)
+        self._tree = scipy.spatial.cKDTree(self._points)
         rate = (rejections + 0.5) / (n_sims + 1.0)
         probit = ndtri(rate)
         smooth = rate
@@ -53,11 +52,11 @@ class Surrogate:
             if fit:
                 self._length, self._scale = self._fit(probit, noise)
             kernel = self._kernel(self._points, self._points)
-            factor = cho_factor(kernel + np.diag(noise), lower=True)
-            self._weights = cho_solve(factor, probit)
+            factor = scipy.linalg.cho_factor(kernel + np.diag(noise), lower=True)
+            self._weights = scipy.linalg.cho_solve(factor, probit)
             smooth = ndtr(kernel @ self._weights)
         self._factor, self._n_sims = factor, n_sims
-        explained = solve_triangular(factor[0], kernel, lower=True)
+        explained = scipy.linalg.solve_triangular(factor[0], kernel, lower=True)
         self._deviation = np.sqrt(np.maximum(np.diag(kernel) - (explained**2).sum(axis=0), 1e-12))
 
     def rate(self, points: FloatArray) -> FloatArray:
@@ -75,7 +74,7 @@ class Surrogate:
             Shape (points, thresholds).
         """
         probit = ndtri((rejections + 0.5) / (self._n_sims[:, None] + 1.0))
-        return self._expected(points, cho_solve(self._factor, probit))
+        return self._expected(points, scipy.linalg.cho_solve(self._factor, probit))
 
     def probit_error(self, points: FloatArray) -> FloatArray:
         """Return about how wrong probits of rates at coordinates may be: as at the nearest simulated point."""
@@ -103,12 +102,12 @@ class Surrogate:
         for self._length in _LENGTHS:
             for self._scale in _SCALES:
                 try:
-                    factor = cholesky(
+                    factor = scipy.linalg.cholesky(
                         self._kernel(self._points[some], self._points[some]) + np.diag(noise[some]), lower=True
                     )
-                except LinAlgError:
+                except scipy.linalg.LinAlgError:
                     continue
-                residual = solve_triangular(factor, probit[some], lower=True)
+                residual = scipy.linalg.solve_triangular(factor, probit[some], lower=True)
                 likelihood = -0.5 * residual @ residual - np.log(np.diag(factor)).sum()
                 prior = -0.5 * np.log(self._length / 3) ** 2 - 0.5 * np.log(self._scale / 0.2) ** 2
                 best = max(best, (float(likelihood + prior), self._length, self._scale))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -40,13 +40,15 @@ from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region, joined
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedValidateSettings
 from adagrid.bounds import interpolated_bound, interpolated_lower_bound, tilt_bound, tilt_lower_bound
-from adagrid.engine import Simulator
 from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.grid import overcounted
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
+
+if TYPE_CHECKING:
+    from adagrid.engine import Simulator
 
 _PILOT_SIMS, _BATCH = 512, 4096
 # Shares of delta that the first pass and the repairs take: together all of it.

@@ -1,19 +1,5 @@
 """Selection policies: what becomes of a chosen tile. Pure functions of the state, one policy per file."""
 
-from adagrid.algorithms.policies.base import (
-    CalibrationPolicy,
-    CalibrationState,
-    ValidationPolicy,
-    ValidationState,
-)
-from adagrid.algorithms.policies.classic_calibration import ClassicCalibration
-from adagrid.algorithms.policies.classic_validation import ClassicValidation
+import lazy_loader as _lazy
 
-__all__ = [
-    "CalibrationPolicy",
-    "CalibrationState",
-    "ClassicCalibration",
-    "ClassicValidation",
-    "ValidationPolicy",
-    "ValidationState",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

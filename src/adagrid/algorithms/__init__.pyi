@@ -1,0 +1,16 @@
+from .base import Algorithm as Algorithm
+from .base import Choice as Choice
+from .base import Convergence as Convergence
+from .base import Packet as Packet
+from .calibrate import AdaCalibrate as AdaCalibrate
+from .frontier import Frontier as Frontier
+from .frontier import Layout as Layout
+from .interpolated.base import StagedAlgorithm as StagedAlgorithm
+from .interpolated.calibrate import InterpolatedCalibration as InterpolatedCalibration
+from .interpolated.validate import InterpolatedValidation as InterpolatedValidation
+from .settings import CalibrateSettings as CalibrateSettings
+from .settings import InterpolatedCalibrateSettings as InterpolatedCalibrateSettings
+from .settings import InterpolatedValidateSettings as InterpolatedValidateSettings
+from .settings import Settings as Settings
+from .settings import ValidateSettings as ValidateSettings
+from .validate import AdaValidate as AdaValidate

@@ -1,0 +1,9 @@
+from .aws import AWSBackend as AWSBackend
+from .base import Backend as Backend
+from .dask import DaskBackend as DaskBackend
+from .local import LocalBackend as LocalBackend
+from .modal import ModalBackend as ModalBackend
+from .worker import Worker as Worker
+from .worker import check_wanted as check_wanted
+from .worker import current_worker as current_worker
+from .worker import working as working

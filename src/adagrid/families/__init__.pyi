@@ -1,0 +1,14 @@
+from ._record import family_record as family_record
+from ._record import recorded_family as recorded_family
+from .base import Family as Family
+from .binomial import Binomial as Binomial
+from .exponential import Exponential as Exponential
+from .gamma import Gamma as Gamma
+from .linear_map import LinearMap as LinearMap
+from .multivariate_normal import MultivariateNormal as MultivariateNormal
+from .negative_binomial import NegativeBinomial as NegativeBinomial
+from .normal import Normal as Normal
+from .normal_unknown_variance import NormalUnknownVariance as NormalUnknownVariance
+from .poisson import Poisson as Poisson
+from .product import Product as Product
+from .scaled_chi_squared import ScaledChiSquared as ScaledChiSquared

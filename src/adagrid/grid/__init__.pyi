@@ -1,0 +1,9 @@
+from .ellipsoid import Ellipsoid as Ellipsoid
+from .grid import Grid as Grid
+from .grid import cartesian_grid as cartesian_grid
+from .grid import create_grid as create_grid
+from .hypotheses import HalfSpace as HalfSpace
+from .hypotheses import NullHypothesis as NullHypothesis
+from .hypothesis_text import hypo as hypo
+from .risk_difference import RiskDifference as RiskDifference
+from .tiles import Tiles as Tiles

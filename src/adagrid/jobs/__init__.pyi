@@ -1,0 +1,13 @@
+from .listing import drop_job as drop_job
+from .listing import list_jobs as list_jobs
+from .open import continue_job as continue_job
+from .open import start_job as start_job
+from .outcome import Status as Status
+from .progress import StepReport as StepReport
+from .restore import copy_job as copy_job
+from .restore import import_job as import_job
+from .run import Run as Run
+from .run import open_job as open_job
+from .view import Look as Look
+from .view import View as View
+from .view import open_view as open_view

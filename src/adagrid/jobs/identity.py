@@ -1,0 +1,46 @@
+"""What tells a job's design and grid from others, so that it is not continued with another one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from adagrid.families import family_record
+from adagrid.grid import Grid
+from adagrid.grid.definition import values
+from adagrid.grid.hypotheses import parted
+from adagrid.jobs.environment import blotted
+from adagrid.jobs.record import ModelRecord
+from adagrid.models import Model
+from adagrid.models._identity import model_arguments, model_fingerprint, model_name
+from adagrid.models._rounding import unrounded
+
+
+def model_record(model: Model) -> ModelRecord:
+    """Return the record of a design, or of the one whose statistic another rounds."""
+    is_exact, model = model.is_exact, unrounded(model)
+    return ModelRecord(
+        name=model_name(model),
+        arguments=blotted(model_arguments(model)),
+        fingerprint=model_fingerprint(model),
+        reject_when=model.reject_when,
+        precision=model.precision,
+        family=repr(model.family),
+        family_fields=family_record(model.family),
+        coordinates=model.family.coordinates,
+        exact=is_exact,
+    )
+
+
+def grid_fingerprint(grid: Grid) -> str:
+    """Return a hash of a grid's tiles and hypotheses."""
+    digest = hashlib.sha256()
+    for tiles in (grid.tiles, grid.retired):
+        for column in (tiles.id, tiles.theta, tiles.radius, tiles.null_truth):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    digest.update(repr([hypothesis.describe() for hypothesis in grid.hypotheses]).encode())
+    digest.update(b"alternatives" if grid.of_alternatives else b"")
+    for hypothesis in parted(grid.hypotheses)[1].values():  # whose words may leave something out
+        digest.update(repr(values(hypothesis)).encode())
+    return digest.hexdigest()[:32]
