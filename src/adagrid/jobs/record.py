@@ -26,7 +26,7 @@ from adagrid.algorithms import (
 from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
-from adagrid.families import Family, family_record
+from adagrid.families import family_record
 from adagrid.grid import Grid, NullHypothesis, Tiles
 from adagrid.grid.definition import values
 from adagrid.grid.hypotheses import parted
@@ -134,13 +134,13 @@ class JobRecord(BaseModel):
         assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
         return AdaCalibrate(settings)
 
-    def staged_algorithm(self, family: Family, tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> StagedAlgorithm:
-        """Return the algorithm of an interpolated job on the tiles of its grid."""
+    def staged_algorithm(self, model: Model, tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> StagedAlgorithm:
+        """Return the algorithm of an interpolated job of a design on the tiles of its grid."""
         settings = self.checked_settings()
         if isinstance(settings, InterpolatedValidateSettings):
-            return InterpolatedValidation(settings, family, tiles, hypotheses)
+            return InterpolatedValidation(settings, model, tiles, hypotheses)
         assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
-        return InterpolatedCalibration(settings, family, tiles, hypotheses)
+        return InterpolatedCalibration(settings, model, tiles, hypotheses)
 
 
 def grid_fingerprint(grid: Grid) -> str:

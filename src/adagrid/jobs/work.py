@@ -200,7 +200,7 @@ def algorithm_of(
     """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
     if tiles is None:
         return record.algorithm(hypotheses)
-    return record.staged_algorithm(model.family, tiles.take(np.argsort(tiles.id)), hypotheses)
+    return record.staged_algorithm(model, tiles.take(np.argsort(tiles.id)), hypotheses)
 
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:
