@@ -100,7 +100,7 @@ class AdaCalibrate(Algorithm):
         alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
         rank = calibration_rank(tiles.n_sims, alpha0)
         impossible = alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)
-        exact = computed_thresholds(simulator, points, tiles.null_truth, alpha0)
+        exact = computed_thresholds(simulator.model, points, tiles.null_truth, alpha0)
         # column 0 is lambda_star, then the bias resamples, then the tilewise ones
         if exact is None:
             thresholds = self._thresholds(simulator, tiles, rank)

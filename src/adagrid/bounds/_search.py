@@ -13,14 +13,17 @@ _GOLDEN, _ITERATIONS = (np.sqrt(5.0) - 1) / 2, 34
 
 def golden_section(
     function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, iterations: int = _ITERATIONS
-) -> tuple[FloatArray, BoolArray]:
-    """Return the least value met by a golden-section search, and whether it ran into `high`, element by element.
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Return the least value met by a golden-section search, where it was met, and whether the search ran into `high`.
+
+    All element by element.
 
     Equal values (two infinities, where a tilt overflows) move the search towards `low`.
     """
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     best, at_end = np.minimum(at_left, at_right), np.ones(len(high), bool)
+    place = np.where(at_left <= at_right, left, right)
     for _ in range(iterations):
         down = at_left <= at_right
         at_end &= ~down
@@ -29,5 +32,6 @@ def golden_section(
         value = function(fresh)
         left, right = np.where(down, fresh, right), np.where(down, left, fresh)
         at_left, at_right = np.where(down, value, at_right), np.where(down, at_left, value)
+        place = np.where(value < best, fresh, place)
         best = np.minimum(best, value)
-    return best, at_end
+    return best, place, at_end

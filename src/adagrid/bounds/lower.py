@@ -14,6 +14,7 @@ near 1, one minus an upper bound of 1 - p is better: above one half, the larger 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from adagrid.bounds.tilt import checked_level, is_point, largest_excess, tilt_bo
 from adagrid.families import Family
 
 # How far log s is searched around its best value for a normal mean, in how many steps, and how far s stays inside the
-# largest that the natural parameter space allows.
+# largest that the natural parameter space allows. Of a simplex fewer steps tell from which vertex the bound is best.
 _AROUND, _ITERATIONS, _INSIDE = 4.0, 18, 1 - 1e-6
+_NEAR, _FEW, _CLOSE = 2.0, 3, 0.1
 # Levels up to which one minus the bound of the complement is no better.
 _SMALL = 0.5
 # Units in the last place by which logarithms move to the safe side, and share by which displacements do: K(s v)/s
@@ -51,7 +53,7 @@ def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArra
     """
     a = checked_level(level, len(theta))
     largest_excess(family, theta, displacements)  # raises
-    result = _backwards(family, theta, displacements, a)
+    result = _in_slices(partial(_backwards, family), theta, displacements, a)
     large = a > _SMALL
     if large.any():
         complement = tilt_bound(family, theta[large], displacements[large], _complement(a[large]))
@@ -87,9 +89,7 @@ def interpolated_lower_bound(
     large = lower.max(axis=1, initial=0.0) > _SMALL
     if large.any():
         best[large] = _down(1 - above(family, vertices[large], _complement(lower[large])))
-    for i in range(vertices.shape[1]):
-        displacements = vertices - vertices[:, i : i + 1]
-        best = np.maximum(best, _backwards(family, vertices[:, i], displacements, lower[:, i]))
+    best = np.maximum(best, _in_slices(partial(_from_best_vertices, family), vertices, lower))
     return np.clip(best, 0.0, lower.max(axis=1, initial=0.0))
 
 
@@ -102,33 +102,66 @@ def _down(probability: FloatArray) -> FloatArray:
     return probability * (1 - 2 * np.finfo(float).eps)
 
 
+def _in_slices(bound: Callable[..., FloatArray], *arrays: FloatArray) -> FloatArray:
+    """Return bounds of rows of arrays, computed for so many at once that they fit in cache."""
+    found = np.empty(len(arrays[0]))
+    for begin in range(0, len(found), _SLICE):
+        part = slice(begin, begin + _SLICE)
+        found[part] = bound(*(array[part] for array in arrays))
+    return found
+
+
+def _from_best_vertices(family: Family, vertices: FloatArray, lower: FloatArray) -> FloatArray:
+    """Return the bound of the module's first lines from those vertices that a short search does not find worse."""
+    best, losses = np.zeros(len(vertices)), np.empty_like(lower)
+    others = [np.delete(vertices, i, axis=1) - vertices[:, [i]] for i in range(vertices.shape[1])]
+    for i, displacements in enumerate(others):
+        losses[:, i], _ = _search(family, vertices[:, i], displacements, lower[:, i], _NEAR, _FEW)
+    close = losses <= losses.min(axis=1, keepdims=True) + _CLOSE
+    for i, displacements in enumerate(others):
+        rows = np.flatnonzero(close[:, i])
+        found = _backwards(family, vertices[rows, i], displacements[rows], lower[rows, i])
+        best[rows] = np.maximum(best[rows], found)
+    return best
+
+
 def _backwards(family: Family, theta: FloatArray, displacements: FloatArray, level: FloatArray) -> FloatArray:
-    """Return the bound of the module's first lines, shape (tiles,)."""
-    best = np.empty(len(theta))
+    """Return the bound of the module's first lines at vertices and at the point itself, shape (tiles,)."""
+    _, s = _search(family, theta, displacements, level, _AROUND, _ITERATIONS)
+    here, back = theta[:, None, :], s[:, None]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # extreme tiles get the trivial bound
-        for begin in range(0, len(theta), _SLICE):
-            part = slice(begin, begin + _SLICE)
-            best[part] = _best(family, theta[part], displacements[part], -np.log(level[part]))
-    return np.where(level > 0, np.exp(-best), 0.0)
-
-
-def _best(family: Family, theta: FloatArray, displacements: FloatArray, log_level: FloatArray) -> FloatArray:
-    """Return minus the logarithms of bounds, given minus the logarithms of levels."""
-    here = theta[:, None, :]
-    size = np.abs(family.log_partition(theta))[:, None]
-    there = family.cumulant(here, displacements * (1 + _STRETCH))
-
-    def loss(log_share: FloatArray) -> FloatArray:
-        back = np.exp(log_share)[:, None]  # s
+        there = family.cumulant(here, displacements * (1 + _STRETCH))
         behind = family.cumulant(here, -(back * (1 + _STRETCH))[:, :, None] * displacements) / back
-        rounding = 1 + (1 + 1 / back) * (size + log_level[:, None]) + np.abs(there) + np.abs(behind)
-        cost = (1 + 1 / back) * log_level[:, None] + there + behind + _ULPS * rounding
-        return np.where(np.isnan(cost), np.inf, cost).max(axis=1)  # two infinities: nothing is known
+        farthest = (there + behind + _ULPS * (np.abs(there) + np.abs(behind))).max(axis=1, initial=0.0)
+        minus = -np.log(level)
+        rounding = 1 + (1 + 1 / s) * (np.abs(family.log_partition(theta)) + minus)
+        loss = (1 + 1 / s) * minus + farthest + _ULPS * rounding
+    return np.where((level > 0) & ~np.isnan(loss), np.exp(-np.maximum(loss, 0.0)), 0.0)  # NaN: nothing is known
 
-    # K is about mean * v + |v|^2 / 2, v in standard errors
-    square = np.abs(there + family.cumulant(here, -displacements)).max(axis=1)
-    guess = np.log(2 * log_level / square) / 2
-    guess = np.where(np.isfinite(guess), guess, 0.0)
-    high = np.minimum(np.log(family.reach(here, -displacements).min(axis=1) * _INSIDE), guess + _AROUND)
-    found, _ = golden_section(loss, high - 2 * _AROUND, high, _ITERATIONS)
-    return np.maximum(found, 0.0)
+
+def _search(
+    family: Family, theta: FloatArray, displacements: FloatArray, level: FloatArray, around: float, iterations: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return about the least of minus the logarithm of the bound over s, and that s, both of shape (tiles,).
+
+    Every s gives a valid bound, so differences of log-partitions are accurate enough.
+    """
+    here = theta[:, None, :]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        minus, size = -np.log(level), family.log_partition(here)
+        there = family.log_partition(here + displacements) - size
+        # K is about mean * v + |v|^2 / 2, v in standard errors
+        square = np.abs(there + family.log_partition(here - displacements) - size).max(axis=1, initial=0.0)
+        guess = np.log(2 * minus / square) / 2
+        guess = np.where(np.isfinite(guess), guess, 0.0)
+        reach = family.reach(here, -displacements).min(axis=1, initial=np.inf)
+        high = np.minimum(np.log(reach * _INSIDE), guess + around)
+
+        def loss(log_s: FloatArray) -> FloatArray:
+            back = np.exp(log_s)[:, None]
+            behind = (family.log_partition(here - back[:, :, None] * displacements) - size) / back
+            cost = (1 + 1 / back[:, 0]) * minus + (there + behind).max(axis=1, initial=0.0)
+            return np.where(np.isnan(cost), np.inf, cost)
+
+        least, place, _ = golden_section(loss, high - 2 * around, high, iterations)
+    return least, np.exp(place)

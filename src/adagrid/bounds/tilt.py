@@ -209,5 +209,5 @@ def _least(
     nothing = np.isneginf(tilt.proven)
     high = np.where(nothing, tilt.limit, tilt.proven)
     low = np.minimum(_LOWEST, high - 8.0)
-    value, at_end = golden_section(lambda t: objective(tilt, log_level, t).max(axis=1), low, high)
+    value, _, at_end = golden_section(lambda t: objective(tilt, log_level, t).max(axis=1), low, high)
     return np.where(nothing, np.inf, value), at_end | nothing

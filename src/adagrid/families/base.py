@@ -16,6 +16,15 @@ def namespace(array: FloatArray) -> ModuleType:
     return module
 
 
+def softplus(theta: FloatArray) -> FloatArray:
+    """Return log(1 + exp(theta)), number by number."""
+    xp = namespace(theta)
+    if xp is not np:
+        return xp.logaddexp(0.0, theta)  # whose gradient JAX knows
+    # NumPy's logaddexp takes several times as long
+    return np.maximum(theta, 0.0) + np.log1p(np.exp(-np.abs(theta)))
+
+
 class Family(ABC):
     """An exponential family of distributions for the data of one trial.
 

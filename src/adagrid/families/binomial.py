@@ -13,7 +13,7 @@ from adagrid._typing import FloatArray
 from adagrid.families._arms import Arms
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
-from adagrid.families.base import namespace
+from adagrid.families.base import namespace, softplus
 
 
 @final
@@ -52,7 +52,7 @@ class Binomial(Arms):
 
     @override
     def arm(self, theta: FloatArray) -> FloatArray:
-        return namespace(theta).logaddexp(0.0, theta)
+        return softplus(theta)
 
     @override
     def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
@@ -63,7 +63,7 @@ class Binomial(Arms):
         """
         xp = namespace(displacement)
         flip = xp.where(theta > 0, -1.0, 1.0)
-        log_minority = -xp.logaddexp(0.0, xp.abs(theta))  # log of min(p, 1 - p)
+        log_minority = -softplus(xp.abs(theta))  # log of min(p, 1 - p)
         minority = xp.exp(log_minority)
         tilt = flip * displacement
         small = xp.log1p(minority * xp.expm1(xp.minimum(tilt, 1.0)))

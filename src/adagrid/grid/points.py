@@ -26,9 +26,9 @@ class Points:
             is simulated once for every configuration of the cells around it.
         stream: number of the seed stream whose simulations are used, shape (points,).
         begin: first simulation, shape (points,).
-        n_sims: number of simulations, shape (points,).
-        level: what the simulations are for. Validations: one minus the confidence of the limit at the point;
-            calibrations: the level at which the threshold is taken; 1 for a pilot. Shape (points,).
+        n_sims: number of simulations, 0 where the design computes its errors, shape (points,).
+        level: what the simulations are for. Validations: one minus the confidence of the limit at the point, 0 where
+            it is certain; calibrations: the level at which the threshold is taken; 1 for a pilot. Shape (points,).
     """
 
     id: IdArray

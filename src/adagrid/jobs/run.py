@@ -209,9 +209,10 @@ class Run:
         `Run.threshold`.
 
         Of a job by interpolation a row is a cell: `theta*` and `radius*` are the box around it, `point*` the ids of
-        its vertices (see `vertices`), `n_sims` the least number of simulations at one. `tie_estimate` and
-        `tie_point_bound` are the largest of its vertices'; the `tie_bound` of a calibration is what the levels at the
-        vertices bound the error by, at most alpha, and `alpha0` the level at the one with the least threshold.
+        its vertices (see `vertices`), `n_sims` the least number of simulations at one (0 where errors are computed).
+        `tie_estimate` and `tie_point_bound` are the largest of its vertices'; the `tie_bound` of a calibration is what
+        the levels at the vertices bound the error by, at most alpha, and `alpha0` the level at the one with the least
+        threshold.
 
         Args:
             active: only what is in force; otherwise also what was replaced by smaller or deeper tiles or cells.
@@ -223,14 +224,17 @@ class Run:
         return self._optional_table("points")
 
     def pilot(self) -> pd.DataFrame:
-        """Return the points of pilots with what their simulation gave; they inform plans only."""
+        """Return the points of pilots with what their simulation gave; they inform plans only.
+
+        Designs that compute their errors have none.
+        """
         return self._optional_table("pilot")
 
     def vertices(self) -> pd.DataFrame:
         """Return the points that cells are certified from, with what their simulation gave.
 
-        `level` is one minus the confidence of `tie_point_bound` (validations), or the level whose order statistic is
-        `lambda_star` (calibrations).
+        `level` is one minus the confidence of `tie_point_bound` (validations; 0 where errors are computed), or the
+        level whose order statistic is `lambda_star` (calibrations).
         """
         return self._optional_table("vertices")
 

@@ -20,7 +20,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         run: the job.
         counts: what the store counts.
     """
-    record, settings = run.record, run.settings
+    record, settings, computed = run.record, run.settings, _is_computed(run, counts)
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
     side = "<" if record.model.reject_when == "small" else ">"
     hypotheses = run.null_hypos()["description"].tolist()
@@ -35,7 +35,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     ]
     if record.kind == "validate":
         confidence = f"confidence {1 - settings['delta']:.12g} at each parameter value"
-        sure = "for certain" if record.model.exact else confidence
+        sure = "for certain" if computed else confidence
         if settings["value_range"] is None:
             lines.append(f"Rejects     when the statistic {side} {settings['threshold']!r}")
         else:
@@ -48,21 +48,27 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
             *_spread(run),
         ]
     if run.covered:
-        lines.append(f"Decided at  {_decided_at(run)}")
-    return "\n".join([*lines, _work(run, counts), _status(run), _guarantee(run), _job(run)])
+        lines.append(f"Decided at  {_decided_at(run, computed)}")
+    return "\n".join([*lines, _work(run, counts, computed), _status(run), _guarantee(run, computed), _job(run)])
 
 
-def _work(run: Run, counts: Mapping[str, int]) -> str:
-    exact = run.record.model.exact
-    spent = "errors computed, not simulated" if exact else f"{counts['simulations']:,} simulations"
+def _is_computed(run: Run, counts: Mapping[str, int]) -> bool:
+    """Return whether errors are computed; a job by interpolation then simulates nothing."""
+    return run.record.model.exact and (run.record.method == "classic" or not counts["simulations"])
+
+
+def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
+    simulations = f"{counts['simulations']:,} simulations"
     if run.record.method == "interpolated":
+        spent = "errors are computed: no simulations" if computed else simulations
         return (
             f"Work        {counts['points']:,} points, {counts['active']:,} cells between them, "
             f"{len(run.coordinations()):,} stages, {spent}"
         )
+    spent = "errors computed, not simulated" if computed else f"{simulations} behind the results"
     return (
         f"Work        {counts['tiles']:,} tiles created, {counts['active']:,} active, {counts['steps']:,} steps, "
-        f"{spent}{'' if exact else ' behind the results'}"
+        f"{spent}"
     )
 
 
@@ -71,8 +77,8 @@ def _status(run: Run) -> str:
     return f"Status      {run.status.name}: {meaning}"
 
 
-def _guarantee(run: Run) -> str:
-    if run.record.model.exact and run.guarantee == "certified":
+def _guarantee(run: Run, computed: bool) -> str:
+    if computed and run.guarantee == "certified":
         return (
             "Guarantee   certified: errors are sums over all outcomes, and bounds between the points hold for certain"
         )
@@ -89,7 +95,7 @@ def _job(run: Run) -> str:
     return f"Job         {run.record.job_id}, model seed {run.settings['model_seed']}"
 
 
-def _decided_at(run: Run) -> str:
+def _decided_at(run: Run, computed: bool) -> str:
     worst = run.worst_tile()
     theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
     between = "a cell around " if run.record.method == "interpolated" else ""
@@ -97,9 +103,9 @@ def _decided_at(run: Run) -> str:
     if run.record.kind == "validate" and run.settings["quantity"] != "error":
         name, *_ = columns_of(run.record)
         estimate, lower, upper = estimated_as(run.record, worst.to_dict())
-        by = "computed" if run.record.model.exact else f"from {'at least ' if between else ''}{sims} simulations"
+        by = "computed" if computed else f"from {'at least ' if between else ''}{sims} simulations"
         return f"{between}{_place(run, theta)}, where the {name} is about {estimate} ({lower} to {upper}), {by}"
-    if run.record.model.exact:
+    if computed:
         at = "" if run.record.kind == "calibrate" else f", where the error is at most {worst['tie_estimate']:.4%}"
         return f"{between}{_place(run, theta)}{at}"
     if run.record.kind == "calibrate":

@@ -214,9 +214,9 @@ def algorithm_of(
         return classic_algorithm(record, hypotheses)
     settings, tiles = record.checked_settings(), tiles.take(np.argsort(tiles.id))
     if isinstance(settings, InterpolatedValidateSettings):
-        return InterpolatedValidation(settings, model.family, tiles, hypotheses)
+        return InterpolatedValidation(settings, model, tiles, hypotheses)
     assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
-    return InterpolatedCalibration(settings, model.family, tiles, hypotheses)
+    return InterpolatedCalibration(settings, model, tiles, hypotheses)
 
 
 def classic_algorithm(record: JobRecord, hypotheses: Sequence[NullHypothesis]) -> Algorithm:

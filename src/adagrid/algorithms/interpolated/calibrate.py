@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
@@ -35,18 +34,28 @@ from adagrid.algorithms.interpolated.base import (
     distinct_vertices,
     positions,
 )
-from adagrid.algorithms.interpolated.planning import plan_cells, rounded_sims
+from adagrid.algorithms.interpolated.computed import (
+    NotComputedError,
+    check_simulated,
+    computed_rates,
+    computed_threshold,
+    first_stage,
+)
+from adagrid.algorithms.interpolated.planning import Mesh, Rates, plan_cells, rounded_sims
+from adagrid.algorithms.interpolated.quadratic import estimated_log_bound
 from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region
+from adagrid.algorithms.interpolated.rehearsal import Rehearsals
 from adagrid.algorithms.interpolated.surrogate import Surrogates
+from adagrid.algorithms.quantities import TypeIError
 from adagrid.algorithms.settings import InterpolatedCalibrateSettings
 from adagrid.bounds import interpolated_bound, inverse_tilt_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.estimation import calibration_rank
-from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
+from adagrid.models import Model
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -67,40 +76,15 @@ _BIAS_ERRORS = 1.5
 # err more than the surrogate.
 _THRESHOLDS = 64
 _SPANS = ((0.3, 3.0), (0.5, 1.6), (0.5, 1.6))
-# Rehearsals: how many of each plan, the share that must meet the targets, how much is added otherwise, how often.
-_REHEARSALS, _SUCCESS, _MORE, _ATTEMPTS = 60, 0.95, 1.25, 6
+# The share of rehearsals that must meet the targets, how much is added otherwise, how often.
+_SUCCESS, _MORE, _ATTEMPTS = 0.95, 1.25, 6
 _LOWERED = (0.0, 0.3, 0.6)
-_IN_PLAY = 8.0
-# By how much surrogates err more than they say: their smoothness is a guess.
-_CAUTION = 1.5
+# Shares of grid_target that are tried where errors are computed.
+_COMPUTED_SHARES = (_GRID_SHARE, 0.3, 0.1)
 # How often levels are lowered until the bounds that they give are found to be within alpha.
 _ENOUGH = 20
 # Statistics that are kept at once for the points of a batch.
 _KEPT_AT_ONCE = 2**23
-
-
-@final
-@dataclass(frozen=True)
-class _Plan:
-    """What a pass would simulate.
-
-    Args:
-        cells: the cells.
-        vertex: positions of their vertices, shape (cells, dim + 1).
-        theta: parameters of the vertices, shape (vertices, dim).
-        null_truth: their null configurations.
-        rate: expected errors at the threshold, shape (vertices,).
-        level: levels at the vertices.
-        n_sims: numbers of simulations.
-    """
-
-    cells: Simplices
-    vertex: IntArray
-    theta: FloatArray
-    null_truth: BoolArray
-    rate: FloatArray
-    level: FloatArray
-    n_sims: IntArray
 
 
 @final
@@ -113,7 +97,7 @@ class InterpolatedCalibration(StagedAlgorithm):
 
     Args:
         settings: the settings.
-        family: distribution of the data.
+        model: the design; plans ask it for nothing but errors that it computes, and its family.
         tiles: the tiles of the grid on which a null hypothesis is true.
         hypotheses: the grid's null hypotheses.
     """
@@ -124,15 +108,20 @@ class InterpolatedCalibration(StagedAlgorithm):
     def __init__(
         self,
         settings: InterpolatedCalibrateSettings,
-        family: Family,
+        model: Model,
         tiles: Tiles,
         hypotheses: Sequence[NullHypothesis],
     ) -> None:
         self.settings = settings
-        self.family = family
-        self._region = Region(family, tiles, hypotheses)
-        self._aim = settings.alpha - _GRID_SHARE * min(settings.grid_target, settings.alpha)
+        self.family = model.family
+        self._model = model
+        self._region = Region(model.family, tiles, hypotheses)
+        self._aim = self._below_alpha(_GRID_SHARE)
         self._expected = lru_cache(maxsize=1)(self._threshold)
+
+    def _below_alpha(self, share: float) -> float:
+        """Return alpha less a share of what may be lost to the size of cells."""
+        return self.settings.alpha - share * min(self.settings.grid_target, self.settings.alpha)
 
     @property
     def _bootstrap_columns(self) -> list[str]:
@@ -163,9 +152,10 @@ class InterpolatedCalibration(StagedAlgorithm):
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
         level = np.minimum(level, points.level)
         rank = calibration_rank(points.n_sims, level)
-        star = computed_thresholds(simulator, represented, points.null_truth, level)
+        star = computed_thresholds(simulator.model, represented, points.null_truth, level)
         if star is not None:
             return {"rank": rank, "lambda_star": star, **dict.fromkeys(self._bootstrap_columns, star)}
+        check_simulated(points)
         ranks = np.stack([rank, *self._resampled_ranks(points, rank).T], axis=1)
         values = self._order_statistics(simulator, points, np.maximum(ranks, 1))
         values[rank == 0] = -np.inf
@@ -188,15 +178,20 @@ class InterpolatedCalibration(StagedAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            return Convergence(False, {"expected threshold": self._expected(state.pilot)[0]} if state.stages else {})
+            if not state.stages:
+                return Convergence(False, {})
+            threshold, *_ = self._certain if state.computed else self._expected(state.pilot)
+            return Convergence(False, {"expected threshold": threshold})
         settings, vertices = self.settings, state.vertices
         star = vertices["lambda_star"]
         # of the vertices that set it, which may be many if statistics have few values, the one that loses least
         worst = int(np.lexsort((vertices.points.id, -vertices.points.level, star))[0])
         threshold = float(star[worst])
         resampled = np.array([vertices[name].min() for name in self._bootstrap_columns], float)
-        below = fraction_below(worst, np.concatenate([[threshold], resampled]))
-        bias, std = float(below[0] - below[1:].mean()), float(below[1:].std())
+        bias = std = 0.0
+        if not state.computed:
+            below = fraction_below(worst, np.concatenate([[threshold], resampled]))
+            bias, std = float(below[0] - below[1:].mean()), float(below[1:].std())
         grid_cost = float(settings.alpha - vertices.points.level[worst])
         return Convergence(
             converged=bias < settings.bias_target and std < settings.std_target and grid_cost < settings.grid_target,
@@ -205,26 +200,62 @@ class InterpolatedCalibration(StagedAlgorithm):
 
     @override
     def next_stage(self, state: State) -> Stage | None:
-        if not state.stages:
-            return Stage("pilot", self._region.pilot(_PILOT_SIMS, self.first_stream))
         if state.passes:
             return None
+        if not state.stages:
+            return first_stage(self._region.pilot(_PILOT_SIMS, self.first_stream), lambda: self._certain)
+        if state.computed:
+            _, mesh, level = self._certain
+            return mesh.simulated(self.first_stream + 1, np.zeros(len(level), np.int64), level)
         settings, number = self.settings, len(state.stages)
         _, surrogates, counts, discrete = self._expected(state.pilot)
-        if number <= PILOT_ROUNDS:
-            plan = self._plan(surrogates)
-            enough = settings.alpha / (0.2 * (settings.grid_target + settings.bias_target)) ** 2
-            seed = (settings.model_seed, number)
-            points = self._region.more_pilot(
-                state.pilot.points, plan.theta, plan.null_truth, plan.n_sims, enough=enough, seed=seed
-            )
-            return Stage("pilot", points)
-        plan = self._rehearsed(surrogates, counts, discrete)
-        points = Points.asked(
-            plan.theta, plan.null_truth, stream=self.first_stream + 1, n_sims=plan.n_sims, level=plan.level
+        mesh = self._mesh(surrogates.rates, self._aim)
+        error = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate)
+        if number > PILOT_ROUNDS:
+            rehearsals = Rehearsals(settings, mesh, surrogates, counts, discrete)
+            return mesh.simulated(self.first_stream + 1, *self._rehearsed(rehearsals, error))
+        level = self._levels(mesh, self._aim, settings.alpha)
+        n_sims = self._sims(mesh.rate, error, level)
+        enough = settings.alpha / (0.2 * (settings.grid_target + settings.bias_target)) ** 2
+        seed = (settings.model_seed, number)
+        points = self._region.more_pilot(
+            state.pilot.points, mesh.theta, mesh.null_truth, n_sims, enough=enough, seed=seed
         )
-        cells = Cells.of(plan.cells, points.id[plan.vertex], plan.n_sims[plan.vertex])
-        return Stage("pass", points, cells)
+        return Stage("pilot", points)
+
+    @cached_property
+    def _certain(self) -> tuple[float, Mesh, FloatArray]:
+        """The threshold, cells and levels of a design that computes its errors; raises NotComputedError if not.
+
+        What the pass will find is known beforehand: cells get smaller until it meets its target, or that of the pass
+        that loses least is taken.
+        """
+        found = []
+        for share in _COMPUTED_SHARES:
+            mesh, level, threshold = self._computed_levels(self._below_alpha(share))
+            least, deciding = float(threshold.min()), float(level[threshold == threshold.min()].max())
+            found.append((least, deciding, mesh, level))
+            if self.settings.alpha - deciding < self.settings.grid_target:
+                break
+        least, _, mesh, level = max(found, key=itemgetter(0, 1))
+        return least, mesh, level
+
+    def _computed_levels(self, aim: float) -> tuple[Mesh, FloatArray, FloatArray]:
+        """Return cells, and levels and thresholds at their vertices.
+
+        With the next threshold, which cells must tell from the one that is expected, errors are above the aim: those
+        with the expected one are scaled up to it.
+        """
+        theta, null_truth = self._region.look()
+        expected = computed_threshold(self._model, theta, null_truth, aim)
+        rates = computed_rates(self._model, TypeIError(), self._model.direction * expected)
+        factor = aim / float(rates(theta, null_truth).max())
+        mesh = self._mesh(lambda *at: np.minimum(factor * rates(*at), 1.0), aim)
+        level = self._levels(mesh, aim, self.settings.alpha)
+        threshold = computed_thresholds(self._model, mesh.theta, mesh.null_truth, level)
+        if threshold is None:
+            raise NotComputedError
+        return mesh, level, threshold
 
     def _order_statistics(self, simulator: Simulator, points: Points, ranks: IntArray) -> Array:
         """Return order statistics of points with given ranks, shape of `ranks`."""
@@ -277,38 +308,51 @@ class InterpolatedCalibration(StagedAlgorithm):
         surrogates = Surrogates(self._region.fisher, points, counts[:, found])
         return float(tried[found]), surrogates, counts, len(within) == len(tried)
 
-    def _plan(self, surrogates: Surrogates, more: float = 1.0, lowered: float = 0.0) -> _Plan:
-        """Plan cells, levels and numbers of simulations.
+    def _mesh(self, rates: Rates, aim: float) -> Mesh:
+        """Plan cells, given expected errors at the expected threshold and what the largest of them is to be."""
 
-        Args:
-            surrogates: expected errors at the expected threshold.
-            more: factor by which vertices that may set the threshold get more standard errors than usual.
-            lowered: share of the grid target by which levels stay below what would be possible.
-        """
-        alpha = self.settings.alpha - lowered * min(self.settings.grid_target, self.settings.alpha)
-        roots = self._region.simplices
-        cells = plan_cells(self._region.fisher, roots, surrogates.rates, self._too_coarse)
-        theta, truth, vertex = distinct_vertices(cells)
-        rate = surrogates.rates(theta, truth)
-        error = surrogates.errors(theta, truth, rate)
-        log_target, overshoot, _ = self._overshoot(cells, rate[vertex])
-        log_level = np.full(len(theta), np.inf)
-        np.minimum.at(log_level, vertex, log_target - overshoot[:, None])
+        def too_coarse(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
+            del edge, middle
+            log_level, allowance = self._log_levels(rate, aim)
+            bound = estimated_log_bound(self.family, cells.vertices, log_level)
+            return bound - np.log(self.settings.alpha) > np.minimum(allowance, _MOST_OVERSHOOT)
+
+        return Mesh.of(plan_cells(self._region.fisher, self._region.simplices, rates, too_coarse), rates)
+
+    def _levels(self, mesh: Mesh, aim: float, alpha: float) -> FloatArray:
+        """Return levels at vertices that keep an error of alpha between them, shape (vertices,)."""
+        vertices, vertex = mesh.cells.vertices, mesh.vertex
+        log_target, _ = self._log_levels(mesh.rate[vertex], aim)
+        overshoot = interpolated_log_bound(self.family, vertices, log_target) - np.log(self.settings.alpha)
+        log_level = np.full(len(mesh.rate), np.inf)
+        np.minimum.at(log_level, vertex, log_target - np.maximum(overshoot, 0.0)[:, None])
         # the search for a bound stops early: what it finds for the final levels is what has to be within alpha
         for _ in range(_ENOUGH):
-            reached = interpolated_log_bound(self.family, cells.vertices, log_level[vertex]) - np.log(alpha)
+            reached = interpolated_log_bound(self.family, vertices, log_level[vertex]) - np.log(alpha)
             over = np.where(reached > -2 * GAPS, reached + 4 * GAPS, 0.0)
             if not over.any():
                 break
             np.minimum.at(log_level, vertex, (log_level[vertex] - over[:, None]))
-        level = np.exp(log_level)
-        return _Plan(cells, vertex, theta, truth, rate, level, self._sims(rate, error, level, more))
+        return np.exp(log_level)
 
-    def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float) -> IntArray:
+    def _log_levels(self, rate: FloatArray, aim: float) -> tuple[FloatArray, FloatArray]:
+        """Return log levels wanted at vertices of cells, and by how much bounds that they give may exceed alpha."""
+        alpha = self.settings.alpha
+        log_level = np.log(alpha * np.minimum(rate / (_FLAT * aim), 1.0) ** _POWER)
+        room = np.maximum(log_level.max(axis=1) - np.log(rate.max(axis=1)) - _DOUBT, 0.0)
+        return log_level, np.maximum(np.log(alpha / aim), _OVERSHOOT * room)
+
+    def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float = 1.0) -> IntArray:
         """Return how often to simulate vertices.
 
         A vertex either has its level so many standard errors above its error that it hardly ever sets the threshold,
         or, where its level costs little of alpha, enough simulations for the targets if it does.
+
+        Args:
+            rate: expected errors at the threshold, shape (vertices,).
+            error: standard errors of these.
+            level: levels.
+            more: factor by which vertices that may set the threshold get more standard errors than usual.
         """
         settings = self.settings
         variance = settings.alpha * (1 - settings.alpha)
@@ -320,72 +364,22 @@ class InterpolatedCalibration(StagedAlgorithm):
         sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), _MOST_SIMS * enough)
         return rounded_sims(np.maximum(sims, (settings.min_rank + 1) / level))
 
-    def _too_coarse(self, cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
-        del edge, middle
-        _, overshoot, allowance = self._overshoot(cells, rate)
-        return overshoot > np.minimum(allowance, _MOST_OVERSHOOT)
-
-    def _overshoot(self, cells: Simplices, rate: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return log levels wanted at vertices, by how much the bound they give exceeds alpha, and what it may."""
-        alpha, largest = self.settings.alpha, rate.max(axis=1)
-        log_level = np.log(alpha * np.minimum(rate / (_FLAT * self._aim), 1.0) ** _POWER)
-        overshoot = np.maximum(interpolated_log_bound(self.family, cells.vertices, log_level) - np.log(alpha), 0.0)
-        room = np.maximum(log_level.max(axis=1) - np.log(largest) - _DOUBT, 0.0)
-        return log_level, overshoot, np.maximum(np.log(alpha / self._aim), _OVERSHOOT * room)
-
-    def _rehearsed(self, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> _Plan:
-        """Return the cheapest plan that would probably meet the targets, if its vertices were as the pilots suggest.
+    def _rehearsed(self, rehearsals: Rehearsals, error: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Return the fewest simulations, and levels, that would probably meet the targets.
 
         Beside more simulations, lower levels are tried: with few possible thresholds it helps to aim between two.
         """
-        tries = itertools.product(range(_ATTEMPTS), _LOWERED)
-        plans = (self._plan(surrogates, _MORE**attempt, lowered) for attempt, lowered in tries)
-        best = next(plans)
-        most = self._success(best, surrogates, counts, discrete)
-        while most < _SUCCESS and (plan := next(plans, None)) is not None:
-            success = self._success(plan, surrogates, counts, discrete)
-            if success > most:
-                best, most = plan, success
-        return best
-
-    def _success(self, plan: _Plan, surrogates: Surrogates, counts: FloatArray, discrete: bool) -> float:
-        """Return the share of rehearsals of a plan that meet the targets.
-
-        A rehearsal draws how wrong the surrogates are, and the error at every vertex's own threshold, a Beta variable,
-        and resamples it; thresholds are compared by their places among those that pilots counted, `discrete` ones
-        between which there are no others.
-        """
-        settings = self.settings
-        spread = np.sqrt(plan.level * (1 - plan.level) / plan.n_sims)
-        vertices = np.flatnonzero(plan.level - plan.rate < _IN_PLAY * spread)
-        if not len(vertices):
-            return 1.0
-        theta, null_truth = plan.theta[vertices], plan.null_truth[vertices]
-        doubt = _CAUTION * surrogates.probit_errors(theta, null_truth)
-        below = ndtri(np.maximum.accumulate(surrogates.other_rates(theta, null_truth, counts), axis=1))
-        ladder = np.arange(counts.shape[1], dtype=float)
-        generator = np.random.Generator(np.random.PCG64([settings.model_seed, settings.bootstrap_seed]))
-        rank = np.maximum(calibration_rank(plan.n_sims, plan.level)[vertices], 1)
-        n_sims, shape = plan.n_sims[vertices], (_REHEARSALS, 1 + settings.n_bootstrap)
-        wrong = generator.standard_normal((_REHEARSALS, 1))
-        lowest, winner, level = np.full(shape, np.inf), np.zeros(_REHEARSALS, int), plan.level[vertices]
-        for row, (r, n) in enumerate(zip(rank, n_sims, strict=True)):
-            errors = generator.beta(r, n - r + 1, shape)
-            errors[:, 1:] += errors[:, :1] - r / n
-            place = np.interp(ndtri(np.clip(errors, 1e-12, 1.0)) - wrong * doubt[row], below[row], ladder)
-            place = np.floor(place) if discrete else place
-            tied = (place[:, 0] == lowest[:, 0]) & (level[row] > level[winner])
-            winner = np.where((place[:, 0] < lowest[:, 0]) | tied, row, winner)
-            lowest = np.minimum(lowest, place)
-        there = np.array([np.interp(lowest[i], ladder, below[row]) for i, row in enumerate(winner)])
-        error = ndtr(there + wrong * doubt[winner][:, None])
-        return float(
-            np.mean(
-                (error[:, 0] - error[:, 1:].mean(axis=1) < settings.bias_target)
-                & (error[:, 1:].std(axis=1) < settings.std_target)
-                & (settings.alpha - level[winner] < settings.grid_target)
-            )
-        )
+        mesh = rehearsals.mesh
+        levels = lru_cache(lambda lowered: self._levels(mesh, self._aim, self._below_alpha(lowered)))
+        found = []
+        for attempt, lowered in itertools.product(range(_ATTEMPTS), _LOWERED):
+            level = levels(lowered)
+            n_sims = self._sims(mesh.rate, error, level, _MORE**attempt)
+            found.append((rehearsals.success(level, n_sims), n_sims, level))
+            if found[-1][0] >= _SUCCESS:
+                break
+        _, n_sims, level = max(found, key=itemgetter(0))  # the first of the best
+        return n_sims, level
 
 
 def _held(dtype: np.dtype[Any]) -> type:

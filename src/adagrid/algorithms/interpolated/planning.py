@@ -10,15 +10,23 @@ import numpy as np
 from scipy.special import betainccinv, ndtri
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid.algorithms.interpolated.base import Stage, distinct_vertices
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
+from adagrid.algorithms.interpolated.quadratic import estimated_log_bound
 from adagrid.algorithms.interpolated.region import MULTIPLE
+from adagrid.algorithms.interpolated.surrogate import LEAST, MOST
 from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.errors import InvalidInputError
 from adagrid.families import Family
+from adagrid.grid.cells import Cells
+from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
 
 Rates: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
 """Expected error rates at parameters (points, dim) under null configurations (points, hypotheses)."""
+
+LogBound: TypeAlias = Callable[[Family, FloatArray, FloatArray], FloatArray]
+"""Logarithms of bounds of simplices, given a family, vertices and logarithms of limits at these."""
 
 TooCoarse: TypeAlias = Callable[[Simplices, FloatArray, IntArray, FloatArray], BoolArray]
 """Which cells to bisect, given them, the expected rates at their vertices (cells, dim + 1), their longest edges, and
@@ -31,6 +39,9 @@ _MOST_OVERSHOOT = 0.7
 _UNDECIDED, _MARGIN = 1.5, 1.5
 _MAX_DEPTH, _MAX_CELLS = 60, 3_000_000
 _LEAST_SIMS, _MOST_SIMS = 256, 2**30
+# By how much the logarithm of a limit's room changes with that of the number of simulations, usually and at most; how
+# many secants, and how far one may go; the largest number of simulations.
+_SLOPE, _STEEPEST, _FLATTEST, _SECANTS, _FAR_OFF, _LOG_MOST = -0.7, -1.2, -0.4, 4, 3.0, np.log(1e15)
 
 
 @final
@@ -61,6 +72,43 @@ class Targets:
         """Return where a small slack is surer to be reached than a bound below the largest estimate."""
         close: BoolArray = largest - rate < _UNDECIDED * self.near
         return close
+
+
+@final
+@dataclass(frozen=True)
+class Mesh:
+    """Planned cells with their distinct vertices.
+
+    Args:
+        cells: the cells.
+        vertex: positions of their vertices, shape (cells, dim + 1).
+        theta: parameters of the vertices, shape (vertices, dim).
+        null_truth: their null configurations, shape (vertices, hypotheses).
+        rate: their expected error rates, shape (vertices,).
+    """
+
+    cells: Simplices
+    vertex: IntArray
+    theta: FloatArray
+    null_truth: BoolArray
+    rate: FloatArray
+
+    @staticmethod
+    def of(cells: Simplices, rates: Rates) -> Mesh:
+        """Return cells with the expected error rates at their vertices."""
+        theta, null_truth, vertex = distinct_vertices(cells)
+        return Mesh(cells, vertex, theta, null_truth, rates(theta, null_truth))
+
+    def simulated(self, stream: int, n_sims: IntArray, level: FloatArray) -> Stage:
+        """Return the pass that simulates all vertices.
+
+        Args:
+            stream: seed stream.
+            n_sims: numbers of simulations, shape (vertices,).
+            level: what they are for, shape (vertices,).
+        """
+        points = Points.asked(self.theta, self.null_truth, stream=stream, n_sims=n_sims, level=level)
+        return Stage("pass", points, Cells.of(self.cells, points.id[self.vertex], n_sims[self.vertex]))
 
 
 def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_coarse: TooCoarse) -> Simplices:
@@ -112,51 +160,75 @@ def validation_cells(
     """
 
     def too_coarse(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
-        log_target, overshoot, allowance = _overshoot(family, cells.vertices, rate, targets, largest)
-        coarse = overshoot > np.minimum(_OVERSHOOT * allowance, _MOST_OVERSHOOT)
-        excess = _midpoint_bound(family, cells, log_target - overshoot[:, None], edge) - middle
-        return coarse | (excess > _MIDPOINT * targets.global_target)
+        log_target, aim, allowance = _aims(rate, targets, largest)
+        most = np.minimum(_OVERSHOOT * allowance, _MOST_OVERSHOOT)
+        overshoot = np.maximum(estimated_log_bound(family, cells.vertices, log_target) - aim, 0.0)
+        excess = np.exp(log_midpoint_bound(family, cells, log_target - overshoot[:, None], edge)) - middle
+        return (overshoot > most) | (excess > _MIDPOINT * targets.global_target)
 
     return plan_cells(fisher, cells, rates, too_coarse)
 
 
-def plan_sims(
+@final
+@dataclass(frozen=True)
+class Limits:
+    """What confidence limits at vertices should reach.
+
+    Args:
+        rate: expected error rates, with some caution, shape (vertices,).
+        upper: the limits that are planned.
+        margin: standard errors that an estimate may be above the rate.
+    """
+
+    rate: FloatArray
+    upper: FloatArray
+    margin: FloatArray
+
+
+def plan_limits(
     family: Family,
-    cells: Simplices,
-    vertex: IntArray,
-    rate: FloatArray,
+    mesh: Mesh,
     error: FloatArray,
     targets: Targets,
     largest: float,
-    delta: FloatArray | float,
-) -> tuple[IntArray, FloatArray]:
-    """Return how often to simulate every vertex: the least for which the expected limit meets its target.
+    log_bound: LogBound = interpolated_log_bound,
+) -> Limits:
+    """Return the limits at vertices for which the bounds of cells meet their targets.
 
     Args:
         family: distribution of the data.
-        cells: planned cells.
-        vertex: number of each cell's vertices, shape (cells, dim + 1).
-        rate: expected error rates of the vertices, shape (vertices,).
-        error: standard errors of these.
+        mesh: planned cells and vertices.
+        error: standard errors of the expected error rates, shape (vertices,).
         targets: what the certificate should reach.
         largest: the largest expected error rate.
+        log_bound: returns logarithms of the bounds of cells, or estimates of these.
+    """
+    cells, vertex = mesh.cells, mesh.vertex
+    cautious = np.clip(mesh.rate + 0.5 * error, LEAST, MOST)
+    log_target, aim, _ = _aims(cautious[vertex], targets, largest)
+    overshoot = np.maximum(log_bound(family, cells.vertices, log_target) - aim, 0.0)
+    worst = cautious[vertex].max(axis=1)
+    close = targets.may_be_worst(worst, largest)
+    overshoot += np.where(close, np.log((worst + targets.slack(worst, largest)) / (worst + targets.near)), 0.0)
+    log_upper = np.full(len(cautious), np.inf)
+    np.minimum.at(log_upper, vertex, log_target - overshoot[:, None])
+    upper = np.minimum(np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest)), 1.0)
+    # where the bound is to stay below the largest estimate, the noise of both decides: keep a margin
+    undecided = ~targets.may_be_worst(cautious, largest) & (cautious > largest - 1.5 * targets.global_target)
+    return Limits(cautious, upper, np.where(undecided, _MARGIN, 0.0))
+
+
+def plan_sims(limits: Limits, delta: FloatArray | float) -> tuple[IntArray, FloatArray]:
+    """Return how often to simulate every vertex: the least for which the expected limit is the planned one.
+
+    Args:
+        limits: the planned limits.
         delta: one minus the confidence of a vertex's limit, a number or shape (vertices,).
 
     Returns:
         Multiples of 64, shape (vertices,), and the limits that are planned, in the same shape.
     """
-    cautious = np.clip(rate + 0.5 * error, 1e-7, 0.999)
-    log_target, overshoot, _ = _overshoot(family, cells.vertices, cautious[vertex], targets, largest)
-    worst = cautious[vertex].max(axis=1)
-    close = targets.may_be_worst(worst, largest)
-    overshoot += np.where(close, np.log((worst + targets.slack(worst, largest)) / (worst + targets.near)), 0.0)
-    log_upper = np.full(len(rate), np.inf)
-    np.minimum.at(log_upper, vertex, log_target - overshoot[:, None])
-    upper = np.minimum(np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest)), 1.0)
-    # where the bound is to stay below the largest estimate, the noise of both decides: keep a margin
-    undecided = ~targets.may_be_worst(cautious, largest) & (cautious > largest - 1.5 * targets.global_target)
-    sims = sims_for_limit(cautious, upper, delta, np.where(undecided, _MARGIN, 0.0))
-    return rounded_sims(sims), upper
+    return rounded_sims(sims_for_limit(limits.rate, limits.upper, delta, limits.margin)), limits.upper
 
 
 def shares(vertex: IntArray, sims: IntArray) -> FloatArray:
@@ -199,29 +271,35 @@ def sims_for_limit(
     """
     possible = upper > rate
     room = np.where(possible, upper - rate, 1.0)
-    spread = -ndtri(delta) * np.sqrt(upper * (1 - upper)) + margin * np.sqrt(rate * (1 - rate))
-    sims = (spread / room) ** 2 + 1 / room
-    for _ in range(12):
-        likely = np.minimum(rate + margin * np.sqrt(rate * (1 - rate) / sims), 0.999)
+    noise = margin * np.sqrt(rate * (1 - rate))
+    log_sims = np.log(((-ndtri(delta) * np.sqrt(upper * (1 - upper)) + noise) / room) ** 2 + 1 / room)
+    # secants: on logarithmic scales the room that a limit takes falls almost on a line
+    slope, before = np.full_like(room, _SLOPE), np.zeros_like(room)
+    step = before
+    for _ in range(_SECANTS):
+        sims = np.exp(log_sims)
+        likely = np.minimum(rate + noise / np.sqrt(sims), 0.999)
         reached = betainccinv(likely * sims + 1, np.maximum(sims * (1 - likely), 1e-9), delta) - rate
-        sims = np.clip(sims * np.clip(reached / room, 0.05, 20) ** 1.4, 1.0, 1e15)
-    return np.where(possible, sims, np.inf)
+        over = np.log(reached / room)
+        found = np.divide(over - before, step, out=slope.copy(), where=step != 0)
+        slope = np.where((found > _STEEPEST) & (found < _FLATTEST), found, slope)
+        following = np.clip(log_sims - np.clip(over, -_FAR_OFF, _FAR_OFF) / slope, 0.0, _LOG_MOST)
+        log_sims, step, before = following, following - log_sims, over
+    return np.where(possible, np.exp(log_sims), np.inf)
 
 
 def weakest_edge(family: Family, cells: Simplices, log_upper: FloatArray) -> IntArray:
     """Return the position of every cell's edge with the largest interpolated bound at its midpoint, shape (cells,)."""
     edges = np.arange(len(cells.edges))
-    bounds = [_midpoint_bound(family, cells, log_upper, np.full(len(cells), edge)) for edge in edges]
+    bounds = [log_midpoint_bound(family, cells, log_upper, np.full(len(cells), edge)) for edge in edges]
     return np.stack(bounds, axis=1).argmax(axis=1)
 
 
-def _midpoint_bound(family: Family, cells: Simplices, log_upper: FloatArray, edge: IntArray) -> FloatArray:
-    """Return the interpolated bound at the midpoint of one edge of every cell."""
-    rows, ends = np.arange(len(cells)), np.array(cells.edges)[edge]
-    left, right = (cells.vertices[rows, ends[:, side]] for side in (0, 1))
-    half, here = (right - left) / 2, cells.midpoint(edge)
-    rise = (family.cumulant(here, half) + family.cumulant(here, -half)) / 2
-    return np.exp((log_upper[rows, ends[:, 0]] + log_upper[rows, ends[:, 1]]) / 2 + rise)
+def log_midpoint_bound(family: Family, cells: Simplices, log_upper: FloatArray, edge: IntArray) -> FloatArray:
+    """Return the logarithm of the interpolated bound at the midpoint of one edge of every cell, for plans."""
+    rows, ends = np.arange(len(cells)), np.array(cells.edges)[edge].T
+    at_ends = [log_upper[rows, end] + family.log_partition(cells.vertices[rows, end]) for end in ends]
+    return sum(at_ends) / 2 - family.log_partition(cells.midpoint(edge))
 
 
 def _bisected_rates(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> FloatArray:
@@ -233,16 +311,13 @@ def _bisected_rates(cells: Simplices, rate: FloatArray, edge: IntArray, middle: 
     return halves
 
 
-def _overshoot(
-    family: Family, vertices: FloatArray, rate: FloatArray, targets: Targets, largest: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return log targets at vertices, by how much the bound overshoots the worst one's, and what it is allowed."""
+def _aims(rate: FloatArray, targets: Targets, largest: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return log targets at vertices of cells, the worst one's of each, and the slack that it leaves, in logarithms."""
     log_target = np.log(np.minimum(rate + targets.slack(rate, largest), 1.0))
     worst = rate.argmax(axis=1)
     rows = np.arange(len(rate))
     aim = log_target[rows, worst]
-    bound = interpolated_log_bound(family, vertices, log_target)
-    return log_target, np.maximum(bound - aim, 0.0), aim - np.log(rate[rows, worst])
+    return log_target, aim, aim - np.log(rate[rows, worst])
 
 
 def longest_edge(fisher: FisherCoordinates, cells: Simplices) -> IntArray:

@@ -46,12 +46,11 @@ class Region:
         self.fisher = FisherCoordinates(family, lower, upper, None if box else corners.mean(axis=0))
         self._hypotheses = hypotheses
 
-    def pilot(self, each: int, stream: int) -> Points:
-        """Return the first points: a lattice one standard error apart, and the corners of the region.
+    def look(self) -> tuple[FloatArray, BoolArray]:
+        """Return where to look first: a lattice one standard error apart, and corners of the region.
 
-        Args:
-            each: simulations per point.
-            stream: their seed stream.
+        Returns:
+            Parameters, shape (points, dim), and null configurations, shape (points, hypotheses).
         """
         theta, truth = [], []
         different = list(configurations(self.simplices.null_truth))
@@ -67,7 +66,16 @@ class Region:
             points = np.concatenate([lattice[inside], own.vertices.mean(axis=1)[:_CORNERS], corners])
             theta.append(points)
             truth.append(np.repeat(configuration[None], len(points), axis=0))
-        return _blocks(np.concatenate(theta), np.concatenate(truth), stream, 0, each)
+        return np.concatenate(theta), np.concatenate(truth)
+
+    def pilot(self, each: int, stream: int) -> Points:
+        """Return the first points of a pilot.
+
+        Args:
+            each: simulations per point.
+            stream: their seed stream.
+        """
+        return _blocks(*self.look(), stream, 0, each)
 
     def more_pilot(
         self,

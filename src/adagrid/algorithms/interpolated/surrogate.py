@@ -21,7 +21,8 @@ _LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)
 _SCALES = (0.03, 0.1, 0.3, 1.0)
 _TREND = 4.0
 _MOST_FOR_FIT, _SLICE = 256, 20_000
-_LEAST, _MOST = 1e-7, 0.999
+# Expected rates stay between these: plans take their logarithms.
+LEAST, MOST = 1e-7, 0.999
 
 
 @final
@@ -88,7 +89,7 @@ class Surrogate:
             for start in range(0, len(points), _SLICE):
                 part = slice(start, start + _SLICE)
                 mean[part] = self._kernel(points[part] - self._centre, self._points) @ weights
-        return np.clip(ndtr(mean), _LEAST, _MOST)
+        return np.clip(ndtr(mean), LEAST, MOST)
 
     def _kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
         product = left @ right.T

@@ -9,8 +9,8 @@ fresh simulations, so with confidence 1 - delta the bound holds there whatever w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -29,23 +29,30 @@ from adagrid.algorithms.interpolated.base import (
     distinct_vertices,
     positions,
 )
+from adagrid.algorithms.interpolated.computed import check_simulated, computed_rates, first_stage
 from adagrid.algorithms.interpolated.planning import (
+    Limits,
+    Mesh,
+    Rates,
     Targets,
+    plan_limits,
     plan_sims,
     shares,
     validation_cells,
     weakest_edge,
 )
+from adagrid.algorithms.interpolated.quadratic import estimated_log_bound
 from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region, joined
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedValidateSettings
 from adagrid.bounds import interpolated_bound, interpolated_lower_bound, tilt_bound, tilt_lower_bound
-from adagrid.families import Family
+from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.grid import overcounted
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
+from adagrid.models import Model
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -60,6 +67,27 @@ _LARGE = 0.2
 
 
 @final
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked of vertices.
+
+    Args:
+        n_sims: numbers of simulations, shape (vertices,).
+        upper: the limits that are planned.
+        level: one minus the confidence of these.
+    """
+
+    n_sims: IntArray
+    upper: FloatArray
+    level: FloatArray
+
+    @staticmethod
+    def for_certain(n: int) -> _Plan:
+        """Return what is asked where errors are computed: no simulations, and no confidence is spent."""
+        return _Plan(np.zeros(n, np.int64), np.ones(n), np.zeros(n))
+
+
+@final
 class InterpolatedValidation(StagedAlgorithm):
     """Plans and judges a validation by interpolation.
 
@@ -69,7 +97,7 @@ class InterpolatedValidation(StagedAlgorithm):
 
     Args:
         settings: the settings; `threshold` is in the model's own direction.
-        family: distribution of the data.
+        model: the design; plans ask it for nothing but errors that it computes, and its family.
         tiles: the tiles of the grid on which a null hypothesis is true.
         hypotheses: the grid's null hypotheses.
     """
@@ -80,14 +108,15 @@ class InterpolatedValidation(StagedAlgorithm):
     def __init__(
         self,
         settings: InterpolatedValidateSettings,
-        family: Family,
+        model: Model,
         tiles: Tiles,
         hypotheses: Sequence[NullHypothesis],
     ) -> None:
         self.settings = settings
-        self.family = family
+        self.family = model.family
         self._hypotheses = hypotheses
-        self._region = Region(family, tiles, hypotheses)
+        self._region = Region(model.family, tiles, hypotheses)
+        self._computed = computed_rates(model, settings.bounded, settings.cut)
         self._targets = Targets(settings.max_target, settings.global_target)
         self._expected = lru_cache(maxsize=1)(self._expected_errors)
 
@@ -114,6 +143,7 @@ class InterpolatedValidation(StagedAlgorithm):
         represented = simulator.represented(points.theta)
         exact = simulator.model.exact_error(represented, points.null_truth, self.settings.cut)
         if exact is None:
+            check_simulated(points)
             rejections = self._count(simulator, points)
             estimate, lower, upper = self.settings.bounded.limits(rejections, points.n_sims, points.level)
         else:
@@ -164,7 +194,8 @@ class InterpolatedValidation(StagedAlgorithm):
             if not state.stages:
                 return Convergence(False, {})
             quantity = self.settings.bounded
-            expected = float(quantity.value(self._expected(state.pilot)[1]))
+            _, largest = self._certain if state.computed else self._expected(state.pilot)
+            expected = float(quantity.value(largest))
             return Convergence(False, {f"expected {quantity.word}": expected})
         missed = self._missed(state)
         return Convergence(
@@ -179,29 +210,32 @@ class InterpolatedValidation(StagedAlgorithm):
 
     @override
     def next_stage(self, state: State) -> Stage | None:
+        if state.passes:
+            return self._repair(state) if state.passes <= REPAIRS else None
         if not state.stages:
-            return Stage("pilot", self._region.pilot(_PILOT_SIMS, self.first_stream))
-        if len(state.stages) <= PILOT_ROUNDS:
-            return Stage("pilot", self._more_pilot(state.pilot, len(state.stages)))
-        if not state.passes:
-            return self._first_pass(state.pilot)
-        return self._repair(state) if state.passes <= REPAIRS else None
-
-    def _more_pilot(self, pilot: Simulated, number: int) -> Points:
-        _, _, theta, truth, sims, _, largest = self._plan(pilot)
-        return self._region.more_pilot(
-            pilot.points,
-            theta,
-            truth,
-            sims,
-            enough=largest * (1 - largest) / (0.2 * self._targets.max_target) ** 2,
-            seed=(self.settings.model_seed, number),
+            return first_stage(self._region.pilot(_PILOT_SIMS, self.first_stream), lambda: self._certain)
+        if state.computed:
+            mesh, _ = self._certain
+            plan = _Plan.for_certain(len(mesh.rate))
+            return mesh.simulated(self.first_stream + 1, plan.n_sims, plan.level)
+        (surrogates, largest), number = self._expected(state.pilot), len(state.stages)
+        mesh, largest = self._settled(surrogates.rates, largest)
+        error, last = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate), number > PILOT_ROUNDS
+        log_bound = interpolated_log_bound if last else estimated_log_bound
+        plan = self._plan(mesh, plan_limits(self.family, mesh, error, self._targets, largest, log_bound), 0)
+        if last:
+            return mesh.simulated(self.first_stream + 1, plan.n_sims, plan.level)
+        enough = largest * (1 - largest) / (0.2 * self._targets.max_target) ** 2
+        seed = (self.settings.model_seed, number)
+        more = self._region.more_pilot(
+            state.pilot.points, mesh.theta, mesh.null_truth, plan.n_sims, enough=enough, seed=seed
         )
+        return Stage("pilot", more)
 
-    def _first_pass(self, pilot: Simulated) -> Stage:
-        cells, vertex, theta, truth, sims, level, _ = self._plan(pilot)
-        points = Points.asked(theta, truth, stream=self.first_stream + 1, n_sims=sims, level=level)
-        return Stage("pass", points, Cells.of(cells, points.id[vertex], sims[vertex]))
+    @cached_property
+    def _certain(self) -> tuple[Mesh, float]:
+        """Cells planned from computed errors, and the largest of these; raises NotComputedError if there are none."""
+        return self._settled(self._computed, float(self._computed(*self._region.look()).max()))
 
     def _repair(self, state: State) -> Stage:
         """Replace cells that miss their targets.
@@ -214,7 +248,8 @@ class InterpolatedValidation(StagedAlgorithm):
         largest = float(state.certificate["tie_estimate"].max())
         targets = replace(self._targets, reserve=_REPAIR_RESERVE)
         old_vertex = state.vertex[missed]
-        rates = self._surrogates(state.pilot, state.vertices.take(np.unique(old_vertex))).rates
+        some = state.vertices.take(np.unique(old_vertex))
+        rates = self._computed if state.computed else self._surrogates(state.pilot, some).rates
         broken = state.simplices().take(missed)
         # one point in the middle of a cell costs less than simulating all its vertices anew
         too_large = (state.certificate["grid_cost"] > _LARGE * state.certificate["total_cost"])[missed]
@@ -223,17 +258,25 @@ class InterpolatedValidation(StagedAlgorithm):
         halves = halves.bisect(weakest_edge(self.family, halves, log_limit))
         begin = Simplices.concatenate([broken.take(~too_large), halves])
         cells = validation_cells(self.family, self._region.fisher, begin, rates, targets, largest)
-        theta, truth, vertex = distinct_vertices(cells)
-        rate = rates(theta, truth)
-        sims, upper, level = self._sims(cells, vertex, rate, np.zeros_like(rate), targets, largest, number)
+        mesh = Mesh.of(cells, rates)
+        if state.computed:
+            plan = _Plan.for_certain(len(mesh.rate))
+        else:
+            limits = plan_limits(self.family, mesh, np.zeros_like(mesh.rate), targets, largest)
+            plan = self._plan(mesh, limits, number)
         old_vertex = old_vertex[positions(broken.part_of, cells.part_of)]
         same = (cells.vertices[:, :, None, :] == points.theta[old_vertex][:, None, :, :]).all(axis=3)
         inherited = np.take_along_axis(old_vertex, same.argmax(axis=2), axis=1)
-        keep = same.any(axis=2) & (state.vertices["tie_point_bound"][inherited] <= upper[vertex])
+        keep = same.any(axis=2) & (state.vertices["tie_point_bound"][inherited] <= plan.upper[mesh.vertex])
         keep &= ~keep.all(axis=1, keepdims=True)  # a cell that would stay as it was is simulated anew
-        wanted, place = np.unique(vertex[~keep], return_inverse=True)
-        stream, level = self.first_stream + 1 + number, level[wanted]
-        fresh = Points.asked(theta[wanted], truth[wanted], stream=stream, n_sims=sims[wanted], level=level)
+        wanted, place = np.unique(mesh.vertex[~keep], return_inverse=True)
+        fresh = Points.asked(
+            mesh.theta[wanted],
+            mesh.null_truth[wanted],
+            stream=self.first_stream + 1 + number,
+            n_sims=plan.n_sims[wanted],
+            level=plan.level[wanted],
+        )
         point_id, n_sims = points.id[inherited], points.n_sims[inherited]
         point_id[~keep], n_sims[~keep] = fresh.id[place], fresh.n_sims[place]
         return Stage("pass", fresh, Cells.of(cells, point_id, n_sims))
@@ -244,43 +287,30 @@ class InterpolatedValidation(StagedAlgorithm):
         could_be_worst = bound > state.certificate["tie_estimate"].max()
         return (cost > self._targets.global_target) | (could_be_worst & (cost > self._targets.max_target))
 
-    def _plan(self, pilot: Simulated) -> tuple[Simplices, IntArray, FloatArray, BoolArray, IntArray, FloatArray, float]:
-        """Plan cells and numbers of simulations; the largest rate and the plan settle together.
+    def _settled(self, rates: Rates, largest: float) -> tuple[Mesh, float]:
+        """Plan cells; the largest rate and the plan settle together.
 
-        Returns:
-            Cells, positions of their vertices, and of the vertices parameters, null configurations, numbers of
-            simulations and levels; and the largest expected rate.
+        Args:
+            rates: expected error rates.
+            largest: about the largest of them.
         """
-        (surrogates, largest), roots = self._expected(pilot), self._region.simplices
-        rates = surrogates.rates
+        cells = self._region.simplices
         for _ in range(4):
-            cells = validation_cells(self.family, self._region.fisher, roots, rates, self._targets, largest)
-            theta, truth, vertex = distinct_vertices(cells)
-            rate = rates(theta, truth)
-            previous, largest = largest, float(rate.max())
+            cells = validation_cells(self.family, self._region.fisher, cells, rates, self._targets, largest)
+            mesh = Mesh.of(cells, rates)
+            previous, largest = largest, float(mesh.rate.max())
             if abs(largest - previous) < 0.02 * self._targets.max_target:
                 break
-        error = surrogates.errors(theta, truth, rate)
-        sims, _, level = self._sims(cells, vertex, rate, error, self._targets, largest, 0)
-        return cells, vertex, theta, truth, sims, level, largest
+        return mesh, largest
 
-    def _sims(
-        self,
-        cells: Simplices,
-        vertex: IntArray,
-        rate: FloatArray,
-        error: FloatArray,
-        targets: Targets,
-        largest: float,
-        number: int,
-    ) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Return numbers of simulations of vertices, planned limits, and the levels that divide a slice of delta."""
+    def _plan(self, mesh: Mesh, limits: Limits, number: int) -> _Plan:
+        """Plan numbers of simulations for limits, and the levels that divide a slice of delta."""
         delta = self.settings.delta * SLICES[number]
-        level = np.full(len(rate), delta / (cells.dim + 1))
+        level = np.full(len(mesh.rate), delta / (mesh.cells.dim + 1))
         for _ in range(2):
-            sims, upper = plan_sims(self.family, cells, vertex, rate, error, targets, largest, level)
-            level, planned = delta * shares(vertex, sims), level
-        return sims, upper, planned
+            sims, upper = plan_sims(limits, level)
+            level, planned = delta * shares(mesh.vertex, sims), level
+        return _Plan(sims, upper, planned)
 
     def _expected_errors(self, pilot: Simulated) -> tuple[Surrogates, float]:
         """Fit what a pilot suggests; return that and the largest expected error at its points and at corners."""

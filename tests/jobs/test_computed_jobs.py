@@ -1,0 +1,213 @@
+"""Designs that compute their errors: planned from these, simulated nowhere, and exact at every point."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from oracles import binomial_error
+
+import adagrid as ada
+from adagrid.algorithms import (
+    InterpolatedCalibrateSettings,
+    InterpolatedCalibration,
+    InterpolatedValidateSettings,
+    InterpolatedValidation,
+)
+from adagrid.engine import Simulator
+from adagrid.grid.points import Points
+from adagrid.stores import open_store
+
+N = 12
+TABLE = ada.PooledZ(N).table(N, N)
+DESIGN = ada.DecisionTable.of(ada.PooledZ(N))
+CORNERS = ([-1, -1], [1, 1])
+NULL = ada.cartesian_grid(*CORNERS, n=1, null_hypos=["theta1 <= theta0"])
+JOBS = {
+    "error": (NULL, {"threshold": 1.96}),
+    "power": (
+        ada.cartesian_grid(*CORNERS, n=1, alternatives=["theta1 >= theta0 + 1"]),
+        {"threshold": 1.0, "quantity": "power"},
+    ),
+    "curved": (
+        ada.cartesian_grid(*CORNERS, n=2, null_hypos=[ada.RiskDifference(margin=0.1)], depth=3),
+        {"threshold": 1.96},
+    ),
+    "threshold": (NULL, {"alpha": 0.05}),
+}
+
+
+def run(name, design=DESIGN, grid=None, **settings):
+    """Run one of the jobs, with nothing that could simulate."""
+    own_grid, own = JOBS[name]
+    start = ada.ada_calibrate if "alpha" in own else ada.ada_validate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Simulator, "count", None)
+        patch.setattr(Simulator, "smallest", None)
+        more = {"db": "pandas", **own, **settings}
+        job = start(design, grid=own_grid if grid is None else grid, method="interpolated", progress=False, **more)
+    job.verify()
+    return job
+
+
+def tables(job):
+    return {name: getattr(job, name)().drop(columns="time") for name in ("points", "vertices", "cells", "results")}
+
+
+def assert_same(one, other):
+    for name, frame in tables(one).items():
+        pd.testing.assert_frame_equal(frame, tables(other)[name], obj=name)
+
+
+@pytest.fixture(scope="module", params=list(JOBS))
+def case(request):
+    return request.param, run(request.param)
+
+
+def test_nothing_is_simulated(case):
+    _, job = case
+    assert job.converged
+    assert job.guarantee == "certified"
+    assert job.coordinations()["kind"].tolist() == ["pilot", "pass"]
+    assert not len(job.pilot())
+    assert not job.vertices()["n_sims"].any()
+    assert not job.results()["n_sims"].any()
+    assert job.counts()["simulations"] == 0
+    assert "2 stages, errors are computed: no simulations" in job.summary()
+    assert "certified: errors are sums over all outcomes" in job.summary()
+
+
+@pytest.mark.parametrize("case", ["error", "power", "curved"], indirect=True, scope="module")
+def test_computed_at_points_and_enclosed_between_them(case):
+    """Sums over outcomes are what points have; all over a cell they are between its two bounds, for certain."""
+    name, job = case
+    rejects = job.settings["threshold"] < TABLE
+
+    def truth(theta):
+        error = binomial_error(rejects, theta)
+        return 1 - error if name == "power" else error
+
+    points, cells = job.vertices().set_index("id"), job.results()
+    np.testing.assert_allclose(points["tie_estimate"], truth(points[["theta0", "theta1"]].to_numpy()), rtol=1e-7)
+    assert not points["level"].any()
+    assert "(for certain)" in job.summary()
+    corners = points.loc[cells[["point0", "point1", "point2"]].to_numpy().ravel(), ["theta0", "theta1"]]
+    vertices = corners.to_numpy().reshape(-1, 3, 2)
+    for weights in np.random.default_rng(0).dirichlet(np.full(3, 0.7), 20):
+        there = truth(np.einsum("v,cvd->cd", weights, vertices))
+        assert (there <= cells["tie_bound"]).all()
+        assert (there >= cells["tie_lower"]).all()
+    assert cells["total_cost"].max() <= 0.005
+
+
+@pytest.mark.parametrize(("design", "alpha"), [(ada.PooledZ(N), 0.05), (ada.FisherExact((9, 14)), 0.025)])
+def test_no_larger_threshold_has_room(design, alpha):
+    """The error is at most alpha; with the next threshold it is above alpha less what the size of cells may cost."""
+    job = run("threshold", ada.DecisionTable.of(design), alpha=alpha)
+    assert job.converged
+    table = design.direction * design.table(*design.family.patients)
+    boundary = np.repeat(np.linspace(-1, 1, 401)[:, None], 2, axis=1)
+    found = design.direction * job.threshold
+    assert binomial_error(table < found, boundary).max() <= alpha
+    following = table[table >= found].min()
+    assert binomial_error(table <= following, boundary).max() > alpha - 0.001
+
+
+def test_no_threshold_at_all():
+    """Where even the most extreme statistic is too frequent, nothing rejects, and that is certain, too."""
+    always = ada.DecisionTable(1, pd.DataFrame({"responders0": [0, 1], "statistic": [1.0, 1.0]}), reject_when="large")
+    job = run("threshold", always, ada.cartesian_grid([-1], [1], n=1))
+    assert job.converged
+    assert job.threshold >= 1.0
+
+
+def test_neither_seeds_nor_packets_change_anything(case):
+    name, job = case
+    assert_same(run(name, model_seed=7, packet_size=5), job)
+
+
+def test_a_stage_that_was_begun_is_finished(case, monkeypatch):
+    """Stopped before its cells are certified, a job that is run again finds what it would have found."""
+    name, whole = case
+    store = open_store("pandas")
+    with monkeypatch.context() as patch:
+        patch.setattr(InterpolatedCalibration if name == "threshold" else InterpolatedValidation, "certify", None)
+        with pytest.raises(TypeError):
+            run(name, db=store)
+    again = run(name, db=store)
+    assert again.converged
+    assert_same(again, whole)
+
+
+def test_smaller_targets_refine_what_is_certified():
+    """Cells that miss them are bisected; vertices keep their errors, and nothing is simulated either."""
+    store = open_store("pandas")
+    first = run("error", db=store)
+    bound, cost = first.bound, first.results()["total_cost"].max()
+    job = run("error", db=store, overrides={"max_target": 1e-4, "global_target": 2e-4})
+    assert job.converged
+    assert job.coordinations()["kind"].tolist()[:3] == ["pilot", "pass", "pass"]
+    assert not job.vertices()["n_sims"].any()
+    assert job.results()["total_cost"].max() <= 2e-4 < cost
+    assert binomial_error(TABLE > 1.96, np.zeros(2)) <= job.bound <= bound
+    assert job.results()["volume"].sum() == pytest.approx(NULL.tiles.volume.sum(), rel=1e-9)
+
+
+class Arm(ada.Model):
+    """One arm of 12, more responders than the threshold reject."""
+
+    family = ada.Binomial(N)
+    reject_when = "large"
+
+    def draw(self, key):
+        return jax.random.uniform(key, (N,))
+
+    def statistic(self, draw, theta, null_truth):
+        return jnp.sum(draw < jax.nn.sigmoid(theta[0]))
+
+
+class Untold(Arm):
+    """The same, which could compute its errors and does not."""
+
+    def exact_error(self, theta, null_truth, threshold):
+        return None
+
+    def exact_threshold(self, theta, null_truth, level):
+        return None
+
+
+def test_a_design_that_cannot_tell_is_simulated():
+    """None is as good as no exact_error: the same job, row for row, which says what it simulated."""
+    jobs = [
+        ada.ada_validate(
+            design, threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1), method="interpolated", db="pandas",
+            max_target=0.01, global_target=0.02, progress=False,
+        )
+        for design in (Arm(), Untold())
+    ]  # fmt: skip
+    assert_same(*jobs)
+    assert len(jobs[1].pilot())
+    assert f"{jobs[1].counts()['simulations']:,} simulations" in jobs[1].summary()
+    assert "for certain" not in jobs[1].summary()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings"),
+    [
+        (InterpolatedValidation, InterpolatedValidateSettings(threshold=6.5)),
+        (InterpolatedCalibration, InterpolatedCalibrateSettings()),
+    ],
+)
+def test_points_that_were_to_be_computed_are_not_simulated(algorithm, settings):
+    """Where errors are missing that were there when points were planned, the job stops."""
+    theta, null_truth = np.zeros((2, 1)), np.ones((2, 1), bool)
+    points = Points.asked(theta, null_truth, stream=1, n_sims=np.zeros(2, np.int64), level=0.025)
+    simulator: Any = SimpleNamespace(model=Untold(), represented=np.copy)
+    planned = algorithm(settings, Untold(), ada.cartesian_grid([-1], [1], n=1).tiles, ())
+    with pytest.raises(ada.errors.ModelError, match="everywhere or nowhere"):
+        planned.simulate(simulator, "pass", points)
