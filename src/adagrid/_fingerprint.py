@@ -356,7 +356,7 @@ def _placed(value: Any, function: types.FunctionType) -> Any:
 def _members(module: types.ModuleType) -> set[str]:
     """Return the names in a module; where they are loaded when first used, also those that nobody has used yet."""
     inside = pkgutil.iter_modules(getattr(module, "__path__", ())) if "__getattr__" in vars(module) else ()
-    return {*vars(module), *dir(module), *(each.name for each in inside)}
+    return {*vars(module), *dir(module), *(each.name for each in inside if not each.name.startswith("__"))}
 
 
 def _content(cell: Any) -> Any:

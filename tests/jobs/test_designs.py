@@ -46,7 +46,8 @@ import inspect
 import adagrid as ada
 from adagrid._fingerprint import fingerprint
 
-for name, thing in sorted(vars(ada).items()):
+for name in ada.__all__:
+    thing = getattr(ada, name)
     if inspect.isclass(thing) and issubclass(thing, (ada.Model, ada.Family, ada.NullHypothesis)):
         print(name, fingerprint(thing, compiled=True), fingerprint(thing))
 """

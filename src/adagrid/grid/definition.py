@@ -1,4 +1,4 @@
-"""Null hypotheses as data: what a job writes down of them. Reading it imports and evaluates nothing."""
+"""Null hypotheses as data: what a job writes down of them. Reading it evaluates nothing, and imports only ours."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def from_definition(text: str) -> NullHypothesis:
     """
     data = json.loads(text)
     name = data["type"]
-    hasattr(grid, name)  # one of ours may not be loaded yet
+    hasattr(grid, name)  # loads the class if it is one of ours
     found = [cls for cls in _known(NullHypothesis) if _name(cls) == name]  # type: ignore[type-abstract]
     if not found:
         raise InvalidInputError(
