@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from oracles import binomial_error
 
 import adagrid as ada
 from adagrid.algorithms import (
@@ -22,6 +21,7 @@ from adagrid.algorithms import (
 from adagrid.engine import Simulator
 from adagrid.grid.points import Points
 from adagrid.stores import open_store
+from tests.support.oracles import binomial_error
 
 N = 12
 TABLE = ada.PooledZ(N).table(N, N)
