@@ -19,6 +19,7 @@ import adagrid as ada
 from adagrid.algorithms import InterpolatedValidation
 from adagrid.algorithms import quantities as quantities_module
 from adagrid.algorithms.interpolated import calibrate as calibration_module
+from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, clopper_pearson_upper
 from studies.coverage.problems import PROBLEMS, Problem
@@ -38,12 +39,14 @@ class Faults:
         estimates: estimates stand in for limits.
         rank_factor: thresholds have the stated rank times this.
         repeats: repairs use the simulations of the first pass again.
+        surrogate_factor: plans expect error rates times this: no mistake of a certificate, only a waste.
     """
 
     delta_factor: float = 1.0
     estimates: bool = False
     rank_factor: float = 1.0
     repeats: bool = False
+    surrogate_factor: float = 1.0
 
     @contextmanager
     def made(self) -> Iterator[None]:
@@ -57,6 +60,11 @@ class Faults:
         def rank(n_sims: Any, level: Any) -> Any:
             return (calibration_rank(n_sims, level) * self.rank_factor).astype(np.int64)
 
+        expected = Surrogates.rates
+
+        def rates(surrogates: Surrogates, *where: Any) -> Any:
+            return np.clip(expected(surrogates, *where) * self.surrogate_factor, 1e-7, 0.99)
+
         of_stream, first_pass = Simulator.of_stream, InterpolatedValidation.first_stream + 1
 
         def stream(simulator: Simulator, number: int) -> Simulator:
@@ -69,6 +77,7 @@ class Faults:
             mock.patch.object(quantities_module, "clopper_pearson_upper", limit),
             mock.patch.object(calibration_module, "calibration_rank", rank),
             mock.patch.object(Simulator, "of_stream", stream),
+            mock.patch.object(Surrogates, "rates", rates),
         ):
             yield
 

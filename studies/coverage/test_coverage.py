@@ -118,6 +118,12 @@ class TestValidation:
         found = workers.run(validations, FISHER.name, "interpolated", 0.01, seeds=seeds(110), faults=faults)
         assert "surplus of rejections, repairs" in " ".join(broken_by_validations(FISHER, 0.01, found))
 
+    @pytest.mark.parametrize("wrong", [0.5, 1.5])
+    def test_wrong_surrogates_cost_simulations_not_validity(self, workers, wrong):
+        faults = Faults(surrogate_factor=wrong)
+        found = workers.run(validations, Z_TEST.name, "interpolated", 0.2, seeds=seeds(40), faults=faults)
+        assert broken_by_validations(Z_TEST, 0.2, found) == []
+
 
 class TestCalibration:
     @pytest.mark.parametrize(
@@ -144,3 +150,9 @@ class TestCalibration:
         faults = Faults(rank_factor=1.15)
         found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(20), faults=faults)
         assert broken_by_calibrations(Z_TEST, ALPHA, found)
+
+    @pytest.mark.parametrize("wrong", [0.5, 1.5])
+    def test_wrong_surrogates_cost_simulations_not_validity(self, workers, wrong):
+        faults = Faults(surrogate_factor=wrong)
+        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(40), faults=faults)
+        assert broken_by_calibrations(Z_TEST, ALPHA, found) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 
 import pytest
@@ -15,9 +16,17 @@ from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from tests.support.backups import EVERY, assert_backed_up, at_work, wait_for
 from tests.support.clickhouse_server import CANARY
-from tests.support.jobcases import assert_same, run_case, tables
+from tests.support.jobcases import assert_same, expected, run_case
 
 CASES = ("validate_z", "staged_validate_z")
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory):
+    """The file of another job."""
+    path = tmp_path_factory.mktemp("another") / "job.duckdb"
+    run_case("staged_validate_mean", db=path).close()
+    return path
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -26,7 +35,7 @@ class TestFiles:
         """The answer is that of a job without; what is certified afterwards is kept, too."""
         backup, snapshot = tmp_path / "backup.duckdb", tmp_path / "snapshot.duckdb"
         run = run_case(case, db=tmp_path / "job.duckdb", backup=backup, snapshot=str(snapshot), backend=EVERY)
-        assert_same(run, tables(run_case(case, backend=EVERY)))
+        assert_same(run, expected(case, coordinate_every=1))
         for _ in range(2):
             for path in (backup, snapshot):
                 with ada.open_job(path) as read:
@@ -40,7 +49,7 @@ class TestFiles:
 
     def test_every_moment_can_be_continued(self, case, tmp_path):
         """What is in the backup while the job runs gives the same answer."""
-        expected, store, seen = tables(run_case(case, backend=EVERY)), PandasStore(), []
+        store, seen = PandasStore(), []
 
         def look(report):
             step = report.place.step_id
@@ -55,7 +64,7 @@ class TestFiles:
         assert seen == [1, 2]
         for step in seen:
             with run_case(case, db=tmp_path / f"{step}.duckdb", backend=EVERY) as run:
-                assert_same(run, expected)
+                assert_same(run, expected(case, coordinate_every=1))
 
     def test_continued_with_its_backup(self, case, tmp_path):
         """Only what is new is copied; a backup that is not given again stays behind, and is brought up to date."""
@@ -79,7 +88,7 @@ def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", CANARY)
     run = run_case("validate_z", db=tmp_path / "job.duckdb", backup=away, backend=EVERY)
-    assert_same(run, tables(run_case("validate_z", backend=EVERY)))
+    assert_same(run, expected("validate_z", coordinate_every=1))
     warnings = run.logs()[run.logs()["level"] == "WARNING"]["message"]
     assert warnings.str.contains("has nothing of it").iloc[-1]
     assert warnings.str.contains("adagrid copy").iloc[-1]
@@ -113,14 +122,14 @@ def test_a_snapshot_that_fails_does_not_fail_the_job(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     run = run_case("validate_z", snapshot=tmp_path / "now.duckdb", backend=EVERY)
-    assert_same(run, tables(run_case("validate_z", backend=EVERY)))
+    assert_same(run, expected("validate_z", coordinate_every=1))
     assert run.logs()["message"].str.contains("has nothing of it.*No space left").iloc[-1]
     assert os.listdir(tmp_path) == []
 
 
 def test_a_job_that_fails_lets_go(tmp_path):
     """No thread is left, and the job can be continued with its backup."""
-    expected = tables(run_case("validate_z", backend=EVERY))
+    answer = expected("validate_z", coordinate_every=1)
 
     def fail(report):
         if report.place.step_id == 3:
@@ -134,9 +143,9 @@ def test_a_job_that_fails_lets_go(tmp_path):
         read.verify()
         assert len(read.steps()) >= 1  # a slow machine keeps fewer
     with run_case("validate_z", db=tmp_path / "job.duckdb", backup=path, backend=EVERY) as run:
-        assert_same(run, expected)
+        assert_same(run, answer)
     with run_case("validate_z", db=path, backend=EVERY) as run:
-        assert_same(run, expected)
+        assert_same(run, answer)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +165,8 @@ def test_a_job_that_fails_lets_go(tmp_path):
         ({"snapshot": "{}/old.duckdb"}, "already holds a job"),
     ],
 )
-def test_bad_places_are_told_before_anything_is_written(how, rule, tmp_path):
-    run_case("staged_validate_z", db=tmp_path / "old.duckdb").close()
+def test_bad_places_are_told_before_anything_is_written(how, rule, another, tmp_path):
+    shutil.copy(another, tmp_path / "old.duckdb")
     how = {name: value.format(tmp_path) if isinstance(value, str) else value for name, value in how.items()}
     with pytest.raises(InvalidInputError, match=rule) as caught:
         run_case("validate_z", db=tmp_path / "job.duckdb", **how)
@@ -165,8 +174,8 @@ def test_bad_places_are_told_before_anything_is_written(how, rule, tmp_path):
     assert os.listdir(tmp_path) == ["old.duckdb"]
 
 
-def test_bad_places_of_a_job_that_is_continued(tmp_path):
-    run_case("staged_validate_z", db=tmp_path / "other.duckdb").close()
+def test_bad_places_of_a_job_that_is_continued(another, tmp_path):
+    shutil.copy(another, tmp_path / "other.duckdb")
     (tmp_path / "notes.txt").write_text("mine")
     store = PandasStore()
     run_case("validate_z", db=store, n_steps=2)
@@ -221,6 +230,11 @@ def test_a_log_that_an_earlier_file_left_is_not_taken_for_the_snapshots(tmp_path
         run.verify()
 
 
+@pytest.fixture(scope="module")
+def some_run():
+    return run_case("validate_z", db=DuckDBStore(), n_steps=1)
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -236,8 +250,7 @@ def test_a_log_that_an_earlier_file_left_is_not_taken_for_the_snapshots(tmp_path
         lambda url, run: run_case("validate_z", backup=url.replace("clickhouse", "http")),
     ],
 )
-def test_no_message_repeats_the_password_of_a_misplaced_url(use):
-    run = run_case("validate_z", db=DuckDBStore())
+def test_no_message_repeats_the_password_of_a_misplaced_url(use, some_run):
     with pytest.raises(InvalidInputError) as caught:
-        use(f"clickhouse://me:{CANARY}@db.example.org/j", run)
+        use(f"clickhouse://me:{CANARY}@db.example.org/j", some_run)
     assert CANARY not in f"{caught.value} {caught.value.__cause__}"

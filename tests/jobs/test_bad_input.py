@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import duckdb
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ from adagrid.errors import (
     StoreError,
 )
 from adagrid.stores.duckdb import DuckDBStore
-from tests.support.jobcases import run_case, tables
+from tests.support.jobcases import IN_JAX, N_STEPS, assert_same, expected, run_case
 
 GRID = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
 
@@ -137,7 +139,7 @@ class Faulty(ada.Model):
 
     def draw(self, key):
         if self.how == "same draws":
-            return np.random.default_rng(0).normal(size=3)
+            return np.random.default_rng(0).normal(size=())
         return {} if self.how == "no draw" else jax.random.normal(key)
 
     def statistic(self, draw, theta, null_truth):
@@ -336,26 +338,29 @@ class TestDatabases:
             run.results()
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The file of a job of three steps."""
+    path = tmp_path_factory.mktemp("begun") / "job.duckdb"
+    run_case("validate_z", ada.ZTest(), db=path, n_steps=3).close()
+    return path
+
+
 class TestContinuing:
     @pytest.fixture
-    def path(self, tmp_path):
-        path = tmp_path / "job.duckdb"
-        run_case("validate_z", db=path, n_steps=3).close()
-        return path
+    def path(self, begun, tmp_path):
+        return shutil.copy(begun, tmp_path)
 
     def test_without_a_grid_settings_come_from_the_database(self, path):
-        whole = run_case("validate_z")
-        run = ada.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": 8})
+        run = ada.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": N_STEPS})
         assert run.settings["init_sims"] == 512
-        assert run.settings["n_steps"] == 8
-        for name, frame in tables(run).items():
-            assert frame.equals(tables(whole)[name]), name
+        assert run.settings["n_steps"] == N_STEPS
+        assert_same(run, expected("validate_z", model=IN_JAX["z"]))
 
     def test_the_same_call_again(self, path):
-        before = tables(run_case("validate_z", n_steps=3))
-        run = run_case("validate_z", db=path, n_steps=3)
+        run = run_case("validate_z", ada.ZTest(), db=path, n_steps=3)
         assert run.status is ada.Status.REACHED_N_STEPS
-        assert all(frame.equals(before[name]) for name, frame in tables(run).items())
+        assert_same(run, expected("validate_z", n_steps=3, model=IN_JAX["z"]))
 
     @pytest.mark.parametrize(
         ("overrides", "words"),

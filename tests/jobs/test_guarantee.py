@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
+from scipy.special import ndtri
+from scipy.stats import norm
 
 import adagrid as ada
 from adagrid.stores.pandas import PandasStore
+from tests.support.array_designs import ArrayZ
 
 GRID = ada.cartesian_grid([-2], [0], n=4, null_hypos=["theta0 <= 0"])
 Z = {"threshold": 1.96, "grid": GRID}
@@ -15,42 +17,42 @@ Z = {"threshold": 1.96, "grid": GRID}
 
 def test_a_search_is_no_fixed_grid_whatever_is_asked_later():
     store = PandasStore()
-    run = ada.ada_validate(ada.ZTest(), **Z, init_sims=1024, max_sims=1024, n_steps=3, db=store)
+    run = ada.ada_validate(ArrayZ(), **Z, init_sims=1024, max_sims=1024, n_steps=3, db=store)
     assert run.guarantee == "search only"
-    again = ada.ada_validate(ada.ZTest(), db=store, overrides={"n_steps": 1})
+    again = ada.ada_validate(ArrayZ(), db=store, overrides={"n_steps": 1})
     assert again.guarantee == "search only"
     assert "search only" in again.summary()
     assert again.certify().guarantee == "certified"
 
 
 def test_nothing_is_certified_before_it_is_simulated():
-    run = ada.ada_validate(ada.ZTest(), **Z, init_sims=64, max_sims=64, n_steps=1, timeout=1e-9)
+    run = ada.ada_validate(ArrayZ(), **Z, init_sims=64, max_sims=64, n_steps=1, timeout=1e-9)
     assert run.status is ada.Status.TIMED_OUT
     assert (run.bound, run.guarantee) == (1.0, "search only")
     with pytest.raises(ada.errors.InvalidInputError, match="nothing to certify"):
         run.certify()
     for stages in (1, 3):
-        run = ada.ada_validate(ada.ZTest(), **Z, method="interpolated", n_steps=stages)
+        run = ada.ada_validate(ArrayZ(), **Z, method="interpolated", n_steps=stages)
         assert (run.bound, run.guarantee, run.status) == (1.0, "search only", ada.Status.REACHED_N_STEPS)
         assert "none yet" in run.summary()
         run.verify()
 
 
 def test_a_fixed_grid_is_certified():
-    run = ada.validate(ada.ZTest(), threshold=1.96, grid=GRID)
+    run = ada.validate(ArrayZ(), threshold=1.96, grid=GRID)
     assert run.guarantee == "certified"
     assert run.certify() is run
 
 
 def test_an_opened_job_is_not_certified_without_its_design(tmp_path):
-    ada.ada_validate(ada.ZTest(), **Z, n_steps=2, db=tmp_path / "job.duckdb").close()
+    ada.ada_validate(ArrayZ(), **Z, n_steps=2, db=tmp_path / "job.duckdb").close()
     with ada.open_job(tmp_path / "job.duckdb") as run, pytest.raises(ada.errors.InvalidInputError, match="Continue it"):
         run.certify()
 
 
 def test_stopped_in_a_pass_and_looked_at():
     """What is there verifies; continued, the job ends as it would have."""
-    expected = ada.ada_validate(ada.ZTest(), **Z, method="interpolated").vertices()
+    expected = ada.ada_validate(ArrayZ(), **Z, method="interpolated").vertices()
     store, original = PandasStore(), PandasStore._append
 
     def stopping(self, frames):
@@ -60,17 +62,17 @@ def test_stopped_in_a_pass_and_looked_at():
 
     store._append = stopping.__get__(store)
     with pytest.raises(KeyboardInterrupt):
-        ada.ada_validate(ada.ZTest(), **Z, method="interpolated", packet_size=1, db=store)
+        ada.ada_validate(ArrayZ(), **Z, method="interpolated", packet_size=1, db=store)
     del store._append
     with ada.open_job(store) as run:
         run.verify()
         assert run.guarantee == "search only"
-    again = ada.ada_validate(ada.ZTest(), db=store)
+    again = ada.ada_validate(ArrayZ(), db=store)
     assert again.converged
     np.testing.assert_array_equal(again.vertices()["rejections"], expected["rejections"])
 
 
-class Constant(ada.Model):
+class Constant(ada.ArrayModel):
     """A design whose decision does not depend on the data."""
 
     family = ada.Normal()
@@ -78,11 +80,8 @@ class Constant(ada.Model):
     def __init__(self, value):
         self.value = value
 
-    def draw(self, key):
-        return jax.random.normal(key)
-
-    def statistic(self, draw, theta, null_truth):
-        return 0 * draw + self.value
+    def simulate(self, begin, end, theta, null_truth):
+        return np.full((len(theta), end - begin), self.value)
 
 
 @pytest.mark.parametrize("value", [-1.0, 1.0, float("inf")])
@@ -97,22 +96,19 @@ def test_designs_that_always_or_never_reject(value, target):
 
 @pytest.mark.parametrize("targets", [(0.005, 0.005), (0.01, 0.005), (0.5, 0.5), (0.004, 0.0042)])
 def test_targets_in_any_proportion(targets):
-    run = ada.ada_validate(ada.ZTest(), **Z, method="interpolated", max_target=targets[0], global_target=targets[1])
+    run = ada.ada_validate(ArrayZ(), **Z, method="interpolated", max_target=targets[0], global_target=targets[1])
     run.verify()
     assert run.bound >= 0.02499
 
 
-class Wide(ada.Model):
+class Wide(ada.ArrayModel):
     """A z-test with so many patients that its region is hundreds of standard errors wide."""
 
     family = ada.Normal(sd=2.0, n=10_000)
     reject_when = "large"
 
-    def draw(self, key):
-        return jax.random.normal(key)
-
-    def statistic(self, draw, theta, null_truth):
-        return draw + theta[0] * 50
+    def simulate(self, begin, end, theta, null_truth):
+        return ndtri(self.uniforms(begin, end, 1)).T + theta * 50
 
 
 def test_a_wide_region():
@@ -126,8 +122,6 @@ def test_a_wide_region():
 @pytest.mark.parametrize("alpha", [1e-3, 0.5])
 def test_levels_far_from_the_usual(alpha):
     targets = {"grid_target": 0.1 * alpha, "bias_target": 0.2 * alpha, "std_target": 0.2 * alpha}
-    run = ada.ada_calibrate(ada.ZTest(), alpha=alpha, grid=GRID, method="interpolated", **targets)
+    run = ada.ada_calibrate(ArrayZ(), alpha=alpha, grid=GRID, method="interpolated", **targets)
     run.verify()
-    from scipy.stats import norm
-
     assert norm.sf(run.threshold) == pytest.approx(alpha, rel=0.5)

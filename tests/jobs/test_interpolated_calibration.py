@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.stats import beta, norm
@@ -10,11 +12,14 @@ import adagrid as ada
 from adagrid.algorithms.interpolated import calibrate as module
 from adagrid.bounds import interpolated_bound
 from adagrid.estimation import calibration_rank
+from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table
 
 NULL2 = ["theta1 <= theta0"]
-Z = (ada.ZTest(), ada.cartesian_grid([-1], [0], n=1))
+Z = (ArrayZ(), ada.cartesian_grid([-1], [0], n=1))
 FISHER = (ada.FisherExact(20), ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=NULL2))
+# Targets of Fisher's test, with a tenth of the default ones' simulations.
+LOOSE = {"grid_target": 0.002, "bias_target": 0.002, "std_target": 0.002}
 
 
 def run(model, grid, seed=0, **settings):
@@ -23,9 +28,14 @@ def run(model, grid, seed=0, **settings):
     return job
 
 
-@pytest.fixture(scope="module", params=["z", "fisher"])
+@cache
+def job_of(name):
+    return run(*Z) if name == "z" else run(*FISHER, **LOOSE)
+
+
+@pytest.fixture(params=["z", "fisher"])
 def job(request):
-    return run(*(Z if request.param == "z" else FISHER))
+    return job_of(request.param)
 
 
 def test_levels_keep_alpha_on_every_cell(job):
@@ -63,11 +73,11 @@ def test_one_pass_is_accepted_whatever_it_shows(job):
 
 def test_the_threshold_is_safe_and_close():
     """The exact error of calibrated thresholds is alpha on average at most, and not far below."""
-    z = norm.sf([run(*Z, seed=seed).threshold for seed in range(12)])
-    assert z.mean() - 3 * z.std() / 12**0.5 <= 0.025
+    z = norm.sf([run(*Z, seed=seed).threshold for seed in range(6)])
+    assert z.mean() - 3 * z.std() / 6**0.5 <= 0.025
     assert z.mean() > 0.025 - 0.001
     table, diagonal = fisher_table(20), np.repeat(np.linspace(-1, 1, 201)[:, None], 2, axis=1)
-    threshold = run(*FISHER).threshold
+    threshold = job_of("fisher").threshold
     sizes = {p: binomial_error(table < p, diagonal).max() for p in np.unique(table[table < 0.2])}
     possible = max(p for p, size in sizes.items() if size <= 0.025)
     assert binomial_error(table < threshold, diagonal).max() <= 0.025 + 0.001
@@ -88,14 +98,14 @@ def test_statistics_that_reject_when_large_and_several_arms_of_unequal_size():
 def test_a_wrong_surrogate_costs_simulations_not_validity(wrong, monkeypatch):
     right = module.Surrogates.rates
     monkeypatch.setattr(module.Surrogates, "rates", lambda self, *at: np.clip(wrong * right(self, *at), 1e-7, 0.99))
-    errors = norm.sf([run(*Z, seed=seed).threshold for seed in range(8)])
-    assert errors.mean() - 3 * errors.std() / 8**0.5 <= 0.025
+    errors = norm.sf([run(*Z, seed=seed).threshold for seed in range(5)])
+    assert errors.mean() - 3 * errors.std() / 5**0.5 <= 0.025
 
 
 def test_smaller_targets_make_thresholds_scatter_less():
-    loose = [run(*Z, seed=seed, bias_target=0.004, std_target=0.004).threshold for seed in range(8)]
+    loose = [run(*Z, seed=seed, bias_target=0.004, std_target=0.004).threshold for seed in range(4)]
     targets = {"grid_target": 0.0004, "bias_target": 0.0004, "std_target": 0.0004}
-    tight = [run(*Z, seed=seed, **targets).threshold for seed in range(8)]
+    tight = [run(*Z, seed=seed, **targets).threshold for seed in range(4)]
     assert np.std(norm.sf(tight)) < np.std(norm.sf(loose))
     assert norm.sf(tight).std() < 0.0006
 

@@ -19,10 +19,12 @@ from adagrid.screens import look_screen
 from adagrid.stores import open_store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.sql import SqlStore
-from tests.support.jobcases import CASES, run_case
+from tests.support.jobcases import QUANTITIES, run_case
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", ["validate_fisher", "calibrate_z", "staged_validate_fisher", "staged_calibrate_z", *QUANTITIES]
+)
 def test_a_look_is_what_the_tables_hold(case):
     store = DuckDBStore()
     run = run_case(case, db=store)
@@ -66,9 +68,10 @@ def test_no_look_reads_the_tiles(case, monkeypatch):
     assert len(view.look(worst=2).worst) == 2
 
 
-@pytest.mark.parametrize("db", ["memory", "file", "pandas"])
-@pytest.mark.parametrize("case", ["validate_fisher", "staged_calibrate_fisher"])
-def test_looking_from_another_thread(db, case, tmp_path):
+@pytest.mark.parametrize(
+    ("case", "db"), [("validate_fisher", "file"), ("validate_z", "pandas"), ("staged_calibrate_z", "memory")]
+)
+def test_looking_from_another_thread(case, db, tmp_path):
     """What is seen only grows, bounds are at most 1, and looking changes nothing."""
     store = open_store({"memory": None, "file": tmp_path / "job.duckdb", "pandas": "pandas"}[db])
     errors = []
@@ -129,7 +132,8 @@ def test_looking_from_a_callback():
         assert look.counts["active"] == report.n_active
         seen.append(look.bound)
 
-    run = run_case("validate_z", db=store, callback=callback)
+    run = run_case("validate_z", db=store, callback=callback, n_steps=8)
+    assert run.status is ada.Status.EMPTY_STEP
     assert len(seen) == len(run.steps()) + 1
     assert seen[-1] == run.bound
 

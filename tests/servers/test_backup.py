@@ -47,11 +47,11 @@ def test_a_server_that_is_killed_and_comes_back(case, own_server, monkeypatch):
             restart.start()
 
     restart = threading.Timer(0.5, own_server.start)
-    run = run_case(case, backup=backup, callback=fail, backend=EVERY)
+    run = run_case(case, backup=backup, callback=fail, backend=EVERY, n_steps=8)
     restart.join()
     assert len(steps) >= 4
     assert len(opened) >= 3
-    assert_same(run, tables(run_case(case, backend=EVERY)))
+    assert_same(run, tables(run_case(case, backend=EVERY, n_steps=8)))
     copy = backup()
     assert_backed_up(run, copy)
     copy.verify()

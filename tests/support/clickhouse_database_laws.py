@@ -43,7 +43,7 @@ class DatabaseContract:
         assert found.index.tolist() == ["B_2", "a", "begun"]
         assert found["kind"].tolist()[:2] == ["calibrate", "validate"]
         assert found["method"].tolist()[:2] == ["interpolated", "classic"]
-        assert found["model"].tolist()[:2] == ["FisherExact", "ZTest"]
+        assert found["model"].tolist()[:2] == ["ArrayFisher", "ArrayZ"]
         assert "no job yet" in found.loc["begun", "problem"]
         assert found["url"].tolist() == [str(read_url(f"{url}/{name}")) for name in found.index]
         assert (found["last_sign"][:2] >= found["started"][:2]).all()

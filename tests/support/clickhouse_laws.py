@@ -14,7 +14,7 @@ from adagrid.stores import Place, Store, ZoneView
 from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import INCIDENTAL
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows
-from tests.support.jobcases import assert_same, run_case, tables
+from tests.support.jobcases import N_STEPS, assert_same, run_case, tables
 
 
 def _is_repeat(job, damage):
@@ -117,7 +117,7 @@ class ClickHouseContract(StoreContract):
     @pytest.mark.smoke
     def test_a_job_is_continued(self, engine):
         run_case("validate_z", db=engine("cut"), n_steps=2).close()
-        with run_case("validate_z", db=engine("cut"), n_steps=2, overrides={"n_steps": 8}) as run:
+        with run_case("validate_z", db=engine("cut"), n_steps=2, overrides={"n_steps": N_STEPS}) as run:
             assert_same(run, tables(run_case("validate_z")))
 
     # Opening

@@ -30,7 +30,7 @@ SAMPLE = tuple(
 
 @cache
 def _expected(job, n_zones):
-    return tables(run_case(job, db="pandas", backend=ada.LocalBackend(n_zones, 2)))
+    return tables(run_case(job, db="pandas", n_steps=8, backend=ada.LocalBackend(n_zones, 2)))
 
 
 class Stopped(BaseException):
@@ -41,7 +41,7 @@ def assert_same_answer(where, n_workers, n_zones, stopped, job, packet_size, ope
     """Run a job, stopped in its middle or not, and compare it with that of one process."""
     local = n_workers is None
     backend = ada.LocalBackend(n_zones, 2) if local else ada.DaskBackend(n_zones, 2, cluster=clusters(n_workers))
-    how = {"backend": backend, "packet_size": packet_size}
+    how = {"backend": backend, "packet_size": packet_size, "n_steps": 8}
     store = opened(where)
     if stopped:
         append, left = store._append, [STOPPED_AT[where == "server" and not local and n_zones > 1]]

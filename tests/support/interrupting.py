@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
 
 import adagrid as ada
 from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 
+# The tables of every write of a job, in order.
+Writes = Sequence[tuple[str, ...]]
+# Chooses the operations at which to stop: before the n-th write is 2n, after it is 2n + 1.
+Choice = Callable[[Writes], Iterable[int]]
+
 
 class Stop(Exception):
     """Raised in place of a kill."""
 
 
+@contextmanager
 def interrupting(store, operation: int):
     """Make a store fail before or after its n-th append."""
     original, count = store._append, 0
@@ -29,55 +38,77 @@ def interrupting(store, operation: int):
             raise Stop
 
     store._append = append
-    return lambda: setattr(store, "_append", original)
+    try:
+        yield
+    finally:
+        store._append = original
 
 
-def by_turns() -> Iterator[int]:
-    """Yield operations at which to stop, so that every write is the last in one of them.
+@contextmanager
+def recording(store):
+    """Collect the tables of every write."""
+    original, writes = store._append, []
+
+    def append(frames):
+        writes.append(tuple(sorted(frames)))
+        original(frames)
+
+    store._append = append
+    try:
+        yield writes
+    finally:
+        store._append = original
+
+
+def every_operation(writes: Writes) -> list[int]:
+    """Choose the moments before and after every write."""
+    return list(range(2, 2 * len(writes) + 2))
+
+
+def one_of_each_kind(writes: Writes) -> list[int]:
+    """Choose one moment between every two kinds of writes that follow each other, the middle one.
 
     Nothing is written between the moment after one write and the moment before the next: of these two, one by turns.
+    Messages and reports tell, and change nothing.
     """
-    return (operation for operation in itertools.count(2) if operation % 4 >= 2)
+    numbers = [number for number, names in enumerate(writes, 1) if set(names) - {"logs", "reports"}]
+    kinds: dict[object, list[int]] = {("start", writes[0]): [0]}
+    for first, second in pairwise(numbers):
+        kinds.setdefault((writes[first - 1], writes[second - 1]), []).append(first)
+    kinds["end"] = numbers[-1:]
+    middle = [of_a_kind[len(of_a_kind) // 2] for of_a_kind in kinds.values()]
+    return [2 * number + 1 + (i % 2 or number == 0) for i, number in enumerate(middle)]
 
 
-def assert_stopped_jobs_complete(case: str, operations: Iterable[int]) -> None:
+def assert_stopped_jobs_complete(case: str, choice: Choice) -> None:
     """Whichever write is the last, running again gives the same tables."""
-    settings = {"n_steps": 4, "packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
-    answer = tables(run_case(case, **settings))
-    for operation in operations:
+    settings = {"packet_size": 5, "backend": ada.LocalBackend(coordinate_every=2)}
+    store = PandasStore()
+    with recording(store) as writes:
+        answer = tables(run_case(case, db=store, **settings))
+    for operation in choice(writes):
         store = PandasStore()
-        restore = interrupting(store, operation)
-        try:
+        with interrupting(store, operation), pytest.raises(Stop):
             run_case(case, db=store, **settings)
-        except Stop:
-            pass
-        else:
-            break
-        finally:
-            restore()
         if store.exists:
             store.verify()
         assert_same(run_case(case, db=store, **settings), answer)
-    assert operation > 40
 
 
-def assert_stopped_certificates_complete(case: str, operations: Iterable[int]) -> None:
+def assert_stopped_certificates_complete(case: str, choice: Choice) -> None:
     """Whichever write of a certificate is the last, certifying again gives the same tables."""
-    expected = tables(run_case(case, n_steps=2).certify())
-    searched = PandasStore()
-    run_case(case, n_steps=2, db=searched, packet_size=5)
-    for operation in operations:
+    settings = {"n_steps": 2, "packet_size": 5}
+    searched, store = PandasStore(), PandasStore()
+    run_case(case, db=searched, **settings)
+    transfer(searched, store)
+    run = run_case(case, db=store, **settings)
+    with recording(store) as writes:
+        answer = tables(run.certify())
+    for operation in choice(writes):
         store = PandasStore()
         transfer(searched, store)
-        run = run_case(case, n_steps=2, db=store, packet_size=5)
-        restore = interrupting(store, operation)
-        try:
+        run = run_case(case, db=store, **settings)
+        with interrupting(store, operation), pytest.raises(Stop):
             run.certify()
-        except Stop:
-            restore()
-        else:
-            break
         store.verify()
-        again = run_case(case, n_steps=2, db=store, packet_size=5)
-        assert_same(again.certify(), expected)
-    assert operation >= 8
+        assert_same(run_case(case, db=store, **settings).certify(), answer)
