@@ -1,7 +1,7 @@
 # make demo      runs the main job on the embedded database and shows what it found
 # make test      tests what a user needs, and each server once where it is installed
 # make test-all  tests everything, the servers at length
-# make studies   runs what takes hours, and writes docs/coverage.md and docs/reliability.md
+# make studies   runs what takes hours, and writes docs/coverage.md, docs/reliability.md and docs/mutants.md
 # All set up what they need in .venv from nothing but Python 3.11+, git and make.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist worksteal
 PROCESSES ?= 2
 
-.PHONY: demo test test-all sample studies quick lint format picture gallery coverage reliability clean
+.PHONY: demo test test-all sample studies quick lint format picture gallery coverage reliability mutants clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -31,7 +31,7 @@ quick: $(VENV)/.installed-dev
 studies: $(VENV)/.installed-dev
 	$(PYTEST) --hypothesis-profile=random studies
 	$(PYTEST) --hypothesis-profile=random -m hypothesis tests
-	$(MAKE) coverage reliability
+	$(MAKE) coverage reliability mutants
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -55,6 +55,9 @@ coverage: $(VENV)/.installed-dev
 
 reliability: $(VENV)/.installed-dev
 	$(BIN)/python -m studies.reliability.report
+
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m studies.mutants.report --processes $(PROCESSES)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adagrid needs Python 3.11 or later: make PYTHON=python3.11")'

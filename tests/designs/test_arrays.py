@@ -29,9 +29,9 @@ class ArrayZ(ada.ArrayModel):
         return ndtri(self.uniforms(begin, end, 1)).T + theta
 
 
-def statistics(n):
-    """All statistics of seed 3, turned so that small ones reject."""
-    return -(ndtri(ArrayZ().seeded(3).uniforms(0, n, 1)).T + THETA)
+def statistics(n, seed=3):
+    """All statistics of a seed, turned so that small ones reject."""
+    return -(ndtri(ArrayZ().seeded(seed).uniforms(0, n, 1)).T + THETA)
 
 
 def test_counts_and_smallest_values_are_those_of_the_arrays():
@@ -42,6 +42,13 @@ def test_counts_and_smallest_values_are_those_of_the_arrays():
     for row, a, b, count, least in zip(expected, begin, end, counts, smallest, strict=True):
         assert count == (row[a:b] < -0.5).sum()
         assert least == row[a:b].min()
+
+
+def test_other_seeds_are_other_simulations():
+    simulator = Simulator(ArrayZ(), 3, 1, shape=Shape(512, 4))
+    for seed in (4, 2**40):
+        counts = simulator.reseeded(seed).count(THETA, TRUTH, -0.5, 0, 700)
+        np.testing.assert_array_equal(counts, (statistics(700, seed) < -0.5).sum(axis=1))
 
 
 def test_nothing_is_simulated_that_is_not_needed():

@@ -126,7 +126,7 @@ class Power(Quantity):
 
     @override
     def computed(self, rejecting: FloatArray) -> Limits:
-        upper = 1 - rejecting * (1 - _ROUNDED_UP)
+        upper = np.minimum(np.nextafter(1 - rejecting * (1 - _ROUNDED_UP), 2), 1.0)
         return Limits(upper, np.nextafter(1 - rejecting, -1).clip(0.0), upper)
 
     @override

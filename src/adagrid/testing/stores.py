@@ -370,7 +370,7 @@ class StoreContract:
     def test_nan_is_refused(self, store: Store) -> None:
         """Nothing of the append is written."""
         with pytest.raises(StoreError, match="NaN"):
-            store.append({"tiles": tile_rows([1]), "results": result_rows([1], [np.nan])})
+            store.append({"tiles": tile_rows([1, 2]), "results": result_rows([1, 2], [0.5, np.nan])})
         assert not len(store.table("tiles"))
 
     def test_missing_columns_are_refused(self, store: Store) -> None:

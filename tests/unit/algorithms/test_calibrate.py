@@ -91,3 +91,13 @@ def test_impossible_tiles():
     for name in ("lambda_star", "tilewise_mean", "tilewise_min", "bootstrap0"):
         assert answer[name][2] == -np.inf
         assert np.isfinite(answer[name][0])
+
+
+def test_thresholds_are_order_statistics_of_each_tile():
+    """Tiles of different sizes have different ranks."""
+    tiles = ada.create_grid([[-0.5], [-0.4], [-0.3]], [[1e-6], [0.1], [0.2]]).tiles.with_n_sims(2048)
+    simulator = Simulator(ada.ZTest(), 0, 1)
+    answer = AdaCalibrate(CalibrateSettings(n_bootstrap=4)).simulate(simulator, Packet.fresh(tiles))
+    assert len(set(answer["rank"].tolist())) == 3
+    every = simulator.smallest(tiles.theta, tiles.null_truth, 2048, 2048)
+    np.testing.assert_array_equal(answer["lambda_star"], every[np.arange(3), answer["rank"] - 1])

@@ -231,3 +231,27 @@ def test_bounds_of_three_normal_means_enclose_half_spaces(seed, level):
         assert norm.cdf(norm.ppf(level) + distance) <= above * (1 + 1e-11)
         assert norm.cdf(norm.ppf(level) - distance) >= below - ROUNDING
         assert norm.cdf(norm.ppf(allowed) + distance) <= level * (1 + 1e-11)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e160, 1e300])
+@pytest.mark.parametrize("family", [Normal(), Normal(sd=(1.0, 2.0))])
+def test_tiles_beyond_what_numbers_hold_have_trivial_bounds(family, size):
+    """Log-partitions there are infinite: nothing is known."""
+    theta, tile = np.zeros(family.dim), size * np.array(list(itertools.product((-1.0, 1.0), repeat=family.dim)))
+    assert upper(family, theta, tile, 0.01) == 1
+    assert inverse(family, theta, tile, 0.01) < 1e-300
+    assert lower(family, theta, tile, 0.01) < 1e-300
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4])
+@settings(max_examples=60, deadline=None)
+@given(level=st.floats(1e-9, 0.3), shift=st.floats(0.01, 2.0))
+def test_bound_of_a_normal_mean_in_closed_form(far, level, shift):
+    """The best q makes it exp(-(sqrt(2 log(1/a)) - v)^2 / 2). Far away log-partitions have lost digits."""
+    root = np.sqrt(-2 * np.log(level))
+    if root <= shift:
+        return
+    theta, tile = np.array([far]), np.array([[shift]])
+    exact, rounding = np.exp(-((root - shift) ** 2) / 2), 32 * np.finfo(float).eps * (1 + far**2)
+    assert exact * (1 - 1e-14) <= upper(Normal(), theta, tile, level) <= exact * (1 + 1e-9 + rounding)
+    assert inverse(Normal(), theta, tile, float(exact)) <= level * (1 + 1e-12)

@@ -46,6 +46,12 @@ def test_programs_are_shared_by_what_they_compute(nothing_compiled):
     assert len(names) == 1
 
 
+def test_programs_that_compute_something_else_are_others(nothing_compiled):
+    """Without constants, under the same name, for the same arguments."""
+    programs = [Program(function, np.float64(0), double=True) for function in (lambda x: x + x, lambda x: x * x)]
+    assert [float(program(np.float64(3.0))) for program in programs] == [6.0, 9.0]
+
+
 @pytest.mark.parametrize("other", [[1.0, 2.5], [1.0, np.nextafter(2.0, 3.0)], [2.0, 1.0], [1.0, 2.0, 0.0]])
 def test_programs_with_other_constants_are_others(nothing_compiled, other):
     x = np.arange(1.0, 1.0 + len(other))

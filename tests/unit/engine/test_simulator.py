@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import adagrid as ada
-from adagrid.engine import Shape, Simulator
+from adagrid.engine import Shape, Simulator, StatisticError
 from adagrid.engine.kernels import SmallestValues, count_below
 from adagrid.engine.simulator import _rounded_up
 from adagrid.errors import InvalidInputError, ModelError
@@ -285,6 +285,7 @@ def test_streams_are_other_simulations_each_time_the_same(simulator):
     own, first = count(simulator), count(simulator.of_stream(1))
     others = [count(simulator.of_stream(stream)) for stream in (0, 2, 1000, 1001)]
     assert count(simulator.of_stream(1)) == first
+    assert count(simulator.reseeded(5).of_stream(1)) != first
     assert len({tuple(found) for found in (own, first, *others)}) == 6
     # seeds that SeedSequence would take for a stream of another seed, were it not for the last word
     assert count(simulator.reseeded(5 + 7 * 2**32).of_stream(0)) != count(simulator.reseeded(5).of_stream(7))
@@ -298,3 +299,19 @@ def test_smallest_of_a_range_of_simulations(simulator):
     for row, (first, count) in enumerate(zip(begin, n_sims, strict=True)):
         everything = [simulator.smallest(theta[[row]], truth[[row]], 1, 1, first + i)[0, 0] for i in range(count)]
         np.testing.assert_array_equal(found[row], np.sort(everything)[:7])
+
+
+class Faulty(ada.ZTest):
+    """A z-test that rarely fails, and only at the largest parameter."""
+
+    def statistic(self, draw, theta, null_truth):
+        return jnp.where((draw > 3) & (theta[0] >= 0), jnp.nan, super().statistic(draw, theta, null_truth))
+
+
+def test_one_nan_among_many_numbers_is_found(statistics):
+    simulator = Simulator(Faulty(), 3, 1, shape=Shape(512, 4))
+    first = int(np.argmax(-statistics[-1] > 3))
+    for call in (lambda: simulator.count(THETA, TRUTH, 0.0, 0, N), lambda: simulator.smallest(THETA, TRUTH, N, 3)):
+        with pytest.raises(StatisticError, match="NaN") as error:
+            call()
+        assert (error.value.point, error.value.simulation) == (len(THETA) - 1, first)

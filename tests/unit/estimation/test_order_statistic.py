@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from adagrid.estimation import calibration_rank
+from adagrid.estimation import below_rounding, calibration_rank
 
 
 def exact_rank(n_sims: int, level: float) -> int:
@@ -116,3 +116,16 @@ def test_rank_stays_within_the_sample(n_sims):
 def test_ranks_are_whole_numbers():
     """So that no later step can round them."""
     assert calibration_rank(np.array([9, 10]), 0.5).dtype == np.int64
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_tie_with_another_rounding_does_not_reject(value):
+    """Computed elsewhere in single precision, the simulated statistic may be the next smaller number."""
+    lowered, elsewhere = float(below_rounding(value)), np.nextafter(np.float32(value), np.float32(-np.inf))
+    assert lowered <= float(elsewhere)
+    assert lowered >= value - 1e-6 * max(abs(value), float(np.finfo(np.float32).tiny))
+
+
+def test_never_and_always_rejecting_stay():
+    assert below_rounding([-np.inf, np.inf]).tolist() == [-np.inf, np.inf]
