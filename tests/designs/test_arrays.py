@@ -9,7 +9,7 @@ from scipy.special import ndtri
 import adagrid as ada
 from adagrid.engine import Shape, Simulator
 from adagrid.errors import ModelError
-from tests.support.certified import assert_bounds, assert_calibrated
+from tests.support.certified import assert_bounds, assert_calibrated, calibrated, validated
 from tests.support.oracles import z_error
 
 THETA, TRUTH = np.linspace(-1, 0, 7)[:, None], np.ones((7, 1), bool)
@@ -77,10 +77,8 @@ def test_uniforms(count):
 
 def test_certificates():
     grid = ada.cartesian_grid([-1], [0], n=1, null_hypos=["x <= 0"])
-    assert_bounds(ada.ada_validate(ArrayZ(), threshold=1.96, grid=grid, method="interpolated"), z_error(0.0, 1.96))
-    assert_calibrated(
-        ada.ada_calibrate(ArrayZ(), alpha=0.025, grid=grid, method="interpolated"), lambda c: z_error(0.0, c)
-    )
+    assert_bounds(validated(ArrayZ(), 1.96, grid), z_error(0.0, 1.96))
+    assert_calibrated(calibrated(ArrayZ(), 0.025, grid), lambda c: z_error(0.0, c))
 
 
 def test_packets_and_resuming_change_nothing(tmp_path):

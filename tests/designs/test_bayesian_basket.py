@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -11,9 +12,9 @@ from scipy.special import expit, logit
 from scipy.stats import binom, norm
 
 import adagrid as ada
-from adagrid.engine import Simulator
+from adagrid.engine import Shape, Simulator
 from adagrid.models.bayesian_basket import _place
-from tests.support.certified import assert_bounds, assert_fails
+from tests.support.certified import assert_bounds, assert_fails, validated
 
 NULL, MEAN, SD, SHAPE, SCALE = 0.1, -1.34, 10.0, 0.0005, 0.000005
 
@@ -37,10 +38,10 @@ def log_variances(count):
 
 def brute_force(outcomes, n):
     """Posterior probabilities by sums over fine grids of the variance, of mu, and of every logit given both."""
-    variance, prior = log_variances(40)
+    variance, prior = log_variances(24)
     u = np.linspace(-5.4, 5.4, 181)
     mu, spacing = MEAN + np.sinh(u) / 2, np.cosh(u) / 2  # fine where arms respond alike, and wide
-    z = np.linspace(-8, 8, 1201)
+    z = np.linspace(-8, 8, 601)
     theta = mu[:, None] + np.sqrt(variance)[:, None, None] * z
     softplus, above = np.logaddexp(0.0, theta), expit(theta) > NULL
     weight = prior[:, None] * norm.pdf(mu, MEAN, SD) * spacing
@@ -123,7 +124,7 @@ def test_certificates_of_two_arms(small):
     for theta, truth in (([-3.5, -3.5], [True, True]), ([-3.0, boundary[0]], [True, True])):
         assert exact_error(small, 0.9, theta, truth) < worst
     worst = max(worst, exact_error(small, 0.9, [boundary[0], -1.0], [True, False]))
-    run = ada.ada_validate(small, threshold=0.9, grid=grid, method="interpolated")
+    run = validated(small, 0.9, grid)
     assert_bounds(run, worst)
     assert_fails(run, 0.025)
 
@@ -139,7 +140,7 @@ def test_engine_agrees_with_the_table(large):
     rest = 1 - weight.sum()
     assert rest < 3e-3
     largest = np.array([max(large.probability(y, arm) for arm in (0, 1, 3)) for y in outcomes])
-    simulator = Simulator(large, 0, 4)
+    simulator = Simulator(large, 0, 4, shape=Shape(8192, 1))
     for threshold in (0.8, 0.9, 0.97):
         exact = weight[largest > threshold].sum()
         found = simulator.count(theta, truth, -threshold, 0, 2**17)[0] / 2**17
@@ -148,18 +149,15 @@ def test_engine_agrees_with_the_table(large):
 
 
 def test_many_arms_have_a_place_in_the_table_each():
-    """Products of nine consecutive numbers would exceed 32 bits on the way to a place."""
-    design = ada.BayesianBasket(8, 10, 0.2)
-    theta = np.full((1, 10), 2.2)
-    theta[0, 0] = logit(0.2)
-    truth = np.arange(10)[None] == 0
-    rng = np.random.default_rng(1)
-    outcomes = rng.binomial(8, expit(theta[0]), (20_000, 10))
-    own = np.array([design.probability(outcome, 0) for outcome in outcomes])
-    simulator = Simulator(design, 0, 10)
-    for threshold in (0.5, 0.8, 0.95):
-        simulated = simulator.count(theta, truth, -threshold, 0, 32_768)[0] / 32_768
-        assert simulated == pytest.approx(np.mean(own > threshold), abs=0.016)  # 4 standard errors
-    places = [tuple(sorted(outcome[1:].tolist())) for outcome in outcomes]
-    found = {place: int(_place(place, design._choose)) for place in places}
-    assert len(set(found.values())) == len(found)
+    """Products of eleven consecutive numbers would exceed 32 bits on the way to a place."""
+    n, arms, rate = 4, 12, 0.5
+    design = ada.BayesianBasket(n, arms)
+    places = list(itertools.combinations_with_replacement(range(n + 1), arms - 1))
+    assert sorted(int(_place(place, design._choose)) for place in places) == list(range(len(places)))
+    outcomes = np.random.default_rng(1).binomial(n, rate, (300, arms))
+    middle = (binom.cdf(outcomes - 1, n, rate) + binom.cdf(outcomes, n, rate)) / 2  # uniforms that give these
+    theta, truth = np.zeros(arms), np.arange(arms) == 0  # logits of the rate
+    with jax.enable_x64(True):
+        statistic = jax.jit(jax.vmap(design.statistic, in_axes=(0, None, None)))
+        found = statistic((middle * 2**32).astype(np.uint32), theta, truth)
+    assert np.asarray(found).tolist() == [design.probability(outcome, 0) for outcome in outcomes]

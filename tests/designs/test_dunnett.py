@@ -7,7 +7,14 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from tests.support.certified import (
+    assert_bounds,
+    assert_calibrated,
+    assert_fails,
+    assert_simulated,
+    calibrated,
+    validated,
+)
 from tests.support.oracles import dunnett_error
 
 CRITICAL = norm.isf(0.025)
@@ -23,21 +30,27 @@ def region(model, width=0.1):
 
 @pytest.mark.parametrize("treatments", DUNNETT)
 def test_published_constants(treatments):
-    error = lambda threshold: dunnett_error(threshold, treatments)
-    assert error(DUNNETT[treatments]) == pytest.approx(0.025, abs=4e-6)
-    assert error(CRITICAL) == pytest.approx(UNADJUSTED[treatments], abs=5e-6)
-    model, targets = ada.Dunnett(treatments), {"max_target": 0.004, "global_target": 0.01}
+    assert dunnett_error(DUNNETT[treatments], treatments) == pytest.approx(0.025, abs=4e-6)
+    assert dunnett_error(CRITICAL, treatments) == pytest.approx(UNADJUSTED[treatments], abs=5e-6)
+
+
+def test_certificates():
+    model = ada.Dunnett(2)
     grid = region(model)
-    run = ada.ada_validate(model, threshold=CRITICAL, grid=grid, method="interpolated", **targets)
-    assert_bounds(run, UNADJUSTED[treatments])
+    run = validated(model, CRITICAL, grid)
+    assert_bounds(run, UNADJUSTED[2])
     assert_fails(run, 0.025)
-    assert_calibrated(ada.ada_calibrate(model, alpha=0.025, grid=grid, method="interpolated"), error)
+    assert_calibrated(calibrated(model, 0.025, grid), lambda threshold: dunnett_error(threshold, 2))
+
+
+def test_four_treatments():
+    assert_simulated(ada.Dunnett(4), np.zeros((1, 5)), CRITICAL, UNADJUSTED[4], null_truth=[True] * 4)
 
 
 def test_whole_region():
     """Two treatments, means from -1 to 1: where one null is false, only the other's rejection is an error."""
     model = ada.Dunnett(2)
-    run = ada.ada_validate(model, threshold=2.2121, grid=region(model, 1.0), method="interpolated")
+    run = validated(model, 2.2121, region(model, 1.0))
     assert_bounds(run, 0.025)
     cells = run.results()
     single = cells[cells["null_truth0"] != cells["null_truth1"]]
@@ -54,13 +67,9 @@ def test_unequal_arms():
     scale = 1 / np.sqrt(errors[1:] ** 2 + errors[0] ** 2)
     correlation = errors[0] ** 2 * scale[0] * scale[1]
     joint = multivariate_normal(cov=[[1, correlation], [correlation, 1]])
-    simulator = ada.engine.Simulator(model, 0, 2)
     for truth in ([True, True], [True, False], [False, True]):
-        counts = simulator.count(theta, np.array([truth, truth]), -2.0, 0, 2**18)
-        for point, count in zip(theta, counts, strict=True):
-            accepted = np.where(truth, 2.0 - (point[1:] - point[0]) * scale, 20.0)
-            exact = 1 - joint.cdf(accepted)
-            assert abs(count / 2**18 - exact) < 5 * np.sqrt(exact / 2**18)
+        exact = [1 - joint.cdf(np.where(truth, 2.0 - (point[1:] - point[0]) * scale, 20.0)) for point in theta]
+        assert_simulated(model, theta, 2.0, exact, 2**17, truth)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import adagrid as ada
 from adagrid.algorithms.interpolated.region import Region
 from adagrid.families import recorded_family
 from adagrid.grid.grid import refine
-
-TARGETS = {"max_target": 0.004, "global_target": 0.01}
+from tests.support.certified import TARGETS, validated
 
 
 class Hazard(ada.Model):
@@ -86,7 +85,7 @@ JOBS = {
 @pytest.mark.parametrize("name", JOBS)
 def test_certificates_by_interpolation_are_above_the_truth(name):
     model, threshold, grid, error, error_at_most = JOBS[name]
-    run = ada.ada_validate(model, threshold=threshold, grid=grid, method="interpolated", **TARGETS)
+    run = validated(model, threshold, grid)
     run.verify()
     assert run.converged
     cells, points = run.results(), run.vertices().set_index("id")
@@ -106,9 +105,9 @@ def test_bounds_of_tiles_are_above_the_truth(name):
         tiles, _ = refine(grid.tiles, grid.hypotheses)
         grid = replace(grid, tiles=tiles)
     grid = ada.create_grid(grid.tiles.theta, grid.tiles.radius, null_hypos=grid.hypotheses or None)
-    with ada.validate(model, threshold=threshold, grid=grid, n_sims=1024) as run:
-        run.verify()
-        tiles = run.results()
+    run = ada.validate(model, threshold=threshold, grid=grid, n_sims=1024, db="pandas")
+    run.verify()
+    tiles = run.results()
     names = range(grid.dim)
     centre, radius = (tiles[[f"{column}{i}" for i in names]].to_numpy() for column in ("theta", "radius"))
     bound = tiles["tie_bound"].to_numpy()
@@ -137,7 +136,7 @@ def test_a_job_of_a_family_in_a_family_is_continued_and_verified(tmp_path):
     )
     first.close()
     with ada.ada_validate(SharedControl, db=path, overrides={"n_steps": 100}) as run:
-        whole = ada.ada_validate(SharedControl, threshold=RATIO, grid=oblique_grid(), method="interpolated", **targets)
+        whole = validated(SharedControl, RATIO, oblique_grid(), **targets)
         assert run.bound == whole.bound
         assert recorded_family(run.record.model.family_fields) == SharedControl.family
     with ada.open_job(path) as run:

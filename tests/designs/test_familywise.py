@@ -17,7 +17,8 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 
 import adagrid as ada
-from adagrid.engine import Simulator
+from adagrid.engine import Shape, Simulator
+from tests.support.certified import calibrated, validated
 from tests.support.curved import Wave
 
 N = 4
@@ -124,7 +125,7 @@ def test_the_oracle():
 
 def test_more_true_hypotheses_never_mean_fewer_rejections():
     """What every design with several hypotheses has to keep, trial by trial, if some boundaries are curved."""
-    simulator = Simulator(FourArms(), 0, 4)
+    simulator = Simulator(FourArms(), 0, 4, shape=Shape(4096, 16))
     truths = np.array(list(itertools.product((False, True), repeat=4)))
     theta = np.tile([[0.1, -0.4, 0.3, -0.2]], (len(truths), 1))
     for threshold in (1.2, 2.2, 3.2):
@@ -142,6 +143,7 @@ def test_four_arms_by_tiles(n_hypotheses):
     model = FourArms(range(n_hypotheses))
     run = ada.ada_validate(
         model, threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=60, delta=1e-4,
+        db="pandas",
     )  # fmt: skip
     exact = lambda theta, truth: error(theta, truth, scores=SCORES[:, :n_hypotheses])
     largest = check_validation(run, grid.hypotheses, lower, upper, exact)
@@ -151,10 +153,7 @@ def test_four_arms_by_tiles(n_hypotheses):
 def test_four_arms_by_cells():
     lower, upper = [-1.0] * 4, [0.5] * 4
     grid = ada.cartesian_grid(lower, upper, n=1, null_hypos=NULLS)
-    run = ada.ada_validate(
-        FourArms(), threshold=THRESHOLD, grid=grid, method="interpolated", max_target=0.1, global_target=0.2,
-        delta=1e-4,
-    )  # fmt: skip
+    run = validated(FourArms(), THRESHOLD, grid, max_target=0.1, global_target=0.2, delta=1e-4)
     assert run.converged
     largest = check_validation(run, grid.hypotheses, lower, upper, error)
     assert run.bound <= largest + 0.2
@@ -164,9 +163,7 @@ def test_calibrated_for_four_arms():
     """Few thresholds are possible; the one found keeps the level everywhere, and the next would not."""
     lower, upper = [-1.5] * 4, [0.5] * 4
     grid = ada.cartesian_grid(lower, upper, n=1, null_hypos=NULLS)
-    run = ada.ada_calibrate(
-        FourArms(), alpha=0.3, grid=grid, method="interpolated", grid_target=0.1, bias_target=0.1, std_target=0.1,
-    )  # fmt: skip
+    run = calibrated(FourArms(), 0.3, grid, grid_target=0.1, bias_target=0.1, std_target=0.1)
     run.verify()
     worst = np.array([[logit(p) for p in LIMITS]]), np.ones((1, 4), bool)
     assert error(*worst, threshold=run.threshold)[0] <= 0.3
@@ -187,7 +184,8 @@ def test_curved_boundaries_in_four_dimensions():
     lower, upper = [-1.0] * 4, [1.0] * 4
     grid = ada.cartesian_grid(lower, upper, n=1, null_hypos=CURVED, depth=4)
     run = ada.ada_validate(
-        FourArms(), threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=2048, n_steps=3, step_size=20, delta=1e-4,
+        FourArms(), threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=20, delta=1e-4,
+        db="pandas",
     )  # fmt: skip
     check_validation(run, grid.hypotheses, lower, upper, error)
     assert (run.tiles()["step_id"] > 0).any()
@@ -228,9 +226,7 @@ def test_curved_boundaries_in_two_dimensions(method, nulls):
     lower, upper = [-1.0, -1.5], [1.0, 1.0]
     grid = ada.cartesian_grid(lower, upper, n=2, null_hypos=nulls, depth=6)
     sizes = {"init_sims": 2048, "max_sims": 8192, "n_steps": 6, "step_size": 100} if method == "classic" else {}
-    run = ada.ada_validate(
-        TwoArms(), threshold=2.5, grid=grid, method=method, delta=1e-4, max_target=0.02, global_target=0.04, **sizes
-    )
+    run = validated(TwoArms(), 2.5, grid, method=method, delta=1e-4, max_target=0.02, global_target=0.04, **sizes)
     check_validation(run, grid.hypotheses, lower, upper, two_arm_error)
     # tiles that are left undecided cost little where they are refined, and what their size costs otherwise
     points, truth = random_nulls(grid.hypotheses, lower, upper, 4000)

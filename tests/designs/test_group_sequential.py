@@ -7,7 +7,14 @@ import pytest
 from scipy.stats import norm
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from tests.support.certified import (
+    assert_bounds,
+    assert_calibrated,
+    assert_fails,
+    assert_simulated,
+    calibrated,
+    validated,
+)
 from tests.support.oracles import group_sequential_error
 
 CRITICAL = norm.isf(0.025)
@@ -27,23 +34,33 @@ def shares(looks):
 def test_unadjusted_looks(looks):
     error = group_sequential_error(CRITICAL, shares(looks), two_sided=True)
     assert error == pytest.approx(UNADJUSTED[looks], abs=5e-5)
-    grid = ada.create_grid([[0.0]], [0.02])
-    model = ada.GroupSequential(looks, "pocock", two_sided=True)
-    run = ada.ada_validate(model, threshold=CRITICAL, grid=grid, method="interpolated")
-    assert_bounds(run, group_sequential_error(CRITICAL, shares(looks), 0.02, two_sided=True))
-    assert_fails(run, 0.05)
+
+
+def error_of(shape, looks):
+    """Return the one-sided error without a drift as a function of the threshold."""
+    root = np.sqrt(shares(looks)) if shape == "obrien-fleming" else 1
+    return lambda threshold: group_sequential_error(threshold / root, shares(looks))
 
 
 @pytest.mark.parametrize("looks", POCOCK)
-@pytest.mark.parametrize("shape", ["pocock", "obrien-fleming"])
-def test_published_boundaries(looks, shape):
-    published = {"pocock": POCOCK, "obrien-fleming": OBRIEN_FLEMING}[shape][looks]
-    model, root = ada.GroupSequential(looks, shape), np.sqrt(shares(looks))
-    error = lambda threshold: group_sequential_error(threshold / (root if shape != "pocock" else 1), shares(looks))
-    assert error(published) == pytest.approx(0.025, abs=5e-7)
-    assert_bounds(ada.ada_validate(model, threshold=published, grid=ONE_SIDED, method="interpolated"), 0.025)
-    if looks == 5:
-        assert_calibrated(ada.ada_calibrate(model, alpha=0.025, grid=ONE_SIDED, method="interpolated"), error)
+@pytest.mark.parametrize(("shape", "published"), [("pocock", POCOCK), ("obrien-fleming", OBRIEN_FLEMING)])
+def test_published_boundaries(looks, shape, published):
+    assert error_of(shape, looks)(published[looks]) == pytest.approx(0.025, abs=5e-7)
+
+
+def test_certificate_of_unadjusted_looks():
+    model = ada.GroupSequential(5, "pocock", two_sided=True)
+    run = validated(model, CRITICAL, ada.create_grid([[0.0]], [0.02]))
+    assert_bounds(run, group_sequential_error(CRITICAL, shares(5), 0.02, two_sided=True))
+    assert_fails(run, 0.05)
+
+
+@pytest.mark.parametrize(("shape", "published"), [("pocock", POCOCK), ("obrien-fleming", OBRIEN_FLEMING)])
+def test_certificates(shape, published):
+    model = ada.GroupSequential(5, shape)
+    assert_bounds(validated(model, published[5], ONE_SIDED), 0.025)
+    if shape == "pocock":
+        assert_calibrated(calibrated(model, 0.025, ONE_SIDED), error_of(shape, 5))
 
 
 def test_unequal_looks_with_futility():
@@ -53,13 +70,10 @@ def test_unequal_looks_with_futility():
     assert exact < group_sequential_error(bounds, times) - 0.002
     model = ada.GroupSequential(times, bounds, futility=futility, n=40, sd=2.0)
     grid = ada.cartesian_grid([-0.5], [0], n=1, null_hypos=["theta0 <= 0"])
-    assert_bounds(ada.ada_validate(model, threshold=1.0, grid=grid, method="interpolated"), exact)
-    drifts = np.array([-0.4, 0.1])  # means, in units of which the standard error is 2 / sqrt(40)
-    points = ada.create_grid(drifts[:, None], [1e-9])
-    results = ada.validate(model, threshold=1.0, grid=points, n_sims=131072).results().sort_values("theta0")
-    for drift, estimate in zip(drifts * np.sqrt(40) / 2, results["tie_estimate"], strict=True):
-        error = group_sequential_error(bounds, times, drift, futility=futility)
-        assert abs(estimate - error) < 5 * np.sqrt(error / 131072)
+    assert_bounds(validated(model, 1.0, grid), exact)
+    means = np.array([-0.4, 0.0, 0.1])  # in units of which the standard error is 2 / sqrt(40)
+    errors = [group_sequential_error(bounds, times, mean * np.sqrt(40) / 2, futility=futility) for mean in means]
+    assert_simulated(model, means[:, None], 1.0, errors, 2**17)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.25, 0.5])

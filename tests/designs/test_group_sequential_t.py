@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import norm, t
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from adagrid.engine import Shape, Simulator
+from tests.support.certified import assert_bounds, assert_calibrated, assert_fails, calibrated, validated
 from tests.support.oracles import two_looks_t_error
 
-TARGETS = {"max_target": 0.004, "global_target": 0.01}
 # Pocock's boundary for two looks with known variance, one-sided 2.5%.
 POCOCK = 2.17827
 SIZES = (6, 16)
@@ -33,27 +33,21 @@ def test_two_looks():
     exact = two_looks_t_error(*nominal, SIZES)
     assert 0.025 < exact < 0.0275
     model = ada.GroupSequentialT(SIZES, nominal.tolist())
-    assert_bounds(ada.ada_validate(model, threshold=1.0, grid=region(model), method="interpolated", **TARGETS), exact)
-    model = ada.GroupSequentialT(SIZES, once.tolist())
-    run = ada.ada_validate(model, threshold=1.0, grid=region(model), method="interpolated", **TARGETS)
+    grid = region(model)
+    assert_bounds(validated(model, 1.0, grid), exact)
+    run = calibrated(model, 0.025, grid)
+    assert_calibrated(run, lambda threshold: two_looks_t_error(*(threshold * nominal), SIZES))
+    run = validated(ada.GroupSequentialT(SIZES, once.tolist()), 1.0, grid)
     assert_bounds(run, two_looks_t_error(*once, SIZES))
     assert_fails(run, 0.025)
 
 
-def test_calibration():
-    nominal = t.isf(norm.sf(POCOCK), np.array(SIZES) - 1)
-    model = ada.GroupSequentialT(SIZES, nominal.tolist())
-    run = ada.ada_calibrate(model, alpha=0.025, grid=region(model), method="interpolated")
-    assert_calibrated(run, lambda threshold: two_looks_t_error(*(threshold * nominal), SIZES))
-
-
-@pytest.mark.parametrize(("n", "boundary"), [([3, 4, 5, 9], [3.0, np.inf, 2.5, 2.2]), ([2, 3], 3.0)])
-def test_many_looks(n, boundary):
-    """200,000 trials observation by observation in NumPy, at means of -.2, 0 and .4 standard deviations."""
-    model, sims, sd = ada.GroupSequentialT(n, boundary), 200_000, 1.7
+def assert_as_in_numpy(n, boundary):
+    """As many of 131,072 trials reject as observation by observation, at means of -.2, 0 and .4 deviations."""
+    sims, sd = 2**17, 1.7
     effects = np.array([-0.2, 0.0, 0.4])
     theta = np.stack([effects / sd, np.full(3, -0.5 / sd**2)], axis=1)
-    simulator = ada.engine.Simulator(model, 0, 1)
+    simulator = Simulator(ada.GroupSequentialT(n, boundary), 0, 1, shape=Shape(8192, 3))
     counts = simulator.count(theta, np.ones((3, 1), bool), -1.0, 0, sims)
     noise = np.random.default_rng(1).standard_normal((sims, n[-1]))
     for effect, count in zip(effects, counts, strict=True):
@@ -66,11 +60,16 @@ def test_many_looks(n, boundary):
         assert abs(count / sims - error) < 5 * np.sqrt(2 * error / sims)
 
 
+def test_many_looks():
+    """One of them without rejection."""
+    assert_as_in_numpy([2, 4, 5, 9], [12.0, np.inf, 2.5, 2.2])
+
+
 def test_one_look_is_the_t_test():
     """To the last bit: the same draws, the same statistic."""
     theta, truth = np.array([[0.0, -0.5], [0.3, -2.0]]), np.ones((2, 1), bool)
     one, plain = (
-        ada.engine.Simulator(model, 0, 1).smallest(theta, truth, 4096, 4096)
+        Simulator(model, 0, 1, shape=Shape(4096, 2)).smallest(theta, truth, 4096, 4096)
         for model in (ada.GroupSequentialT([10]), ada.TTest(10))
     )
     np.testing.assert_array_equal(one, plain)

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_fails
+from tests.support.certified import assert_bounds, assert_fails, validated
 from tests.support.oracles import many_to_one_error, pooled_z_table
 
 
@@ -17,9 +17,7 @@ def test_family_wise_error():
     rates = expit(np.linspace(-0.3, 0.3, 201))
     truth = max(many_to_one_error(pooled_z_table(20) > threshold, 2, rate) for rate in rates)
     grid = ada.cartesian_grid([-0.3] * 3, [0.3] * 3, n=1, null_hypos=model.null_hypos)
-    run = ada.ada_validate(
-        model, threshold=threshold, grid=grid, method="interpolated", max_target=0.005, global_target=0.0125
-    )
+    run = validated(model, threshold, grid, max_target=0.005, global_target=0.0125)
     assert_bounds(run, truth)
     assert_fails(run, 0.025)
 
@@ -31,7 +29,7 @@ def test_one_treatment_is_the_pooled_z_test_also_beside_attainable_values():
     value = attainable[np.abs(attainable - 1.58311896715).argmin()]
     assert np.float32(value) < np.nextafter(value, 0)
     grid = ada.cartesian_grid([-0.05, -0.05], [0.05, 0.05], n=1, null_hypos=["theta1 <= theta0"])
-    how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024}
+    how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024, "db": "pandas"}
     assert ada.validate(ada.ManyToOne(20, 1), **how).bound == ada.validate(z, **how).bound
 
 

@@ -17,19 +17,16 @@ GRID = ada.cartesian_grid([-1, -1], [1, 1], n=6, null_hypos=["theta1 <= theta0"]
 MODEL = ada.FisherExact((8, 11))
 
 
-def _plain_statistics(results: pd.DataFrame) -> np.ndarray:
-    """All statistics, tile by tile, without the engine."""
+@pytest.fixture(scope="module")
+def plain_statistics():
+    """A function that looks up the statistics of tiles, calculated without the engine: draw by draw, tile by tile."""
     with jax.enable_x64(True):
         key = jax.random.key(np.uint32(5), impl="threefry2x32")
-        draws = [MODEL.draw(jax.random.fold_in(key, np.uint32(i))) for i in range(N_SIMS)]
-        draws = jax.numpy.stack(draws)
-        statistic = jax.vmap(MODEL.statistic, in_axes=(0, None, None))
-        truth = jax.numpy.ones(1, bool)
-        return np.stack([statistic(draws, jax.numpy.asarray(row), truth) for row in _theta(results)])
-
-
-def _theta(results: pd.DataFrame) -> np.ndarray:
-    return results[["theta0", "theta1"]].to_numpy()
+        draw = jax.jit(lambda i: MODEL.draw(jax.random.fold_in(key, i)))
+        draws = np.stack([draw(np.uint32(i)) for i in range(N_SIMS)])
+        statistic = jax.jit(jax.vmap(MODEL.statistic, in_axes=(0, None, None)))
+        found = {tuple(theta): np.asarray(statistic(draws, theta, np.ones(1, bool))) for theta in GRID.tiles.theta}
+    return lambda results: np.stack([found[tuple(row)] for row in results[["theta0", "theta1"]].to_numpy()])
 
 
 def _log_partition_secant(row: dict, vertex: np.ndarray, q: float) -> float:
@@ -63,9 +60,8 @@ def _same_rows(one, other) -> pd.DataFrame:
     return frames[0]
 
 
-@pytest.mark.parametrize("db", [None, "pandas"])
-def test_validation_nonadagrid_using_adagrid(db):
-    plain = ada.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db=db)
+def test_validation_nonadagrid_using_adagrid(plain_statistics):
+    plain = ada.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
     adaptive = ada.ada_validate(
         MODEL,
         threshold=0.05,
@@ -81,7 +77,7 @@ def test_validation_nonadagrid_using_adagrid(db):
     results = _same_rows(plain, adaptive)
     assert adaptive.status is ada.Status.REACHED_N_STEPS
     assert len(results) == len(GRID.tiles)
-    rejections = (_plain_statistics(results) < np.float32(0.05)).sum(axis=1)
+    rejections = (plain_statistics(results) < np.float32(0.05)).sum(axis=1)
     np.testing.assert_array_equal(results["rejections"], rejections)
     np.testing.assert_array_equal(results["tie_estimate"], rejections / N_SIMS)
     bounds = [_plain_bound(row) for row in results.to_dict("records")]
@@ -89,9 +85,8 @@ def test_validation_nonadagrid_using_adagrid(db):
     assert plain.bound == max(results["tie_bound"])
 
 
-@pytest.mark.parametrize("db", [None, "pandas"])
-def test_calibration_nonadagrid_using_adagrid(db):
-    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db=db)
+def test_calibration_nonadagrid_using_adagrid(plain_statistics):
+    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
     adaptive = ada.ada_calibrate(
         MODEL,
         alpha=0.1,
@@ -107,7 +102,7 @@ def test_calibration_nonadagrid_using_adagrid(db):
         packet_size=4,
     )
     results = _same_rows(plain, adaptive)
-    ordered = np.sort(_plain_statistics(results), axis=1)
+    ordered = np.sort(plain_statistics(results), axis=1)
     alpha0 = np.array([_plain_alpha0(row, 0.1) for row in results.to_dict("records")])
     np.testing.assert_allclose(results["alpha0"], alpha0, rtol=1e-6)
     rank = np.floor((N_SIMS + 1) * alpha0).astype(int)
@@ -116,14 +111,14 @@ def test_calibration_nonadagrid_using_adagrid(db):
     np.testing.assert_array_equal(results["lambda_star"], expected)
 
 
-def test_bootstrap_calibration():
-    boot = ada.bootstrap_calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, n_bootstrap=20)
-    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5)
+def test_bootstrap_calibration(plain_statistics):
+    how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5, "db": "pandas"}
+    boot, plain = ada.bootstrap_calibrate(MODEL, n_bootstrap=20, **how), ada.calibrate(MODEL, **how)
     columns = ["id", "alpha0", "rank", "lambda_star", "grid_cost"]
     pd.testing.assert_frame_equal(boot.results()[columns], plain.results()[columns])
     results = boot.results()
     values = results[[f"bootstrap{b}" for b in range(20)]].to_numpy()
-    ordered = np.sort(_plain_statistics(results), axis=1)
+    ordered = np.sort(plain_statistics(results), axis=1)
     for row, thresholds in zip(ordered, values, strict=True):
         assert np.isin(thresholds, [*row, -np.inf]).all()
     ranked = results["rank"] > 10
@@ -136,9 +131,9 @@ def test_bootstrap_calibration():
 
 def test_rank_zero_never_rejects():
     grid = ada.create_grid([[0.0, 0.0]], [1.0, 1.0])
-    run = ada.calibrate(ada.FisherExact(50), alpha=0.025, grid=grid, n_sims=64)
+    run = ada.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db="pandas")
     assert run.results()["rank"].tolist() == [0]
     assert run.results()["lambda_star"].tolist() == [-np.inf]
     assert run.threshold == -np.inf
-    large = ada.calibrate(ada.PooledZ(50), alpha=0.025, grid=grid, n_sims=64)
+    large = ada.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db="pandas")
     assert large.threshold == np.inf

@@ -7,13 +7,19 @@ import pytest
 from scipy.stats import nct, norm, t
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from tests.support.certified import (
+    assert_bounds,
+    assert_calibrated,
+    assert_fails,
+    assert_simulated,
+    calibrated,
+    validated,
+)
 
 # One-sided 2.5%: Student's critical values, and the error with that of the normal distribution instead.
 NORMAL = norm.isf(0.025)
 CRITICAL = {5: 2.77645, 10: 2.26216, 20: 2.09302}
 WITH_NORMAL = {5: 0.06078, 10: 0.04082, 20: 0.03242}
-TARGETS = {"max_target": 0.004, "global_target": 0.01}
 
 
 def region(model):
@@ -25,32 +31,24 @@ def region(model):
 def test_published_critical_values(n):
     assert t.isf(0.025, n - 1) == pytest.approx(CRITICAL[n], abs=5e-6)
     assert t.sf(NORMAL, n - 1) == pytest.approx(WITH_NORMAL[n], abs=5e-6)
-    model = ada.TTest(n)
-    grid = region(model)
-    kept, broken = (
-        ada.ada_validate(model, threshold=threshold, grid=grid, method="interpolated", **TARGETS)
-        for threshold in (CRITICAL[n], NORMAL)
-    )
-    assert_bounds(kept, 0.025)
-    assert_bounds(broken, WITH_NORMAL[n])
-    assert_fails(broken, 0.025)
 
 
-def test_calibration():
+def test_certificates():
     model = ada.TTest(10)
-    run = ada.ada_calibrate(model, alpha=0.025, grid=region(model), method="interpolated")
-    assert_calibrated(run, lambda threshold: t.sf(threshold, 9))
+    grid = region(model)
+    assert_bounds(validated(model, CRITICAL[10], grid), 0.025)
+    broken = validated(model, NORMAL, grid)
+    assert_bounds(broken, WITH_NORMAL[10])
+    assert_fails(broken, 0.025)
+    assert_calibrated(calibrated(model, 0.025, grid), lambda threshold: t.sf(threshold, 9))
 
 
 def test_units_and_other_means():
     """The noncentral t distribution, with the fewest observations, in three units of measurement."""
-    n, threshold, sims = 2, 1.5, 2**18
+    n, threshold = 2, 1.5
     effect, sd = np.array([0.3, -1.0, 0.0]) / np.sqrt(n), np.array([0.02, 1.0, 30.0])
     theta = np.stack([effect / sd, -0.5 / sd**2], axis=1)
-    simulator = ada.engine.Simulator(ada.TTest(n), 0, 1)
-    counts = simulator.count(theta, np.ones((3, 1), bool), -threshold, 0, sims)
-    exact = nct.sf(threshold, n - 1, np.sqrt(n) * effect)
-    assert (np.abs(counts / sims - exact) < 5 * np.sqrt(exact / sims)).all()
+    assert_simulated(ada.TTest(n), theta, threshold, nct.sf(threshold, n - 1, np.sqrt(n) * effect))
 
 
 @pytest.mark.parametrize("n", [1, 0, -3, [5, 5], 2.5, "five"])

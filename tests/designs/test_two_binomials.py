@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 import adagrid as ada
 from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
-from adagrid.engine import Simulator
-from tests.support.boschloo import assert_calibrated_fisher_is_boschloo
-from tests.support.oracles import binomial_error, binomial_size, fisher_table, pooled_z_table
-
-NULL = ["theta1 <= theta0"]
+from adagrid.engine import Shape, Simulator
+from tests.support.certified import assert_simulated
+from tests.support.oracles import binomial_error, fisher_table, pooled_z_table
+from tests.support.two_binomials import NULL, assert_calibrated_fisher_is_boschloo, assert_size
 
 
 @pytest.mark.parametrize("n", [1, 5, 12, 31])
@@ -30,41 +29,14 @@ def test_equal_statistics_tie_exactly():
     assert (z == -z.T).all()
 
 
-@pytest.mark.parametrize(("n", "size"), [(10, 0.021095), (12, 0.032016), (20, 0.026629)])
-def test_fisher_size(n, size):
-    reject = fisher_table(n) < 0.05
-    assert binomial_size(reject) == pytest.approx(size, abs=1e-6)
-    grid = ada.cartesian_grid([-3, -3], [3, 3], n=8, null_hypos=NULL)
-    _check_validation(ada.ada_validate(ada.FisherExact(n), threshold=0.05, grid=grid), reject, size)
-
-
-@pytest.mark.parametrize(("n", "size"), [(12, 0.032016), (25, 0.032463)])
-def test_pooled_z_size(n, size):
-    reject = pooled_z_table(n) > 1.96
-    assert binomial_size(reject) == pytest.approx(size, abs=1e-6)
-    grid = ada.cartesian_grid([-3, -3], [3, 3], n=8, null_hypos=NULL)
-    _check_validation(ada.ada_validate(ada.PooledZ(n), threshold=1.96, grid=grid), reject, size)
-
-
-def _check_validation(run, reject, size):
-    assert run.converged
-    run.verify()
-    results = run.results()
-    theta, radius = results[["theta0", "theta1"]].to_numpy(), results[["radius0", "radius1"]].to_numpy()
-    truth = binomial_error(reject, theta)
-    deviation = (results["tie_estimate"] - truth) / np.sqrt(np.maximum(truth, 1e-6) / results["n_sims"])
-    assert (np.abs(deviation) < 5).all()
-    # the error of these tests grows with theta1 and falls with theta0: the worst of a tile is a vertex, or on the
-    # diagonal where the null boundary passes through
-    worst = np.stack([theta[:, 0] - radius[:, 0], theta[:, 1] + radius[:, 1]], axis=1)
-    worst[:, 1] = np.minimum(worst[:, 1], theta[:, 0] + radius[:, 0])
-    crossed = worst[:, 1] > worst[:, 0]
-    ends = np.clip(np.linspace(worst[crossed, 0], worst[crossed, 1], 21), theta[crossed, 1] - radius[crossed, 1], None)
-    assert (results["tie_bound"].to_numpy()[~crossed] >= binomial_error(reject, worst[~crossed])).all()
-    assert (results["tie_bound"].to_numpy()[crossed] >= binomial_error(reject, np.stack([ends, ends], -1))).all()
-    assert run.bound >= size
-    assert run.bound <= size + 0.002 + 0.001
-    assert (results["total_cost"] <= 0.005).all()
+def test_sizes():
+    """Of both tests with 12 patients per arm, which have the same size."""
+    grid = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=4, null_hypos=NULL)
+    for model, threshold, reject in (
+        (ada.FisherExact(12), 0.05, fisher_table(12) < 0.05),
+        (ada.PooledZ(12), 1.96, pooled_z_table(12) > 1.96),
+    ):
+        assert_size(model, threshold, reject, 0.032016, grid, db="pandas", max_target=0.004, global_target=0.01)
 
 
 @pytest.mark.parametrize("model", [ada.FisherExact(12), ada.PooledZ(12)])
@@ -87,21 +59,21 @@ def test_thresholds_next_to_attainable_statistics(model):
 
 def test_unequal_arms():
     """12 on control, 25 on treatment: the exact error by a plain double sum."""
-    from scipy.stats import binom
-
+    theta = np.array([[-1.0, -1.2], [0.3, 0.3], [2.0, -2.0]])
+    p = 1 / (1 + np.exp(-theta))
     model = ada.PooledZ((12, 25))
     reject = model.table(12, 25) > 1.96
-    grid = ada.create_grid([[-1.0, -1.2], [0.3, 0.3], [2.0, -2.0]], [0.01, 0.01])
-    results = ada.validate(model, threshold=1.96, grid=grid, n_sims=131072).results()
-    for row in results.to_dict("records"):
-        p0, p1 = (1 / (1 + np.exp(-row[name])) for name in ("theta0", "theta1"))
-        truth = sum(binom.pmf(c, 12, p0) * binom.pmf(t, 25, p1) for c in range(13) for t in range(26) if reject[c, t])
-        assert abs(row["tie_estimate"] - truth) < 5 * np.sqrt(max(truth, 1e-5) / 131072)
-        assert row["tie_bound"] >= truth
+    truth = [
+        sum(binom.pmf(c, 12, p0) * binom.pmf(t, 25, p1) for c in range(13) for t in range(26) if reject[c, t])
+        for p0, p1 in p
+    ]
+    assert_simulated(model, theta, 1.96, truth, 2**17)
 
 
 def test_calibrated_fisher_is_boschloo():
-    assert_calibrated_fisher_is_boschloo(10, 0.05, 0.084901, 0.089448)
+    grid = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=1, null_hypos=NULL)
+    how = {"method": "interpolated", "db": "pandas"}
+    assert_calibrated_fisher_is_boschloo(12, 0.025, 0.046584, 0.049766, grid, **how)
 
 
 class TestOverSeeds:
@@ -112,7 +84,7 @@ class TestOverSeeds:
         truth = binomial_error(pooled_z_table(12) > 1.96, self.theta)
         tiles = ada.create_grid(self.theta, [1e-9]).tiles.with_n_sims(2048)
         algorithm = AdaValidate(ValidateSettings(threshold=1.96, delta=0.05))
-        simulator = Simulator(ada.PooledZ(12), 0, 1)
+        simulator = Simulator(ada.PooledZ(12), 0, 1, shape=Shape(2048, 4))
         misses = np.zeros(len(truth), int)
         for seed in range(self.n_seeds):
             answer = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))
@@ -125,7 +97,7 @@ class TestOverSeeds:
         tiles = ada.create_grid(self.theta, [1e-9]).tiles.with_n_sims(2048)
         table = fisher_table(12)
         algorithm = AdaCalibrate(CalibrateSettings(alpha=0.025, n_bootstrap=0))
-        simulator = Simulator(ada.FisherExact(12), 0, 1)
+        simulator = Simulator(ada.FisherExact(12), 0, 1, shape=Shape(2048, 4))
         errors = []
         for seed in range(self.n_seeds):
             star = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))["lambda_star"].min()

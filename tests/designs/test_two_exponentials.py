@@ -7,11 +7,17 @@ import pytest
 from scipy.stats import f
 
 import adagrid as ada
-from tests.support.certified import assert_bounds, assert_calibrated, assert_fails
+from tests.support.certified import (
+    assert_bounds,
+    assert_calibrated,
+    assert_fails,
+    assert_simulated,
+    calibrated,
+    validated,
+)
 
 # One-sided 2.5% with 20 per arm: F's critical value with 40 and 40 degrees of freedom, and the size of Wald's test.
 F_CRITICAL, WALD_SIZE = 1.87520, 0.02664
-TARGETS = {"max_target": 0.004, "global_target": 0.01}
 
 
 def wald_size(n):
@@ -27,19 +33,16 @@ def test_f_test():
     assert f.isf(0.025, 40, 40) == pytest.approx(F_CRITICAL, abs=5e-6)
     model = ada.TwoExponentials(20)
     grid = region(model)
-    run = ada.ada_validate(model, threshold=F_CRITICAL, grid=grid, method="interpolated", **TARGETS)
-    assert_bounds(run, 0.025)
-    calibrated = ada.ada_calibrate(model, alpha=0.025, grid=grid, method="interpolated")
-    assert_calibrated(calibrated, lambda threshold: f.sf(threshold, 40, 40))
+    assert_bounds(validated(model, F_CRITICAL, grid), 0.025)
+    assert_calibrated(calibrated(model, 0.025, grid), lambda threshold: f.sf(threshold, 40, 40))
 
 
 def test_wald_test():
-    """Its size is .02664, and with 3 or 5 per arm plainly too large."""
+    """Its size is .02664, and with 3 and 5 patients plainly too large."""
     assert wald_size((20, 20)) == pytest.approx(WALD_SIZE, abs=5e-6)
-    for n in ((20, 20), (3, 5)):
-        model = ada.TwoExponentials(n, "wald")
-        run = ada.ada_validate(model, threshold=1.96, grid=region(model), method="interpolated", **TARGETS)
-        assert_bounds(run, wald_size(n))
+    model = ada.TwoExponentials((3, 5), "wald")
+    run = validated(model, 1.96, region(model))
+    assert_bounds(run, wald_size((3, 5)))
     assert_fails(run, 0.025)
 
 
@@ -51,7 +54,7 @@ def test_wald_test_is_shown_to_fail():
     for test, threshold, size in (("wald", 1.96, WALD_SIZE), ("f", F_CRITICAL, 0.025)):
         model = ada.TwoExponentials(20, test)
         equal = ada.create_grid([[1.0, 1.0]], [1e-6, 1e-6], null_hypos=model.null_hypos)
-        run = ada.validate(model, threshold=threshold, grid=equal, n_sims=2**18)
+        run = ada.validate(model, threshold=threshold, grid=equal, n_sims=2**18, db="pandas")
         run.verify()
         tile = run.worst_tile()
         assert tile["null_truth0"]
@@ -61,12 +64,8 @@ def test_wald_test_is_shown_to_fail():
 
 def test_errors_at_other_hazards():
     """Unequal arms and hazards."""
-    n, sims = (7, 30), 2**18
     theta = np.array([[1.0, 1.0], [40.0, 50.0], [0.02, 0.015]])
-    simulator = ada.engine.Simulator(ada.TwoExponentials(n), 0, 1)
-    counts = simulator.count(theta, np.ones((3, 1), bool), -2.0, 0, sims)
-    exact = f.sf(2.0 * theta[:, 1] / theta[:, 0], 60, 14)
-    assert (np.abs(counts / sims - exact) < 5 * np.sqrt(exact / sims)).all()
+    assert_simulated(ada.TwoExponentials((7, 30)), theta, 2.0, f.sf(2.0 * theta[:, 1] / theta[:, 0], 60, 14))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What certificates of designs with a known error must say."""
+"""Small certificates of designs whose error is known, what they must say, and shares of simulated trials."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ import numpy as np
 from scipy.stats import beta
 
 import adagrid as ada
+from adagrid._typing import ArrayLike, FloatArray
+from adagrid.engine import Shape, Simulator
+
+# Loose enough for jobs of a second, and small beside the levels at which designs are tested.
+TARGETS = {"max_target": 0.004, "global_target": 0.01}
+
+
+def validated(model: ada.Model, threshold: float | None, grid: ada.Grid, **how: object) -> ada.Run:
+    """Validate a design by interpolation, in memory: what its certificate says depends on no database."""
+    how = {"method": "interpolated", "db": "pandas"} | TARGETS | how
+    return ada.ada_validate(model, threshold=threshold, grid=grid, **how)
+
+
+def calibrated(model: ada.Model, alpha: float, grid: ada.Grid, **how: object) -> ada.Run:
+    """Calibrate a design by interpolation, in memory."""
+    how = {"method": "interpolated", "db": "pandas"} | how
+    return ada.ada_calibrate(model, alpha=alpha, grid=grid, **how)
 
 
 def assert_bounds(run: ada.Run, truth: float) -> None:
@@ -35,3 +52,23 @@ def assert_fails(run: ada.Run, level: float) -> None:
     points = run.vertices()
     lower = beta.ppf(1e-4, points["rejections"], points["n_sims"] - points["rejections"] + 1)
     assert np.nanmax(lower) > level
+
+
+def assert_simulated(
+    model: ada.Model,
+    theta: FloatArray,
+    threshold: float,
+    exact: ArrayLike,
+    sims: int = 2**16,
+    null_truth: ArrayLike = (True,),
+) -> None:
+    """The share of simulated trials that reject is the exact error of every point, within five standard errors.
+
+    That is .003 around 2.5% for 65,536 simulations: what is off by one patient, degree of freedom or look of a small
+    trial is off by more.
+    """
+    truth = np.broadcast_to(np.asarray(null_truth, bool), (len(theta), np.size(null_truth)))
+    simulator = Simulator(model, 0, truth.shape[1], shape=Shape(8192, len(theta)))
+    share = simulator.count(theta, truth, model.direction * threshold, 0, sims) / sims
+    exact = np.asarray(exact, float)
+    assert (np.abs(share - exact) <= 5 * np.sqrt(exact * (1 - exact) / sims) + 5 / sims).all()

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.jobs.run import Run
-from adagrid.stores import Place, Store, ZoneView
+from adagrid.stores import Place, ZoneView
 from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import INCIDENTAL
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows
@@ -23,6 +23,13 @@ def _is_repeat(job, damage):
         rows.merge(pd.concat([part[name] for part in JOBS[job][1] if name in part]), how="inner").shape[0] == len(rows)
         for name, rows in damage.items()
     )
+
+
+def _together(damages):
+    """Return the rows of several damages, each once."""
+    names = dict.fromkeys(name for damage in damages for name in damage)
+    every = {name: pd.concat([damage[name] for damage in damages if name in damage]) for name in names}
+    return {name: rows.drop_duplicates(ignore_index=True) for name, rows in every.items()}
 
 
 REPEATS = [damage for damage in DAMAGES if _is_repeat(damage[0], damage[3])]
@@ -40,9 +47,25 @@ def signed_alike(frame):
 class ClickHouseContract(StoreContract):
     """A row that is there twice is no damage here; one that contradicts another is."""
 
-    @pytest.mark.parametrize(("job", "relation", "culprit", "damage"), OTHERS)
-    def test_verify_notices(self, empty: Store, job, relation, culprit, damage) -> None:
-        super().test_verify_notices(empty, job, relation, culprit, damage)
+    @pytest.mark.parametrize("job", JOBS)
+    def test_verify_notices(self, engine, job) -> None:
+        """Many damages at once, because databases take long to create; those that hide each other one after another."""
+        waiting = [[damage for damage in OTHERS if damage[0] == job]]
+        while waiting:
+            damages, found = waiting.pop(), []
+            for store in (engine(), PandasStore()):
+                fill(store, job)
+                store.append(_together([rows for *_, rows in damages]))
+                found.append({name: ids.tolist() for name, ids in store.violations().items()})
+            assert found[0] == found[1]
+            hidden = [
+                damage
+                for damage in damages
+                if not any(damage[1] in name and damage[2] in ids for name, ids in found[0].items())
+            ]
+            assert not hidden or len(damages) > 1, hidden
+            parts = [hidden] if len(hidden) < len(damages) else [hidden[::2], hidden[1::2]]
+            waiting += [part for part in parts if part]
 
     @pytest.fixture
     def engine(self):
