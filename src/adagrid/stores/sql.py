@@ -78,6 +78,8 @@ _COUNTS: Mapping[Method, Mapping[str, str]] = {
 class SqlStore(Store):
     """A store whose engine speaks SQL; subclasses connect, insert and run queries."""
 
+    _found = False  # whether the tables were there when last asked: they stay
+
     @abstractmethod
     def _query(self, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
         """Run a query; :name in the text stands for the value of that name."""
@@ -98,9 +100,11 @@ class SqlStore(Store):
     @final
     @override
     def exists(self) -> bool:
-        if not hasattr(self, "schema") and self._holds_job():  # it may have been created since this was opened
-            self.schema = self._read_schema()
-        return hasattr(self, "schema")
+        if not self._found:  # it may have been created since this was opened
+            self._found = self._holds_job()
+            if self._found and not hasattr(self, "schema"):
+                self.schema = self._read_schema()
+        return self._found
 
     @final
     @override
