@@ -119,6 +119,7 @@ def _whole(line: Line) -> list[str]:
         f"**{beside:,.0f}**",
         f"{ours['before']:,.0f}",
         f"{ours['verify']:.1f}",
+        f"**{ours['check']:.2f}**",
         f"{max(0.0, ours['peak verify'] - ours['frontier after']):,.0f}",
         f"{line['fill']:.0f}",
     ]
@@ -148,7 +149,8 @@ def report(lines: Sequence[Line]) -> str:
     against = ["engine", "tiles", "choose", "worst tile and minima", "frontier brought up to date"]
     against += ["parents and what is there", "highest resident memory, MB"]
     whole = ["engine", "tiles", "active", "parts", "resume, s", "its CPU, s", "naive resume, s", "frontier, MB"]
-    whole += ["process beside it, MB", "of which imports, MB", "verify, s", "verify beside it, MB", "fill, s"]
+    whole += ["process beside it, MB", "of which imports, MB", "verify, s", "check, s", "verify beside it, MB"]
+    whole += ["fill, s"]
     return "\n\n".join(
         [
             "## Machine",

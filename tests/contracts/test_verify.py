@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 
 import numpy as np
@@ -185,4 +186,6 @@ def test_sql_notices_what_the_model_notices(job, data):
     stores = [damaged(schema, tables, store)._store for store in (PandasStore(), DuckDBStore())]
     model, sql = ({name: ids.tolist() for name, ids in store.violations().items()} for store in stores)
     assert model == sql
+    with pytest.raises(CorruptStoreError) if model else nullcontext():
+        stores[1].verify()
     stores[1].close()

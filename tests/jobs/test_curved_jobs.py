@@ -51,13 +51,13 @@ class KilledStore(PandasStore):
         super().__init__()
         self.after, self.half, self.writes = after, half, 0
 
-    def append_missing(self, rows, *, key):
+    def append(self, rows):
         self.writes += 1
         if self.writes == self.after:
             if self.half:
-                super().append_missing({name: frame[: len(frame) // 2] for name, frame in rows.items()}, key=key)
+                super().append({name: frame[: len(frame) // 2] for name, frame in rows.items()})
             raise Killed
-        super().append_missing(rows, key=key)
+        super().append(rows)
 
 
 @pytest.mark.parametrize("case", CURVED)

@@ -205,7 +205,10 @@ class Stores(RuleBasedStateMachine):
     def same_counts_and_relations(self):
         if self.others:
             self.asked(lambda store: dict(store.summary()))
-            self.asked(lambda store: {name: ids.tolist() for name, ids in store.violations().items()})
+            broken = self.asked(lambda store: {name: ids.tolist() for name, ids in store.violations().items()})
+            for store in self.others if broken else ():
+                with pytest.raises(CorruptStoreError):
+                    store.verify()
 
     def teardown(self):
         for store in self.others:

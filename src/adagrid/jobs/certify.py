@@ -35,7 +35,8 @@ def certify(job: Job[Algorithm]) -> None:
     last = int(coordinations["coordination_id"].iloc[-1])
     with stoppable(job), job.recorded():
         if coordinations["kind"].iloc[-1] != "certify":
-            last = coordinate(job, last + 1, "certify")
+            last += 1
+            job = coordinate(job, last, "certify")
         with job.display, job.backend:
             zones = range(job.record.n_zones)
             run_zones(job, [partial(_certify_zone, coordination=last, zone=zone) for zone in zones])
@@ -46,15 +47,15 @@ def certify(job: Job[Algorithm]) -> None:
 
 def _certify_zone(job: Job[Algorithm], coordination: int, zone: int) -> None:
     """Simulate the active tiles that a coordination deals to a zone, in packets, each written at once."""
-    store = job.store
-    if store.last_step(coordination, zone) is not None:
+    store, is_new = job.store, job.begun == coordination
+    if not is_new and store.last_step(coordination, zone) is not None:
         return
     place = Place(coordination, zone, coordination * job.record.coordinate_every)
     columns = [name for name in tile_columns(store.schema.dim, store.schema.n_nulls) if name != "id"]
     view = ZoneView(coordination, zone, job.record.n_zones, place.step_id)
     tiles = Tiles.from_frame(pd.concat(store.frontier(view, columns)).sort_values("id"))
-    written = store.step_rows("certificate", place, ["id"])["id"].to_numpy(np.uint64)
-    if not np.isin(written, tiles.id).all():
+    written = None if is_new else store.step_rows("certificate", place, ["id"])["id"].to_numpy(np.uint64)
+    if written is not None and not np.isin(written, tiles.id).all():
         raise CorruptStoreError(f"{store.location}: tiles were replaced after they were certified.")
     asked = AskedTiles(Packet.fresh(tiles), stream=job.algorithm.first_stream + 1)
     for _ in write_packets(job, place, "certificate", asked, written, unit="tiles to certify"):

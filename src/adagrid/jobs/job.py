@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, final
@@ -22,6 +22,7 @@ from adagrid.jobs.progress import Callback, ProgressDisplay, StepReport
 from adagrid.jobs.record import LEADER, JobRecord
 from adagrid.jobs.work import A, Answer, Asked, AskedFractions, Work
 from adagrid.stores import Store
+from adagrid.stores.base import Table
 
 logger = logging.getLogger("adagrid")
 
@@ -41,6 +42,8 @@ class Job(Generic[A]):
         backups: keep the job elsewhere, too.
         deadline: time after which no new step begins.
         worker_id: who works.
+        begun: the coordination that this process has begun itself, so that nothing of it was stored before; None where
+            an earlier process, or another one, may have stored rows of it.
     """
 
     store: Store
@@ -53,6 +56,7 @@ class Job(Generic[A]):
     started: float = field(default_factory=time.monotonic)
     deadline: float = np.inf
     worker_id: int = LEADER
+    begun: int | None = None
     _welcomed: set[int] = field(default_factory=set)
 
     @property
@@ -93,6 +97,24 @@ class Job(Generic[A]):
             self.store.append({"config": row.assign(time=time.time())})
             logger.info("worker %d has joined", number)
         self._welcomed.add(number)
+
+    def append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+        """Write rows, and reports that wait for them."""
+        self.journal.append(frames)
+
+    def append_missing(self, frames: Mapping[Table, pd.DataFrame], *, key: Table, is_new: bool) -> int:
+        """Write rows that are not stored yet, and return how many there were.
+
+        Args:
+            frames: rows of `key`, and rows of other tables that go with them.
+            key: the table that decides.
+            is_new: whether this process knows that no row is stored; no question is then asked.
+        """
+        if not is_new:
+            return self.store.append_missing(frames, key=key)
+        if len(frames[key]):
+            self.append(frames)
+        return len(frames[key])
 
     def show(self, report: StepReport) -> None:
         """Show a step to the person who watches and to the caller."""

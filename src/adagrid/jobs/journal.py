@@ -1,4 +1,8 @@
-"""What a worker tells about its work: reports and log messages. Never read by the run, and never fails it."""
+"""What a worker tells about its work: reports and log messages. Never read by the run, and never fails it.
+
+Reports and messages that can wait are written together with rows that cannot: they cost no statement of their own, and
+only a kill in between loses them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, final
 
 import pandas as pd
@@ -15,17 +21,21 @@ from typing_extensions import override
 from adagrid.errors import StoreError
 from adagrid.jobs.environment import blotted, without_secrets
 from adagrid.stores import Place, Store
+from adagrid.stores.base import Table
 
 _NOWHERE = Place(0, 0, 0)
 # Messages that are written together, and that wait at most while the database refuses them.
 _FLUSH_AT, _KEPT = 200, 2000
+# Seconds that messages wait for others at the end of a step.
+_WAIT = 1.0
 
 
 @final
 class Journal(logging.Handler):
-    """Writes reports at once, and the messages of the "adagrid" logger in batches.
+    """Writes reports with other rows, and the messages of the "adagrid" logger in batches.
 
-    Those of other threads wait for the one that owns the store; while the database refuses them, the latest are kept.
+    Messages of other threads wait for the one that owns the store; while the database refuses them, the latest are
+    kept.
 
     Args:
         store: the job's store.
@@ -38,6 +48,8 @@ class Journal(logging.Handler):
         self._worker_id = worker_id
         self._messages: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._since = 0  # messages since the last try to write them
+        self._flushed = time.monotonic()
+        self._reports: list[pd.DataFrame] = []
         self._thread = threading.get_ident()
 
     def report(self, kind: str, place: Place = _NOWHERE, packet_id: int = 0, **content: Any) -> pd.DataFrame:
@@ -55,6 +67,18 @@ class Journal(logging.Handler):
             ]
         )
 
+    def hold(self, report: pd.DataFrame) -> None:
+        """Let a report wait for the rows that are written next."""
+        self._reports.append(report)
+
+    def append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
+        """Write rows, and with them the reports that wait."""
+        if self._reports:
+            own = [frames["reports"]] if "reports" in frames else []
+            frames = {**frames, "reports": pd.concat([*self._reports, *own], ignore_index=True)}
+        self._store.append(frames)
+        self._reports = []
+
     @override
     def emit(self, record: logging.LogRecord) -> None:
         self._messages.append(
@@ -70,12 +94,22 @@ class Journal(logging.Handler):
         if self._since >= _FLUSH_AT:
             self.flush()
 
+    def pause(self) -> None:
+        """Write the messages at the end of a step, unless some were written a moment ago."""
+        if time.monotonic() - self._flushed >= _WAIT:
+            self.flush()
+
     @override
     def flush(self) -> None:
-        """Write the messages, if this is the thread that may; a database that fails here fails the run elsewhere."""
-        if not self._messages or threading.get_ident() != self._thread:
+        """Write what waits, if this is the thread that may; a database that fails here fails the run elsewhere."""
+        if threading.get_ident() != self._thread:
             return
-        self._since = 0
+        if self._reports:
+            with suppress(StoreError):
+                self.append({})
+        if not self._messages:
+            return
+        self._since, self._flushed = 0, time.monotonic()
         messages = list(self._messages)
         self._messages.clear()
         try:

@@ -16,6 +16,7 @@ from adagrid.jobs.outcome import Status
 from adagrid.jobs.zone import ZoneEnd, run_zone
 from adagrid.jobs.zones import run_zones
 from adagrid.stores import Place, ZoneView
+from adagrid.stores.base import Checked
 
 
 def lead(job: Job[Algorithm]) -> Status:
@@ -23,10 +24,11 @@ def lead(job: Job[Algorithm]) -> Status:
     every, n_steps = job.record.coordinate_every, job.algorithm.settings.n_steps
     coordination = job.store.last_coordination()
     if coordination is None:
-        coordination = coordinate(job, 0)
+        job, coordination = coordinate(job, 0), 0
     elif job.store.table("coordinations")["kind"].iloc[-1] == "certify":  # what comes next may not look at it
         return _status(job, coordination, [], out_of_steps=True)
     frontier: Frontier | None = None  # of all tiles, which one zone keeps
+    checked = Checked()
     while True:
         last_step = min((coordination + 1) * every, n_steps)
         zones = run_zones(
@@ -37,13 +39,16 @@ def lead(job: Job[Algorithm]) -> Status:
             ],
         )
         _report_balance(job, coordination, zones)
-        job.store.verify()
+        is_whole, checked = checked == Checked(), job.store.verify(checked)
         frontier = _joined(zones)
         status = _status(job, coordination, [zone.status for zone in zones], last_step >= n_steps, frontier)
         if status is not Status.NEW_STEP:
+            if not is_whole:
+                job.store.verify()
             return status
         frontier = frontier if job.record.n_zones == 1 else None
-        coordination = coordinate(job, coordination + 1)
+        coordination += 1
+        job = coordinate(job, coordination)
 
 
 def finish_leftovers(job: Job[Algorithm]) -> None:
@@ -62,14 +67,18 @@ def finish_leftovers(job: Job[Algorithm]) -> None:
     run_zones(job, begun)
 
 
-def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> int:
-    """Deal all eligible tiles to zones anew: one row, because the zone of a tile is a function of its id."""
+def coordinate(job: Job[Algorithm], coordination: int, kind: str = "search") -> Job[Algorithm]:
+    """Deal all eligible tiles to zones anew: one row, because the zone of a tile is a function of its id.
+
+    Returns:
+        The job, which knows that nothing of the coordination was stored before.
+    """
     row = pd.DataFrame([{"coordination_id": coordination, "n_zones": job.record.n_zones, "kind": kind}])
     place = Place(coordination, 0, coordination * job.record.coordinate_every)
-    job.store.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
+    job.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
     logger.info("coordination %d", coordination)
     job.back_up()
-    return coordination
+    return replace(job, begun=coordination)
 
 
 def _status(
@@ -101,7 +110,7 @@ def _report_balance(job: Job[Algorithm], coordination: int, zones: Sequence[Zone
         return
     content = [{"status": zone.status.name, "n_active": zone.n_active, "seconds": zone.seconds} for zone in zones]
     place = Place(coordination, 0, coordination * job.record.coordinate_every)
-    job.store.append({"reports": job.journal.report("zones", place, zones=content)})
+    job.journal.hold(job.journal.report("zones", place, zones=content))
     least, *_, most = sorted(zone.n_active for zone in zones)
     seconds = [zone.seconds for zone in zones]
     logger.info(

@@ -99,13 +99,14 @@ def start_job(
     algorithm = algorithm_of(record, model, known, grid.hypotheses)
     schema = _schema(grid, algorithm, simulator)
     tiles, done = _initial_rows(grid, getattr(checked, "init_sims", 0), record.n_zones)
-    if store.exists:
-        _check_unfinished_start(store, schema, tiles, done)
-    else:
+    is_new = not store.exists
+    if is_new:
         store.create(schema)
+    else:
+        _check_unfinished_start(store, schema, tiles, done)
     work = Work[Any](record, algorithm, simulator, known, grid.hypotheses, Crew.gather(None, 0))
     job = _job(store, work, backend, callback, progress, kept)
-    _write_job(job, grid.hypotheses, tiles, done)
+    _write_job(job, grid.hypotheses, tiles, done, is_new=is_new)
     return _run(job)
 
 
@@ -242,10 +243,10 @@ def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
                 _tell_changed_environment(job)
                 if job.record.method == "classic":
                     finish_leftovers(begun)
-                job.store.append({"config": _config_row(job)})
+                job.append({"config": _config_row(job)})
                 job.back_up()
-            status = lead_stages(job) if job.record.method == "interpolated" else lead(job)
-        job.store.append({"reports": job.journal.report("finish", status=status.name)})
+            status = lead_stages(job, is_new=begun is None) if job.record.method == "interpolated" else lead(job)
+        job.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.finish_backups()
     return Run(job.store, status, partial(certify, job))
@@ -295,11 +296,12 @@ def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFram
     return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
 
 
-def _write_job(job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.DataFrame, done: pd.DataFrame) -> None:
+def _write_job(
+    job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.DataFrame, done: pd.DataFrame, *, is_new: bool
+) -> None:
     """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
-    store = job.store
-    store.append_missing({"tiles": job.signed(tiles)}, key="tiles")
-    store.append_missing({"done": job.signed(done)}, key="done")
+    job.append_missing({"tiles": job.signed(tiles)}, key="tiles", is_new=is_new)
+    job.append_missing({"done": job.signed(done)}, key="done", is_new=is_new)
     rows = [
         {
             "position": position,
@@ -308,8 +310,8 @@ def _write_job(job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.Data
         }
         for position, hypothesis in enumerate(hypotheses)
     ]
-    null_hypos = pd.DataFrame(rows, columns=list(store.schema.tables["null_hypos"]))
-    store.append({"null_hypos": null_hypos, "config": _config_row(job)})
+    null_hypos = pd.DataFrame(rows, columns=list(job.store.schema.tables["null_hypos"]))
+    job.append({"null_hypos": null_hypos, "config": _config_row(job)})
 
 
 def _config_row(job: AnyJob) -> pd.DataFrame:

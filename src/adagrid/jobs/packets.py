@@ -21,7 +21,7 @@ def write_packets(
     place: Place,
     table: Table,
     asked: AskedRows[A],
-    written: IdArray,
+    written: IdArray | None,
     *,
     position: IntArray | None = None,
     unit: str = "tiles",
@@ -33,7 +33,7 @@ def write_packets(
         place: where in the job this happens.
         table: the table to write to.
         asked: tiles or points; rows are their columns with what simulation gave.
-        written: ids that have results already.
+        written: ids that have results already; None if this process knows that none is stored.
         position: positions to write down, shape (subjects,); those among the subjects if None.
         unit: what the subjects are called for the person who watches.
 
@@ -41,7 +41,8 @@ def write_packets(
         ModelError: naming the subject, if the design fails.
     """
     subjects = asked.subjects
-    missing = np.flatnonzero(~np.isin(subjects.id, written))
+    is_new = written is None
+    missing = np.arange(len(subjects)) if written is None else np.flatnonzero(~np.isin(subjects.id, written))
     missing = missing[np.argsort(subjects.n_sims[missing], kind="stable")]  # those alike are simulated together
     size = job.algorithm.settings.packet_size or _PACKET_SIZE
     packets = [missing[start : start + size] for start in range(0, len(missing), size)]
@@ -55,6 +56,7 @@ def write_packets(
         frame = pd.concat([subject, pd.DataFrame(dict(answer.content))], axis=1)
         who = answer.member.worker_id
         report = job.journal.report("packet", place, number, size=len(rows), seconds=answer.seconds)
-        job.store.append_missing({table: job.signed(frame, who), "reports": report.assign(worker_id=who)}, key=table)
+        frames: dict[Table, pd.DataFrame] = {table: job.signed(frame, who), "reports": report.assign(worker_id=who)}
+        job.append_missing(frames, key=table, is_new=is_new)
         job.display.advance(len(rows))
         yield frame

@@ -1,7 +1,9 @@
 """One step of a zone, in the order that survives a kill anywhere: tiles, results packet by packet, done, steps.
 
 Every stage writes only what is missing and is a pure function of what was finished before the step, so running a
-step again completes it and changes nothing.
+step again completes it and changes nothing. Of a step that is new, nothing can be stored and nothing is looked up: this
+process has finished the step before, or begun the coordination. Should another process work on the same step, both
+write the same rows.
 """
 
 from __future__ import annotations
@@ -21,17 +23,17 @@ from adagrid.jobs.work import AskedTiles
 from adagrid.stores import Place
 
 
-def first_step(job: Job[Algorithm], place: Place) -> Frontier:
+def first_step(job: Job[Algorithm], place: Place, *, is_new: bool) -> Frontier:
     """Simulate the tiles of the initial grid that belong to a zone, and return the zone's frontier."""
     rows = job.store.step_rows("tiles", place)
     retired = job.store.step_rows("done", place)
     tiles = Tiles.from_frame(rows[~rows["id"].isin(retired["id"])])
-    results = _simulate(job, place, Packet.fresh(tiles))
+    results = _simulate(job, place, Packet.fresh(tiles), is_new=is_new)
     finish_step(job, place, len(rows), len(retired))
     return Frontier(job.algorithm.layout, [results | {"eligible": np.ones(len(tiles), bool)}])
 
 
-def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice) -> int:
+def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Choice, *, is_new: bool) -> int:
     """Work on chosen tiles, bring the frontier up to date, and return the number of tiles created."""
     parents = taken(job, frontier, choice.chosen)
     packet, pruned, children = _children(job, parents, choice)
@@ -39,8 +41,8 @@ def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Cho
     if len(born):
         frame = born.to_frame().assign(**vars(place), position=np.arange(len(born)))
         _refuse_collisions(place, born)
-        job.store.append_missing({"tiles": job.signed(frame)}, key="tiles")
-    results = _simulate(job, place, packet)
+        job.append_missing({"tiles": job.signed(frame)}, key="tiles", is_new=is_new)
+    results = _simulate(job, place, packet, is_new=is_new)
     replaced = choice.refine | choice.deepen
     nothing = np.zeros(len(pruned), np.int64)
     done = pd.DataFrame(
@@ -53,7 +55,7 @@ def next_step(job: Job[Algorithm], place: Place, frontier: Frontier, choice: Cho
             **vars(place),
         }
     )
-    job.store.append_missing({"done": job.signed(done)}, key="done")
+    job.append_missing({"done": job.signed(done)}, key="done", is_new=is_new)
     finish_step(job, place, len(born), len(done))
     frontier.advance(choice.chosen, replaced, results)
     return len(born)
@@ -81,19 +83,18 @@ def _children(job: Job[Algorithm], parents: pd.DataFrame, choice: Choice) -> tup
     return Packet(born, *prior), pruned, children
 
 
-def _simulate(job: Job[Algorithm], place: Place, packet: Packet) -> dict[str, Array]:
+def _simulate(job: Job[Algorithm], place: Place, packet: Packet, *, is_new: bool) -> dict[str, Array]:
     """Simulate tiles in packets, write each at once, and return their frontier columns.
 
     Tiles that already have results are not simulated again.
     """
-    columns = list(frontier_columns(job))
-    written = job.store.step_rows("results", place, columns)
-    parts = [written]
-    known = written["id"].to_numpy(np.uint64)
-    for frame in write_packets(job, place, "results", AskedTiles(packet), known):
-        parts.append(frame[columns])  # noqa: PERF401 - written one by one
-    frame = pd.concat(parts, ignore_index=True)
-    types = job.store.schema.tables["results"]
+    columns, types = list(frontier_columns(job)), job.store.schema.tables["results"]
+    written = pd.DataFrame({name: np.empty(0, types[name]) for name in columns})
+    if not is_new:
+        written = job.store.step_rows("results", place, columns)
+    known = None if is_new else written["id"].to_numpy(np.uint64)
+    packets = write_packets(job, place, "results", AskedTiles(packet), known)
+    frame = pd.concat([written, *(rows[columns] for rows in packets)], ignore_index=True)
     return {name: frame[name].to_numpy(types[name]) for name in columns}
 
 
@@ -110,6 +111,6 @@ def _refuse_collisions(place: Place, tiles: Tiles) -> None:
 def finish_step(job: Job[Algorithm], place: Place, n_tiles: int, n_done: int) -> None:
     """Write the commit record of a step, last."""
     row = pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done}])
-    job.store.append({"steps": job.signed(row)})
-    job.journal.flush()
+    job.append({"steps": job.signed(row)})
+    job.journal.pause()
     logger.info("step %d of zone %d finished: %d tiles", place.step_id, place.zone_id, n_tiles)

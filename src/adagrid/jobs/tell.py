@@ -18,5 +18,5 @@ def tell(job: Job[A], report: StepReport) -> None:
         "seconds": report.seconds,
         "figures": {name: str(value) for name, value in report.figures.items()},
     }
-    job.store.append({"reports": job.journal.report("step", report.place, **content)})
+    job.journal.hold(job.journal.report("step", report.place, **content))
     job.show(report)

@@ -54,7 +54,8 @@ def run_zone(
         last_step: one past the last step to run.
         frontier: the zone's active tiles; None reads them when they are needed.
     """
-    finished = job.store.last_step(coordination_id, zone_id)
+    is_new = job.begun == coordination_id
+    finished = None if is_new else job.store.last_step(coordination_id, zone_id)
     step = coordination_id * job.record.coordinate_every if finished is None else finished + 1
     if step >= last_step:
         return ZoneEnd(Status.ALREADY_EXISTS, frontier=frontier)
@@ -64,18 +65,18 @@ def run_zone(
         if time.monotonic() >= job.deadline:
             status = Status.TIMED_OUT
         elif step == 0:
-            frontier = first_step(job, place)
+            frontier = first_step(job, place, is_new=is_new)
             tell(job, StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), job.seconds, {}))
         else:
             if frontier is None:
                 frontier = read_frontier(job, ZoneView(coordination_id, zone_id, job.record.n_zones, step))
-            status = _adapt(job, place, frontier)
-        step += 1
+            status = _adapt(job, place, frontier, is_new=is_new)
+        step, is_new = step + 1, True
     status = Status.NEW_STEP if status is Status.NO_NEW_TILES else status
     return ZoneEnd(status, 0 if frontier is None else len(frontier), time.monotonic() - began, frontier)
 
 
-def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> Status:
+def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier, *, is_new: bool) -> Status:
     """Check the targets, and work on the tiles that miss them most."""
     convergence = job.algorithm.convergence(frontier, partial(tile_fraction_below, job, frontier))
     n_tiles = 0
@@ -85,7 +86,7 @@ def _adapt(job: Job[Algorithm], place: Place, frontier: Frontier) -> Status:
         choice = job.algorithm.choose(frontier)
         status = Status.EMPTY_STEP
         if len(choice.chosen):
-            n_tiles = next_step(job, place, frontier, choice)
+            n_tiles = next_step(job, place, frontier, choice, is_new=is_new)
             status = Status.NEW_STEP if n_tiles else Status.NO_NEW_TILES
     tell(job, StepReport(place, status, n_tiles, len(frontier), job.seconds, convergence.figures))
     return status

@@ -126,7 +126,6 @@ def _interpolated(schema: Schema) -> Queries:
 
 def _common(schema: Schema) -> Queries:
     """What holds for jobs of either method."""
-    box = " * ".join(f"2 * radius{i}" for i in range(schema.dim))
     return {
         "coordinations has each number once": """
             select coordination_id as id from coordinations group by coordination_id having count(*) > 1""",
@@ -135,9 +134,19 @@ def _common(schema: Schema) -> Queries:
             select coordination_id as id from coordinations
             where coordination_id > 0 and coordination_id + 0 not in (select coordination_id + 1 from coordinations)""",
         "every step is of a coordination": f"select step_id as id from steps where not ({_BEGUN})",
-        "a tile that has no parent is as large as its box": f"""
-            select id from tiles where parent_id = 0 and abs(volume - {box}) > :tolerance * volume""",
+        "a tile that has no parent is as large as its box": unlike_box(schema),
     }
+
+
+def unlike_box(schema: Schema) -> str:
+    """Return the query for tiles without a parent that are not as large as their boxes."""
+    box = " * ".join(f"2 * radius{i}" for i in range(schema.dim))
+    return f"select id from tiles where parent_id = 0 and abs(volume - {box}) > :tolerance * volume"
+
+
+def repeated_columns(schema: Schema, original: Table, except_for: Sequence[str] = ("id",)) -> Sequence[str]:
+    """Return the columns of a table that another table repeats."""
+    return [name for name in schema.tables[original] if name not in (*except_for, *INCIDENTAL)]
 
 
 def _once(*names: Table) -> Queries:
@@ -157,7 +166,7 @@ def _outside(columns: Sequence[str], rows: str) -> str:
 
 def _repeats(schema: Schema, copy: Table, original: Table, *, except_for: Sequence[str] = ("id",)) -> Queries:
     """Rows of one table have the same values as those of another with the same id."""
-    columns = [name for name in schema.tables[original] if name not in (*except_for, *INCIDENTAL)]
+    columns = repeated_columns(schema, original, except_for)
     listed = ", ".join(["id", *columns])
     differ = " or ".join(f"min({name}) <> max({name})" for name in columns)
     both = f"select {listed} from {original} union all select {listed} from {copy}"

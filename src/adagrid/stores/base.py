@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import final
 
 import numpy as np
@@ -14,7 +14,7 @@ from adagrid._typing import Array, FloatArray, IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores.schema import INCIDENTAL, Columns, Method, Schema, Table
 
-__all__ = ["INCIDENTAL", "Columns", "Method", "Place", "Schema", "Store", "Table", "ZoneView"]
+__all__ = ["INCIDENTAL", "Checked", "Columns", "Method", "Place", "Schema", "Store", "Table", "ZoneView"]
 
 # Relative difference of volumes that rounding may explain.
 VOLUME_TOLERANCE = 1e-6
@@ -34,7 +34,25 @@ class Place:
     step_id: int
 
 
-_PLACE = [field.name for field in fields(Place)]
+_PLACE = [each.name for each in fields(Place)]
+
+
+@final
+@dataclass(frozen=True)
+class Checked:
+    """How far a job's tables have been checked; as it is made, nothing has been.
+
+    Args:
+        coordination: rows of earlier coordinations have been checked, and are complete.
+        rows: how many rows they are, by table.
+        region: the volume of the tiles among them that have no parent.
+        covered: the volume of those that are active or pruned.
+    """
+
+    coordination: int = 0
+    rows: Mapping[Table, int] = field(default_factory=dict)
+    region: float = 0.0
+    covered: float = 0.0
 
 
 @final
@@ -209,6 +227,14 @@ class Store(ABC):
         """Return the relations of `verify` that do not hold, each with up to ten offending ids."""
 
     @abstractmethod
+    def _accepted(self, earlier: Checked) -> Checked | None:
+        """Return how far a job is checked that is sound for certain; None if only `violations` can tell.
+
+        Args:
+            earlier: how far it was checked before; rows of these coordinations need no second look.
+        """
+
+    @abstractmethod
     def reader(self) -> Store:
         """Return a store that reads the same job in another thread, which calls this, and closes it."""
 
@@ -277,12 +303,22 @@ class Store(ABC):
         return int(new.sum())
 
     @final
-    def verify(self) -> None:
+    def verify(self, earlier: Checked | None = None) -> Checked:
         """Check the relations between the tables of finished steps.
+
+        Args:
+            earlier: what `verify` returned for this job before; only what was added since is then checked, or
+                everything in case of doubt. None checks everything.
+
+        Returns:
+            How far the job has been checked.
 
         Raises:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
+        checked = self._accepted(earlier or Checked())
+        if checked is not None:
+            return checked
         broken = self.violations()
         if broken:
             lines = [f"- {name}: {', '.join(str(i) for i in ids.tolist())}" for name, ids in broken.items()]
@@ -290,3 +326,4 @@ class Store(ABC):
                 f"{self.location} contradicts itself; do not use its certificate. Broken relations with the first "
                 "offending ids of tiles, cells or points (or step numbers):\n" + "\n".join(lines)
             )
+        return Checked()

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from adagrid._typing import IdArray
+from adagrid._typing import Array, IdArray
 from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
 from adagrid.stores._duckdb_files import Format, file_path, quote, read_text, write_text
 from adagrid.stores.base import Schema, Table
@@ -37,6 +37,8 @@ _EMPTY = 3 * 4096
 _UNWRITTEN = "Could not write file"
 # What the engine may keep in memory of a file, beyond which it uses a folder beside it; threads need shares of it.
 _MEMORY, _THREADS = "400MB", 4
+# Values of a few rows reach the engine faster in the statement than as a table.
+_BOUND = 64
 
 
 @final
@@ -72,12 +74,7 @@ class DuckDBStore(SqlStore):
             if is_new and _UNWRITTEN in str(error):  # a file that is created in part could never be opened
                 file.unlink(missing_ok=True)
             raise self._explained(error) from error
-        if not read_only:
-            self._connection.execute("set checkpoint_threshold = '256MB'")
-        self._connection.execute("set preserve_insertion_order = false")
-        if not self.in_memory:  # what a job needs is in its frontier; the engine would fill the machine's memory
-            self._connection.execute(f"set memory_limit = '{_MEMORY}'")
-            self._connection.execute(f"set threads = {min(_THREADS, os.cpu_count() or 1)}")
+        self._connection.execute(_settings(read_only, self.in_memory))
         self._adopt()
 
     @property
@@ -103,24 +100,40 @@ class DuckDBStore(SqlStore):
 
     @override
     def create(self, schema: Schema) -> None:
+        statements = [
+            f"create table {name} ({', '.join(f'{column} {_TYPES[kind]}' for column, kind in columns.items())})"
+            for name, columns in schema.tables.items()
+        ]
+        statements.append(f"insert into schema values ({VERSION}, {quote(schema.dumps())})")
         with self._transaction():
-            for name, columns in schema.tables.items():
-                listed = ", ".join(f"{column} {_TYPES[kind]}" for column, kind in columns.items())
-                self._connection.execute(f"create table {name} ({listed})")
-            self._connection.execute("insert into schema values (?, ?)", [VERSION, schema.dumps()])
+            self._connection.execute("; ".join(statements))
         self.schema = schema
 
     @override
     def _append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
         with self._transaction():
             for name, frame in frames.items():
-                self._connection.register("incoming", frame)
-                try:
-                    columns = ", ".join(frame.columns)
-                    self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
-                finally:
-                    with suppress(duckdb.Error, RuntimeError):
-                        self._connection.unregister("incoming")
+                self._insert(name, frame)
+
+    def _insert(self, name: Table, frame: pd.DataFrame) -> None:
+        columns = ", ".join(frame.columns)
+        if frame.size <= _BOUND:
+            row = f"({', '.join('?' * frame.shape[1])})"
+            values = [value for values in frame.itertuples(index=False, name=None) for value in values]
+            self._connection.execute(f"insert into {name} ({columns}) values {', '.join([row] * len(frame))}", values)
+            return
+        with self._registered("incoming", {str(column): frame[column].to_numpy() for column in frame}):
+            self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
+
+    @contextmanager
+    def _registered(self, name: str, columns: Mapping[str, Array]) -> Iterator[None]:
+        """Let queries see arrays as a table."""
+        self._connection.register(name, columns)
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error, RuntimeError):
+                self._connection.unregister(name)
 
     @override
     def _query(self, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
@@ -129,12 +142,8 @@ class DuckDBStore(SqlStore):
 
     @override
     def _query_ids(self, sql: str, ids: IdArray) -> pd.DataFrame:
-        self._connection.register("wanted", pd.DataFrame({"id": ids}))
-        try:
+        with self._registered("wanted", {"id": ids}):
             return self._query(sql)
-        finally:
-            with suppress(duckdb.Error, RuntimeError):
-                self._connection.unregister("wanted")
 
     @override
     def reader(self) -> DuckDBStore:
@@ -251,3 +260,13 @@ class DuckDBStore(SqlStore):
                 f"nothing: delete it and start the job again. Otherwise restore it from a copy ({text})."
             )
         return StoreError(f"{self._path!r}: {text}")
+
+
+def _settings(read_only: bool, in_memory: bool) -> str:
+    """Return the statements that fit the engine to a job."""
+    settings = ["preserve_insertion_order = false"]
+    if not read_only:
+        settings.append("checkpoint_threshold = '256MB'")
+    if not in_memory:  # what a job needs is in its frontier; the engine would fill the machine's memory
+        settings += [f"memory_limit = '{_MEMORY}'", f"threads = {min(_THREADS, os.cpu_count() or 1)}"]
+    return "; ".join(f"set {setting}" for setting in settings)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._model_relations import inactive, retired, violations
-from adagrid.stores.base import ACTIVITY, NAMED, Place, Schema, Store, Table, ZoneView, spread_frame, zone_of
+from adagrid.stores.base import ACTIVITY, NAMED, Checked, Place, Schema, Store, Table, ZoneView, spread_frame, zone_of
 from adagrid.stores.schema import KEYS, SIMULATED
 
 
@@ -150,6 +150,10 @@ class PandasStore(Store):
     @override
     def violations(self) -> Mapping[str, IdArray]:
         return violations(self._tables, self.schema)
+
+    @override
+    def _accepted(self, earlier: Checked) -> Checked | None:
+        return None  # the model looks at everything
 
     @override
     def reader(self) -> PandasStore:

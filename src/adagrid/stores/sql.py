@@ -20,12 +20,26 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
+from adagrid.stores._sql_ledger import accepted, ledger
 from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, relations
-from adagrid.stores.base import ACTIVITY, NAMED, VOLUME_TOLERANCE, Place, Schema, Store, Table, ZoneView, spread_frame
+from adagrid.stores.base import (
+    ACTIVITY,
+    NAMED,
+    VOLUME_TOLERANCE,
+    Checked,
+    Place,
+    Schema,
+    Store,
+    Table,
+    ZoneView,
+    spread_frame,
+)
 from adagrid.stores.schema import KEYS, SIMULATED, Method
 
 # How often `verify` looks again while other processes write, and how long it waits before (seconds).
 _LOOKS, _PAUSE = 40, 0.25
+# Characters after which a statement is long enough: servers refuse one of 256 KiB.
+_LONG = 2**16
 # Rows that are in memory at once while a frontier is read.
 PAGE = 2**19
 _PAGE = "step_id >= :first_step and step_id <= :last_step and position >= :begin and position < :end"
@@ -64,6 +78,8 @@ _COUNTS: Mapping[Method, Mapping[str, str]] = {
 class SqlStore(Store):
     """A store whose engine speaks SQL; subclasses connect, insert and run queries."""
 
+    _found = False  # whether the tables were there when last asked: they stay
+
     @abstractmethod
     def _query(self, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
         """Run a query; :name in the text stands for the value of that name."""
@@ -84,10 +100,11 @@ class SqlStore(Store):
     @final
     @override
     def exists(self) -> bool:
-        there = self._holds_job()
-        if there and not hasattr(self, "schema"):  # the job may have been created since this was opened
-            self.schema = self._read_schema()
-        return there
+        if not self._found:  # it may have been created since this was opened
+            self._found = self._holds_job()
+            if self._found and not hasattr(self, "schema"):
+                self.schema = self._read_schema()
+        return self._found
 
     @final
     @override
@@ -220,6 +237,12 @@ class SqlStore(Store):
 
     @final
     @override
+    def _accepted(self, earlier: Checked) -> Checked | None:
+        values = {"since": earlier.coordination, "tolerance": VOLUME_TOLERANCE}
+        return accepted(self._query(ledger(self.schema), values), self.schema, earlier)
+
+    @final
+    @override
     def violations(self) -> Mapping[str, IdArray]:
         for _ in range(_LOOKS):
             before = self._version()
@@ -254,13 +277,11 @@ class SqlStore(Store):
     def _broken(self, queries: Queries, repeated: Mapping[Table, str]) -> dict[str, IdArray]:
         """Return the relations whose queries find ids."""
         broken: dict[str, IdArray] = {}
-        for name, sql in queries.items():
-            for table, rows in repeated.items():
-                sql = re.sub(rf"\bfrom {table}\b", f"from ({rows}) as {table}", sql)
-            values = {"tolerance": VOLUME_TOLERANCE} if ":tolerance" in sql else {}
-            found = self._query(f"select distinct id from ({sql}) as broken order by id limit {NAMED}", values)
-            if len(found):
-                broken[name] = found["id"].to_numpy(np.uint64)
+        for some in _statements(queries, repeated):
+            values = {"tolerance": VOLUME_TOLERANCE} if ":tolerance" in some else {}
+            found = self._query(some, values).sort_values(["relation", "id"])
+            for number in found["relation"].unique():
+                broken[list(queries)[number]] = found["id"][found["relation"] == number].to_numpy(np.uint64)
         return broken
 
     def _number(self, sql: str) -> int:
@@ -289,6 +310,26 @@ class SqlStore(Store):
     def _read_schema(self) -> Schema:
         row = self._query("select version, definition from schema").iloc[0]
         return Schema.loads(int(row["version"]), str(row["definition"]), self.location)
+
+
+def _statements(queries: Queries, repeated: Mapping[Table, str]) -> Iterator[str]:
+    """Yield statements for the first ids that queries find, each with the number of its query in `relation`.
+
+    Args:
+        queries: the queries.
+        repeated: for every table in which rows are stored repeatedly the query for its rows without repeats.
+    """
+    parts: list[str] = []
+    for number, sql in enumerate(queries.values()):
+        for table, rows in repeated.items():
+            sql = re.sub(rf"\bfrom {table}\b", f"from ({rows}) as {table}", sql)
+        distinct = f"select distinct {number} as relation, id from ({sql}) as broken order by id limit {NAMED}"
+        parts.append(f"select relation, id from ({distinct}) as relation{number}")
+        if sum(map(len, parts)) >= _LONG:
+            yield " union all ".join(parts)
+            parts = []
+    if parts:
+        yield " union all ".join(parts)
 
 
 def _pages(steps: pd.DataFrame) -> list[dict[str, int]]:
