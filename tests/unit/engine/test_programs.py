@@ -102,7 +102,7 @@ def _job(model: ada.Model, threshold: float, seed: int = 1):
 
 @pytest.mark.parametrize(
     ("design", "threshold"),
-    [(lambda: ada.ZTest(), 1.96), (lambda: ada.FisherExact(11), 0.025)],
+    [(lambda: ada.ZTest(), 1.96), (lambda: ada.FisherExact(10), 0.025)],
     ids=["z-test", "Fisher"],
 )
 def test_a_job_compiles_three_programs_and_the_next_one_none(nothing_compiled, design, threshold):

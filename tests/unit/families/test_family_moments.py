@@ -17,7 +17,8 @@ import adagrid as ada
 def moments(family, theta):
     """Return the gradient and the Hessian of A."""
     with jax.enable_x64(True):
-        return tuple(np.asarray(of(family.log_partition)(np.asarray(theta))) for of in (jax.grad, jax.hessian))
+        both = jax.jit(lambda point: (jax.grad(family.log_partition)(point), jax.hessian(family.log_partition)(point)))
+        return tuple(np.asarray(of) for of in both(np.asarray(theta)))
 
 
 # One arm: T, with its distribution by SciPy.

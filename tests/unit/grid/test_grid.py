@@ -17,6 +17,7 @@ from adagrid._typing import BoolArray, FloatArray
 from adagrid.errors import HypothesisSyntaxError, InvalidInputError
 from adagrid.grid import Grid, HalfSpace, Tiles, cartesian_grid, create_grid
 from adagrid.grid.grid import deepen, refine
+from tests.support.examples import examples
 
 # How near a boundary the truth at a point is a matter of rounding.
 NEAR = 1e-9
@@ -167,7 +168,7 @@ counts_of_planes = st.integers(0, 3)
 # Grids
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_a_grid_covers_its_region(seed, dim, n_planes):
     case = random_case(seed, dim, n_planes)
@@ -187,7 +188,7 @@ def test_a_grid_covers_its_region(seed, dim, n_planes):
         assert good.any(axis=1).all()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_volumes_of_pieces_sum_to_the_region(seed, dim, n_planes):
     case = random_case(seed, dim, n_planes)
@@ -212,7 +213,7 @@ def test_volumes_of_pieces_sum_to_the_region(seed, dim, n_planes):
     assert (every != 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_volumes_are_shares_of_random_points(seed, dim, n_planes):
     """The volume of each set of truths, by Monte Carlo."""
@@ -229,7 +230,7 @@ def test_volumes_are_shares_of_random_points(seed, dim, n_planes):
             assert abs(share - volume) <= 6 * np.sqrt(volume * (1 - min(volume, 1)) / 4000) + 2e-3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=st.integers(1, 3))
 def test_pieces_have_the_smallest_box(seed, dim, n_planes):
     case = random_case(seed, dim, n_planes)
@@ -245,7 +246,7 @@ def test_pieces_have_the_smallest_box(seed, dim, n_planes):
         assert_smallest_box(box, born.theta[i], born.radius[i], case.planes, born.null_truth[i])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_a_grid_can_be_made_again(seed, dim, n_planes):
     first, second = random_case(seed, dim, n_planes).grid, random_case(seed, dim, n_planes).grid
@@ -256,7 +257,7 @@ def test_a_grid_can_be_made_again(seed, dim, n_planes):
     assert Tiles.from_frame(first.tiles.to_frame()).to_frame().equals(first.tiles.to_frame())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_a_grid_of_given_tiles_covers_them(seed, dim, n_planes):
     """Tiles of unequal sizes that do not touch: each is covered, and its volume kept."""
@@ -278,7 +279,7 @@ def test_a_grid_of_given_tiles_covers_them(seed, dim, n_planes):
     assert_covered(points, grid.tiles, planes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=seeds, dim=st.integers(1, 3), n_planes=st.integers(1, 3), lost=st.floats(0, 0.6))
 def test_grids_with_gaps_cover_their_edges_or_are_refused(seed, dim, n_planes, lost):
     """Where a hypothesis is true only at a tile's edge, another tile stands for that, or there is no grid."""
@@ -429,7 +430,7 @@ def test_the_scale_of_the_parameters_changes_nothing(scale, shift):
 # Refining and deepening
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 @example(seed=6923, dim=3, n_planes=3)  # two planes that barely miss each other in a corner
 def test_refining_again_and_again_loses_nothing(seed, dim, n_planes):
@@ -473,7 +474,7 @@ def _assert_children(parents: Tiles, children: Tiles, parent: FloatArray) -> Non
     assert (children.volume <= children.box_volume * (1 + 1e-8)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=st.integers(1, 3))
 def test_refined_pieces_have_the_smallest_box(seed, dim, n_planes):
     case = random_case(seed, dim, n_planes)
@@ -490,7 +491,7 @@ def test_refined_pieces_have_the_smallest_box(seed, dim, n_planes):
         assert_smallest_box(box, children.theta[i], children.radius[i], case.planes, children.null_truth[i])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dim=dims)
 def test_one_plane_children_cover_the_parent_tightly(seed, dim):
     """Random points of a parent's piece lie in its children, down a random path of eight generations."""
@@ -524,7 +525,7 @@ def test_refining_nothing_gives_nothing():
     assert len(deepen(tiles.take(slice(0, 0)))) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_deepening_doubles_simulations_and_nothing_else(seed, dim, n_planes):
     case = random_case(seed, dim, n_planes)
@@ -545,7 +546,7 @@ def test_deepening_doubles_simulations_and_nothing_else(seed, dim, n_planes):
 # Vertices
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_displacements_enclose_the_tile_from_any_point(seed, dim, n_planes):
     """The vertices around a point that single precision represents contain the tile, and barely more."""

@@ -7,7 +7,7 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, ndtri
 from scipy.stats import norm
 
 import adagrid as ada
@@ -28,7 +28,7 @@ def two_arms(n):
 @pytest.fixture(scope="module", params=["classic", "interpolated"])
 def fisher(request):
     if request.param == "classic":
-        return ada.validate(ada.FisherExact(10), threshold=LEVEL, grid=two_arms(12), n_sims=2048, db="pandas")
+        return ada.validate(ada.FisherExact(10), threshold=LEVEL, grid=two_arms(12), db="pandas")
     design, grid = ada.FisherExact(10), two_arms(1)
     return ada.ada_validate(design, threshold=LEVEL, grid=grid, method="interpolated", db="pandas", **TARGETS)
 
@@ -39,7 +39,7 @@ def many(request):
     design, classic = ada.Dunnett(2), request.param == "classic"
     grid = ada.cartesian_grid([-0.5] * 3, [0.5] * 3, n=4 if classic else 1, null_hypos=design.null_hypos)
     if classic:
-        return ada.validate(design, threshold=2.0, grid=grid, n_sims=1024, db="pandas")
+        return ada.validate(design, threshold=2.0, grid=grid, db="pandas")
     return ada.ada_validate(design, threshold=2.0, grid=grid, method="interpolated", db="pandas", **TARGETS)
 
 
@@ -95,7 +95,7 @@ def test_points_are_those_that_were_simulated(fisher):
 
 def test_a_region_without_hypotheses_is_covered_whole():
     grid = ada.cartesian_grid([-END, -END], [END, END], n=2)
-    run = ada.validate(ada.PooledZ(5), threshold=1.9, grid=grid, n_sims=64, db="pandas")
+    run = ada.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, db="pandas")
     surface = collect_error_surface(run)
     assert areas(surface.mesh).sum() == pytest.approx((2 * END) ** 2)
     mpl.pyplot.close(draw_error_surface(surface).figure)
@@ -123,8 +123,7 @@ def test_it_draws(fisher, level):
 @pytest.fixture(scope="module")
 def power():
     grid = ada.cartesian_grid([-END, -END], [END, END], n=4, alternatives=["theta1 >= theta0 + 1"])
-    how = {"quantity": "power", "n_sims": 2048, "db": "pandas"}
-    return ada.validate(ada.FisherExact(20), threshold=LEVEL, grid=grid, **how)
+    return ada.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, quantity="power", db="pandas")
 
 
 def test_power_rises_with_the_colour_bar(power):
@@ -141,11 +140,21 @@ def test_power_rises_with_the_colour_bar(power):
     mpl.pyplot.close(axes.figure)
 
 
+class LongNames(ada.ArrayModel):
+    """A design with long names of its parameters."""
+
+    family = ada.NormalUnknownVariance(5)
+    reject_when = "large"
+
+    def simulate(self, begin, end, theta, null_truth):
+        return ndtri(self.uniforms(begin, end, 1)).T + 0 * theta[:, :1]
+
+
 def test_long_labels_and_regions_that_end_at_the_hypothesis():
     """The legend is below a label of two lines, and does not explain a grey that is not there."""
-    design = ada.TTest(5)
-    grid = ada.cartesian_grid([-0.2, -0.6], [0, -0.4], n=2, null_hypos=design.null_hypos)
-    axes = draw_error_surface(collect_error_surface(ada.validate(design, threshold=2.8, grid=grid, db="pandas")))
+    grid = ada.cartesian_grid([-0.2, -0.6], [0, -0.4], n=2, null_hypos=["theta0 <= 0"])
+    run = ada.validate(LongNames(), threshold=2.8, grid=grid, n_sims=64, db="pandas")
+    axes = draw_error_surface(collect_error_surface(run))
     axes.figure.canvas.draw()
     assert "\n" in axes.get_xlabel()
     assert axes.get_legend().get_window_extent().y1 < axes.xaxis.label.get_window_extent().y0
