@@ -9,6 +9,7 @@ import clickhouse_connect
 import pytest
 from typer.testing import CliRunner
 
+import adagrid as ada
 from adagrid.cli import app
 from tests.support.clickhouse_database_laws import DatabaseContract
 from tests.support.jobcases import run_case
@@ -26,7 +27,7 @@ def test_commands(modern_folder, monkeypatch):
     in_process = lambda **how: get_client(interface="chdb", path=modern_folder)
     monkeypatch.setattr(clickhouse_connect, "get_client", in_process)
     url = "clickhouse://localhost/by_command"
-    run_case("validate_z", db=url).close()
+    run_case("validate_z", ada.ZTest(), db=url).close()
     invoke = lambda *words, answer="": CliRunner().invoke(app, list(words), input=answer)
     assert re.search(r"by_command.*classic validate, ZTest", invoke("jobs", "clickhouse://localhost").output)
     wrong = invoke("drop", url, answer="by_comand\n")

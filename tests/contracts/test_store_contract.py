@@ -29,6 +29,12 @@ class TestDuckDBMemory(StoreContract):
 
 
 class TestDuckDBFile(StoreContract):
+    """The same statements as in memory: of the damages of each job one is enough."""
+
+    @pytest.mark.parametrize(("job", "relation", "culprit", "damage"), [DAMAGES[0], DAMAGES[22], DAMAGES[-1]])
+    def test_verify_notices(self, empty, job, relation, culprit, damage):
+        super().test_verify_notices(empty, job, relation, culprit, damage)
+
     @pytest.fixture
     def empty(self, tmp_path):
         with_store = DuckDBStore(tmp_path / "job.duckdb")

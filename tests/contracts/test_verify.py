@@ -19,6 +19,7 @@ from adagrid.stores import Schema
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import INCIDENTAL
+from tests.support.examples import examples
 from tests.support.jobcases import run_case
 
 JOBS: dict[str, Callable[[PandasStore], Run]] = {
@@ -167,7 +168,7 @@ _DAMAGES = (losses, repeats, orphans, child_counts, gaps, revivals, disagreement
 
 @pytest.mark.parametrize("damage", _DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("job", JOBS)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=examples(4))
 @given(data=st.data())
 def test_verify_notices(job, damage, data):
     schema, tables = sound(job)
@@ -177,7 +178,7 @@ def test_verify_notices(job, damage, data):
 
 
 @pytest.mark.parametrize("job", JOBS)
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=examples(4))
 @given(data=st.data())
 def test_sql_notices_what_the_model_notices(job, data):
     schema, tables = sound(job)

@@ -30,7 +30,7 @@ def counted(simulator, subjects, begin=0):
 def test_tiles(simulator):
     """Of a search that was interrupted, and of the certificate, which has a stream of its own."""
     store = PandasStore()
-    run_case("validate_z", db=store, model_seed=SEED, n_steps=2)
+    run_case("validate_z", ada.ZTest(), db=store, model_seed=SEED, n_steps=2)
     run = ada.ada_validate(ada.ZTest(), db=store, overrides={"n_steps": 8})
     searched = run.results(active=False)
     assert {512, 1024, 2048} <= set(searched["n_sims"])
@@ -41,7 +41,7 @@ def test_tiles(simulator):
 
 
 def test_points_of_a_validation(simulator):
-    run = run_case("staged_validate_z", model_seed=SEED)
+    run = run_case("staged_validate_z", ada.ZTest(), model_seed=SEED)
     for frame in (run.pilot(), run.vertices()):
         for stream, own in frame.groupby("stream"):
             points = Points.from_frame(own)
@@ -50,7 +50,7 @@ def test_points_of_a_validation(simulator):
 
 
 def test_points_of_a_calibration(simulator):
-    vertices = run_case("staged_calibrate_z", model_seed=SEED).vertices()
+    vertices = run_case("staged_calibrate_z", ada.ZTest(), model_seed=SEED).vertices()
     points, rank = Points.from_frame(vertices), vertices["rank"].to_numpy()
     fresh = simulator.of_stream(int(points.stream[0]))
     smallest = fresh.smallest(points.theta, points.null_truth, points.n_sims, rank)

@@ -34,7 +34,7 @@ def gradients(family: Family, theta: FloatArray) -> FloatArray:
     """Return the gradient of A at points, shape (points, dim)."""
     traced: Any = family
     with jax.enable_x64(True):
-        return np.asarray(jax.vmap(jax.grad(traced.log_partition))(theta))
+        return np.asarray(jax.jit(jax.vmap(jax.grad(traced.log_partition)))(theta))
 
 
 def axis_reach(family: Family, theta: FloatArray) -> FloatArray:

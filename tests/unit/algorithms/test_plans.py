@@ -31,10 +31,10 @@ def test_the_estimate_is_exact_where_the_log_partition_is_quadratic(dim):
 
 @pytest.mark.parametrize("family", [ada.Binomial((20, 50, 35)), ada.Poisson((9.0, 20.0, 5.0))], ids=repr)
 def test_the_estimate_is_close_on_simplices_of_about_a_standard_error(family):
-    vertices, log_upper = simplices(3, 200, 0.15)
+    vertices, log_upper = simplices(3, 200, 0.12)
     bound, estimate = (each(family, vertices, log_upper) for each in (interpolated_log_bound, estimated_log_bound))
     added = bound - log_upper.max(axis=1)
-    assert (np.abs(estimate - bound) <= 0.15 * added + 2e-3).all()
+    assert (np.abs(estimate - bound) <= 0.15 * added + 5e-3).all()
 
 
 def test_the_estimate_of_points_and_lines():

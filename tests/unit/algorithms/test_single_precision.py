@@ -49,7 +49,7 @@ def tiles():
 
 def staged(algorithm, settings):
     grid = ada.cartesian_grid([FAR - 1], [FAR + 1], n=1)
-    return algorithm(settings, Known().family, grid.tiles, grid.hypotheses)
+    return algorithm(settings, Known(), grid.tiles, grid.hypotheses)
 
 
 def test_bounds_of_tiles(simulator):

@@ -40,7 +40,7 @@ def test_what_is_written_down():
     assert json.loads(definition(RiskDifference()))["type"] == "RiskDifference"
     own = json.loads(definition(Wave(0.5, 2.0)))
     assert len(own.pop("source")) == 32
-    assert own == {"type": "curved:Wave", "height": 0.5, "frequency": 2.0}
+    assert own == {"type": "tests.support.curved:Wave", "height": 0.5, "frequency": 2.0}
     assert json.loads(definition(Steep((1.0, 2.0), 0.0)))["normal"] == [1.0, 2.0]
 
 
