@@ -35,7 +35,7 @@ def test_two_looks():
     model = ada.GroupSequentialT(SIZES, nominal.tolist())
     grid = region(model)
     assert_bounds(validated(model, 1.0, grid), exact)
-    run = calibrated(model, 0.025, grid)
+    run = calibrated(model, 0.025, grid, model_seed=1)  # one calibration in twenty misses its targets
     assert_calibrated(run, lambda threshold: two_looks_t_error(*(threshold * nominal), SIZES))
     run = validated(ada.GroupSequentialT(SIZES, once.tolist()), 1.0, grid)
     assert_bounds(run, two_looks_t_error(*once, SIZES))
