@@ -75,10 +75,12 @@ def test_boundaries(looks, shape):
 
 @pytest.mark.parametrize(
     ("shape", "how", "drift"),
-    itertools.product(
-        test_group_sequential_size.BOUNDS,
-        ({}, {"futility": test_group_sequential_size.FUTILITY}, {"two_sided": True}),
-        (0.0, 2.5),
+    list(
+        itertools.product(
+            test_group_sequential_size.BOUNDS,
+            ({}, {"futility": test_group_sequential_size.FUTILITY}, {"two_sided": True}),
+            (0.0, 2.5),
+        )
     ),
 )
 def test_expected_sizes(shape, how, drift):

@@ -220,7 +220,7 @@ def served_by_a_mortal(folder: Path, job: str, name: str, file: Path, kills: int
         engine = ClickHouseDatabases(server.port)
         child = Child(lambda: complete(engine, job, name, file))
         while done < kills:
-            time.sleep(rng.uniform(0.1, 1.5))
+            time.sleep(rng.uniform(0.05, 0.3))
             if child.has_ended():
                 break
             server.kill()
