@@ -1,4 +1,4 @@
-"""What it takes to start: processor seconds of whole processes, as ratios to the floor, interleaved in one run.
+"""Measure start-up: processor seconds of whole processes, as ratios to the floor, interleaved in one run.
 
 The floor is a process that imports JAX and runs one compiled addition. Run `python benchmarks/startup.py [ROUNDS]`.
 """
@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from measuring import machine, table
 
 _JOB = """
 import adagrid as ada
@@ -43,9 +45,12 @@ def main(rounds: int = 9) -> None:
             _seconds(program, cache if warm else None)
         seconds = np.array([[_seconds(program, cache if warm else None) for _, program, warm, _ in _CASES]
                             for _ in range(rounds)])  # fmt: skip
-    print("| case | processor seconds | ratio to the floor | target |\n|---|---|---|---|")
-    for (name, _, _, target), own, ratio in zip(_CASES, seconds.T, (seconds / seconds[:, :1]).T, strict=True):
-        print(f"| {name} | {np.median(own):.2f} | {np.median(ratio):.2f} | {target} |")
+    rows = [
+        (name, f"{np.median(own):.2f}", f"{np.median(ratio):.2f}", target)
+        for (name, _, _, target), own, ratio in zip(_CASES, seconds.T, (seconds / seconds[:, :1]).T, strict=True)
+    ]
+    print(table(("", ""), list(machine().items())), end="\n\n")
+    print(table(("case", "processor seconds", "ratio to the floor", "target"), rows))
 
 
 def _seconds(program: str, cache: Path | None) -> float:
