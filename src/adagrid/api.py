@@ -57,6 +57,9 @@ def ada_validate(
     accept_changed_model: bool = False,
     backup: BackupTo | None = None,
     snapshot: str | PathLike[str] | None = None,
+    family_lines: int = 8,
+    family_sims: int = 512,
+    trust_family: str | None = None,
 ) -> Run:
     """Bound the Type I Error of a design over a region, refining tiles and adding simulations where it is worst.
 
@@ -102,6 +105,9 @@ def ada_validate(
             ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
             background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.
         snapshot: the path of a DuckDB file for others to read, replaced at the same moments by the job as it stands.
+        family_lines: lines of three points on which simulations test the declared family (docs/family.md).
+        family_sims: simulations at each of these points.
+        trust_family: why the family need not be tested, in words that the certificate repeats; None tests it.
 
     Returns:
         The run; `run.bound` is the certificate.
@@ -126,6 +132,9 @@ def ada_validate(
         "tile_batch_size": tile_batch_size,
         "n_steps": n_steps,
         "timeout": timeout,
+        "family_lines": family_lines,
+        "family_sims": family_sims,
+        "trust_family": trust_family,
     }
     return _start_or_continue(
         "validate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
@@ -163,6 +172,9 @@ def ada_calibrate(
     accept_changed_model: bool = False,
     backup: BackupTo | None = None,
     snapshot: str | PathLike[str] | None = None,
+    family_lines: int = 8,
+    family_sims: int = 512,
+    trust_family: str | None = None,
 ) -> Run:
     """Find the threshold that keeps the Type I Error of a design at or below alpha over a region.
 
@@ -204,6 +216,9 @@ def ada_calibrate(
             ClickHouse server. It is brought up to date at every coordination or stage and at the end, in the
             background; while it cannot be reached the job goes on, and tells. Not recorded: give it again to continue.
         snapshot: the path of a DuckDB file for others to read, replaced at the same moments by the job as it stands.
+        family_lines: lines of three points on which simulations test the declared family (docs/family.md).
+        family_sims: simulations at each of these points.
+        trust_family: why the family need not be tested, in words that the certificate repeats; None tests it.
 
     Returns:
         The run; `run.threshold` is the certificate, in the model's own direction.
@@ -230,6 +245,9 @@ def ada_calibrate(
         "tile_batch_size": tile_batch_size,
         "n_steps": n_steps,
         "timeout": timeout,
+        "family_lines": family_lines,
+        "family_sims": family_sims,
+        "trust_family": trust_family,
     }
     return _start_or_continue(
         "calibrate", model, model_kwargs, grid, db, settings, overrides, accept_changed_model, method=method,
@@ -252,6 +270,7 @@ def validate(
     tile_batch_size: int | None = None,
     backend: Backend | None = None,
     progress: bool | None = None,
+    trust_family: str | None = None,
 ) -> Run:
     """Bound the Type I Error of a design on every tile of a fixed grid: one step of `ada_validate`, no adaptation.
 
@@ -270,6 +289,7 @@ def validate(
         tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
+        trust_family: why the declared family need not be tested; None tests it.
 
     Returns:
         The run; `run.results()` has one row per tile. Raises as `ada_validate`.
@@ -292,6 +312,7 @@ def validate(
         tile_batch_size=tile_batch_size,
         backend=backend,
         progress=progress,
+        trust_family=trust_family,
     )
 
 
@@ -310,6 +331,7 @@ def bootstrap_calibrate(
     tile_batch_size: int | None = None,
     backend: Backend | None = None,
     progress: bool | None = None,
+    trust_family: str | None = None,
 ) -> Run:
     """Calibrate on every tile of a fixed grid, with bootstrap resamples: one step of `ada_calibrate`.
 
@@ -328,6 +350,7 @@ def bootstrap_calibrate(
         tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
         backend: where work runs; in this process by default.
         progress: whether to show progress; by default where the standard error is a terminal.
+        trust_family: why the declared family need not be tested; None tests it.
 
     Returns:
         The run; `run.results()` has one row per tile. Raises as `ada_calibrate`.
@@ -351,6 +374,7 @@ def bootstrap_calibrate(
         tile_batch_size=tile_batch_size,
         backend=backend,
         progress=progress,
+        trust_family=trust_family,
     )
 
 
@@ -367,6 +391,7 @@ def calibrate(
     tile_batch_size: int | None = None,
     backend: Backend | None = None,
     progress: bool | None = None,
+    trust_family: str | None = None,
 ) -> Run:
     """Calibrate on every tile of a fixed grid, without resamples. Arguments as for `bootstrap_calibrate`."""
     return bootstrap_calibrate(
@@ -382,6 +407,7 @@ def calibrate(
         tile_batch_size=tile_batch_size,
         backend=backend,
         progress=progress,
+        trust_family=trust_family,
     )
 
 

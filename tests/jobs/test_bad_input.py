@@ -289,7 +289,7 @@ class TestDatabases:
         with duckdb.connect(str(path)) as connection:
             connection.execute("update schema set version = 99")
         for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
-            with pytest.raises(NotAJobError, match=r"version 99.*version 3"):
+            with pytest.raises(NotAJobError, match=r"version 99.*version 4"):
                 action()
 
     def test_no_job_to_open(self, tmp_path):

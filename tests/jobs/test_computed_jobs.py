@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import bdtr, expit
 
 import adagrid as ada
-from adagrid.algorithms import (
-    InterpolatedCalibrateSettings,
-    InterpolatedCalibration,
-    InterpolatedValidateSettings,
-    InterpolatedValidation,
-)
+from adagrid.algorithms import InterpolatedCalibration, InterpolatedValidation
 from adagrid.engine import Simulator
-from adagrid.grid.points import Points
 from adagrid.stores import open_store
 from tests.support.oracles import binomial_error
 
@@ -196,18 +188,70 @@ def test_a_design_that_cannot_tell_is_simulated():
     assert "for certain" not in jobs[1].summary()
 
 
+class Sometimes(Arm):
+    """The same, which computes its errors at some parameters only."""
+
+    def exact_error(self, theta, null_truth, threshold):
+        return binomial_error_of(theta, threshold) if (theta < -0.6).all() else None
+
+
+def binomial_error_of(theta, threshold):
+    """Return the probabilities of more responders than a threshold."""
+    return 1 - bdtr(np.floor(threshold), N, expit(theta[:, 0]))
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_errors_are_computed_everywhere_or_nowhere(method):
+    # the first tiles are where errors are computed
+    grid = ada.cartesian_grid([-1.5], [-0.5], n=1)
+    with pytest.raises(ada.errors.ModelError, match="everywhere or nowhere"):
+        ada.ada_validate(Sometimes(), threshold=6.5, grid=grid, method=method, max_target=1e-4, global_target=1e-4)
+
+
+def test_one_of_both_is_not_enough_for_a_calibration():
+    """A threshold that is computed can be checked only where errors are, too."""
+    run = ada.ada_calibrate(
+        Sometimes(), alpha=0.05, grid=ada.cartesian_grid([-1.5], [-1], n=1), n_steps=1, init_sims=512, max_sims=512
+    )
+    assert not run.record.computed
+    assert run.guarantee == "search only" or run.is_fixed
+    assert "for certain" not in run.summary()
+
+
 @pytest.mark.parametrize(
-    ("algorithm", "settings"),
+    ("returned", "message"),
     [
-        (InterpolatedValidation, InterpolatedValidateSettings(threshold=6.5)),
-        (InterpolatedCalibration, InterpolatedCalibrateSettings()),
+        (np.full(1, np.nan), "probabilities, between 0 and 1, but it returned nan at theta="),
+        (np.full(1, 1.1), "probabilities, between 0 and 1, but it returned 1.1"),
+        (np.full(1, -0.1), "probabilities, between 0 and 1, but it returned -0.1"),
+        (np.full(2, 0.1), r"one number per point, shape \(1,\), but returned float64 of shape \(2,\)"),
+        (np.full(1, "p"), "one number per point"),
     ],
 )
-def test_points_that_were_to_be_computed_are_not_simulated(algorithm, settings):
-    """Where errors are missing that were there when points were planned, the job stops."""
-    theta, null_truth = np.zeros((2, 1)), np.ones((2, 1), bool)
-    points = Points.asked(theta, null_truth, stream=1, n_sims=np.zeros(2, np.int64), level=0.025)
-    simulator: Any = SimpleNamespace(model=Untold(), represented=np.copy)
-    planned = algorithm(settings, Untold(), ada.cartesian_grid([-1], [1], n=1).tiles, ())
-    with pytest.raises(ada.errors.ModelError, match="everywhere or nowhere"):
-        planned.simulate(simulator, "pass", points)
+def test_what_a_design_computes_is_checked(returned, message):
+    class Wrong(Arm):
+        def exact_error(self, theta, null_truth, threshold):
+            return returned
+
+    with pytest.raises(ada.errors.ModelError, match=message):
+        ada.ada_validate(Wrong(), threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1))
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_errors_that_simulations_contradict(method):
+    """One patient too many: the computed error is far below the simulated one."""
+
+    class OffByOne(Arm):
+        def exact_error(self, theta, null_truth, threshold):
+            return binomial_error_of(theta, threshold + 1)
+
+        def exact_threshold(self, theta, null_truth, level):
+            return np.full(len(theta), 9.0)
+
+    grid = ada.cartesian_grid([-1.5], [-0.5], n=1)
+    run = ada.ada_validate(OffByOne(), threshold=5.5, grid=grid, method=method)
+    assert run.status is ada.Status.REFUTED
+    assert "computed errors contradicted by simulations" in run.summary()
+    assert "The computed share is" in run.summary()
+    assert "for certain" not in run.summary()
+    run.verify()

@@ -60,7 +60,7 @@ def test_no_look_reads_the_tiles(case, monkeypatch):
     read = DuckDBStore.table
 
     def table(self, name):
-        assert name in ("config", "reports", "coordinations", "steps")
+        assert name in ("config", "reports", "lines", "spots", "coordinations", "steps")
         return read(self, name)
 
     monkeypatch.setattr(DuckDBStore, "table", table)

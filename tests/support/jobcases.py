@@ -75,7 +75,7 @@ def run_and_tell(connection, case: str, **changes) -> None:
 def tables(run) -> dict[str, pd.DataFrame]:
     """Return what two runs of the same job must agree on, without times and workers."""
     frames = {"tiles": run.tiles(), "results": run.results(active=False), "done": run.done()}
-    frames |= {"steps": run.steps(), "coordinations": run.coordinations()}
+    frames |= {"lines": run.lines(), "steps": run.steps(), "coordinations": run.coordinations()}
     if run.record.method == "interpolated":
         frames |= {"points": run.points(), "pilot": run.pilot(), "vertices": run.vertices(), "cells": run.cells()}
     return {name: frame.drop(columns=list(INCIDENTAL)) for name, frame in frames.items()}

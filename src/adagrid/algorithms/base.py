@@ -11,10 +11,8 @@ import numpy as np
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.frontier import Frontier, Layout
-from adagrid.algorithms.quantities import VANISHING
 from adagrid.algorithms.settings import Settings
 from adagrid.grid import Tiles
-from adagrid.models import Model
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -144,24 +142,6 @@ def tile_points(simulator: Simulator, tiles: Tiles) -> tuple[FloatArray, FloatAr
     """
     points = simulator.represented(tiles.theta)
     return points, tiles.displacements(points)
-
-
-def computed_thresholds(model: Model, theta: FloatArray, null_truth: BoolArray, level: FloatArray) -> FloatArray | None:
-    """Return the thresholds of a design that computes them, turned so that small statistics reject.
-
-    Nothing rejects where the level is so small that probabilities below it may have vanished in computing.
-
-    Args:
-        model: the design.
-        theta: parameters, shape (points, dim).
-        null_truth: which null hypotheses are true, shape (points, hypotheses).
-        level: what the probabilities of rejection may be, shape (points,).
-
-    Returns:
-        Shape (points,); None if the design does not compute them.
-    """
-    exact = model.exact_threshold(theta, null_truth, level)
-    return None if exact is None else np.where(level > VANISHING, model.direction * exact, -np.inf)
 
 
 def expected_count(error: FloatArray, n_sims: IntArray) -> IntArray:

@@ -18,9 +18,9 @@ from adagrid.algorithms.base import (
     FractionBelow,
     Packet,
     batches,
-    computed_thresholds,
     tile_points,
 )
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.policies import CalibrationPolicy, CalibrationState, ClassicCalibration
 from adagrid.algorithms.settings import CalibrateSettings
@@ -60,8 +60,14 @@ class AdaCalibrate(Algorithm):
     settings: CalibrateSettings
     first_stream = CALIBRATION_STREAM
 
-    def __init__(self, settings: CalibrateSettings, policy: CalibrationPolicy | None = None) -> None:
+    def __init__(
+        self,
+        settings: CalibrateSettings,
+        policy: CalibrationPolicy | None = None,
+        exact: ExactErrors | None = None,
+    ) -> None:
         self.settings = settings
+        self._exact = exact
         self._policy = policy or ClassicCalibration()
         self._resamples = lru_cache(maxsize=32)(self._first_of_resamples)
 
@@ -100,11 +106,11 @@ class AdaCalibrate(Algorithm):
         alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
         rank = calibration_rank(tiles.n_sims, alpha0)
         impossible = alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)
-        exact = computed_thresholds(simulator.model, points, tiles.null_truth, alpha0)
         # column 0 is lambda_star, then the bias resamples, then the tilewise ones
-        if exact is None:
+        if self._exact is None:
             thresholds = self._thresholds(simulator, tiles, rank)
         else:  # no simulations, so that resampling them changes nothing and none are too few
+            exact = self._exact.thresholds(points, tiles.null_truth, alpha0)
             thresholds = np.repeat(exact[:, None], 1 + 2 * n_bootstrap, axis=1)
             impossible[:] = False
         star, bias, tilewise = np.split(thresholds, [1, 1 + n_bootstrap], axis=1)

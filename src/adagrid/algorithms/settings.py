@@ -25,6 +25,9 @@ class Settings(BaseModel):
         timeout: seconds after which no new step begins.
         packet_size: tiles or points that are simulated and written together.
         tile_batch_size: tiles or points whose simulations are in memory together.
+        family_lines: lines of three points on which simulations could contradict the declared family.
+        family_sims: simulations at each of these points.
+        trust_family: why the declared family is not tested, in words that the certificate repeats; None to test it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,6 +43,13 @@ class Settings(BaseModel):
     timeout: float | None = Field(None, gt=0, description="a positive number of seconds, or None")
     packet_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
     tile_batch_size: int | None = Field(None, ge=1, description="a positive whole number of tiles, or None")
+    family_lines: int = Field(8, ge=1, le=1000, description="a whole number of lines from 1 to 1,000")
+    family_sims: int = Field(
+        512, ge=128, le=16384, multiple_of=64, description="a multiple of 64 simulations, from 128 to 16,384"
+    )
+    trust_family: str | None = Field(
+        None, min_length=10, max_length=200, description="a reason of 10 to 200 letters, or None"
+    )
 
     @property
     def rounded_range(self) -> Range | None:

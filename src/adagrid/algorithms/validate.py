@@ -20,6 +20,7 @@ from adagrid.algorithms.base import (
     expected_count,
     tile_points,
 )
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.policies import ClassicValidation, ValidationPolicy, ValidationState
 from adagrid.algorithms.settings import ValidateSettings
@@ -51,6 +52,7 @@ class AdaValidate(Algorithm):
         settings: the settings; `threshold` is in the model's own direction.
         hypotheses: the grid's null hypotheses.
         policy: what becomes of chosen tiles.
+        exact: what the design computes of its errors; None simulates them.
     """
 
     settings: ValidateSettings
@@ -61,8 +63,10 @@ class AdaValidate(Algorithm):
         settings: ValidateSettings,
         hypotheses: Sequence[NullHypothesis] = (),
         policy: ValidationPolicy | None = None,
+        exact: ExactErrors | None = None,
     ) -> None:
         self.settings = settings
+        self._exact = exact
         self._hypotheses = hypotheses
         self._policy = policy or ClassicValidation()
 
@@ -93,11 +97,11 @@ class AdaValidate(Algorithm):
     def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, Array]:
         tiles = packet.tiles
         points, displacements = tile_points(simulator, tiles)
-        exact = simulator.model.exact_error(points, tiles.null_truth, self.settings.cut)
-        if exact is None:
+        if self._exact is None:
             rejections = self._count(simulator, packet)
             estimate, lower, upper = self.settings.bounded.limits(rejections, tiles.n_sims, self.settings.delta)
         else:
+            exact = self._exact.errors(points, tiles.null_truth, self.settings.cut)
             rejections = expected_count(exact, tiles.n_sims)
             estimate, lower, upper = self.settings.bounded.computed(exact)
         bound = tilt_bound(simulator.model.family, points, displacements, upper)

@@ -188,6 +188,34 @@ class Simulator:
             result[row, : len(found)] = found
         return result
 
+    def statistics(self, theta: FloatArray, null_truth: BoolArray, n_sims: int, begin: ArrayLike = 0) -> Array:
+        """Return all statistics, in the order of the simulations.
+
+        Args:
+            theta: parameters, shape (points, dim).
+            null_truth: shape (points, hypotheses).
+            n_sims: simulations of each point.
+            begin: first simulation, a number or one per point.
+
+        Returns:
+            Shape (points, n_sims), in the statistic's own type.
+
+        Raises:
+            StatisticError: if a statistic is NaN.
+        """
+        begins = np.broadcast_to(np.asarray(begin, np.int64), (len(theta),))
+        result = np.empty((len(theta), n_sims), self.dtype)
+
+        def finish(call: Call, values: Array) -> None:
+            for row, first, last, own in zip(call.rows, call.first, call.last, values, strict=False):
+                if np.isnan(own[first:last]).any():
+                    self._raise_nan(call, theta)
+                start = call.chunk * self._chunk - begins[row]
+                result[row, start + first : start + last] = own[first:last]
+
+        self._run(self._calls(theta, null_truth, begins, begins + n_sims), self._evaluator.statistics, finish)
+        return result
+
     def _run(
         self,
         calls: Iterator[Call],

@@ -15,7 +15,9 @@ from adagrid.grid.tiles import tile_columns
 from adagrid.jobs.crew import Crew
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import Job, logger
+from adagrid.jobs.last_look import contradicts_after_all
 from adagrid.jobs.lead import coordinate
+from adagrid.jobs.outcome import Status
 from adagrid.jobs.packets import write_packets
 from adagrid.jobs.step import finish_step
 from adagrid.jobs.work import AskedTiles
@@ -41,6 +43,8 @@ def certify(job: Job[Algorithm]) -> None:
             zones = range(job.record.n_zones)
             run_zones(job, [partial(_certify_zone, coordination=last, zone=zone) for zone in zones])
         store.verify()
+        if contradicts_after_all(job):
+            job.append({"reports": job.journal.report("finish", status=Status.REFUTED.name)})
         logger.info("certified in %.1f s", job.seconds)
         job.finish_backups()
 

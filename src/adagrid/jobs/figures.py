@@ -57,14 +57,14 @@ def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
 def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
     right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= record.settings["alpha"])
     right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
-    right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.model.exact
+    right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.computed
     return right.to_numpy(bool)
 
 
 def _limits(frame: pd.DataFrame, level: ArrayLike, record: JobRecord) -> Limits:
     """Return what limits the probability that is bounded: from counts, or computed errors."""
     assert record.quantity is not None  # noqa: S101 - of a validation
-    if not record.model.exact:
+    if not record.computed:
         rejections, n_sims = (frame[name].to_numpy(np.int64) for name in ("rejections", "n_sims"))
         return record.quantity.limits(rejections, n_sims, level)
     estimate = frame["tie_estimate"].to_numpy(float)
@@ -74,7 +74,7 @@ def _limits(frame: pd.DataFrame, level: ArrayLike, record: JobRecord) -> Limits:
 def _counted(frame: pd.DataFrame, record: JobRecord, limits: Limits) -> pd.Series:
     """Return whether estimates follow from rejections, or rejections are those that a computed error expects."""
     assert record.quantity is not None  # noqa: S101 - of a validation
-    if record.model.exact:
+    if record.computed:
         rejecting = record.quantity.rejecting(frame["tie_estimate"].to_numpy(float))
         expected = expected_count(rejecting, frame["n_sims"].to_numpy(np.int64))
         return (frame["rejections"] - expected).abs() <= 1
@@ -115,7 +115,7 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
         column = "tie_point_bound"
     else:
         right = (frame["rank"] <= calibration_rank(points.n_sims, points.level)).to_numpy(bool)
-        right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.model.exact).to_numpy(bool)
+        right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.computed).to_numpy(bool)
         column = "level"
     certificate = store.results("certificate", active=True)
     cells = Cells.from_frame(certificate)

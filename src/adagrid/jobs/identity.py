@@ -19,7 +19,7 @@ from adagrid.models._rounding import unrounded
 
 def model_record(model: Model) -> ModelRecord:
     """Return the record of a design, or of the one whose statistic another rounds."""
-    is_exact, model = model.is_exact, unrounded(model)
+    model = unrounded(model)
     return ModelRecord(
         name=model_name(model),
         arguments=blotted(model_arguments(model)),
@@ -29,7 +29,6 @@ def model_record(model: Model) -> ModelRecord:
         family=repr(model.family),
         family_fields=family_record(model.family),
         coordinates=model.family.coordinates,
-        exact=is_exact,
     )
 
 

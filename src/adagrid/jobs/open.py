@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adagrid.algorithms import Algorithm, CalibrateSettings, Settings, StagedAlgorithm, ValidateSettings
+from adagrid.algorithms import (
+    Algorithm,
+    CalibrateSettings,
+    InterpolatedCalibrateSettings,
+    InterpolatedValidateSettings,
+    Settings,
+    StagedAlgorithm,
+    ValidateSettings,
+)
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.backends import Backend, LocalBackend
 from adagrid.bounds import tilt_bound
 from adagrid.engine import MAX_SIMS, Simulator
@@ -28,9 +37,12 @@ from adagrid.jobs.identity import grid_fingerprint, model_record
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
+from adagrid.jobs.last_look import contradicts_after_all
 from adagrid.jobs.lead import finish_leftovers, lead
+from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
+from adagrid.jobs.refute import contradicts
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
 from adagrid.jobs.work import Work, algorithm_of, classic_algorithm
@@ -38,6 +50,9 @@ from adagrid.models import Model
 from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
+
+# Tiles at whose centres is tried whether a design computes its errors.
+_TRIED = 64
 
 
 def start_job(
@@ -94,6 +109,7 @@ def start_job(
         coordinate_every=backend.coordinate_every,
         chunk=simulator.shape.chunk,
         block=simulator.shape.block,
+        computed=_computes(model, checked, grid.tiles),
     )
     known = _known_tiles(record, grid.tiles)
     algorithm = algorithm_of(record, model, known, grid.hypotheses)
@@ -107,7 +123,18 @@ def start_job(
     work = Work[Any](record, algorithm, simulator, known, grid.hypotheses, Crew.gather(None, 0))
     job = _job(store, work, backend, callback, progress, kept)
     _write_job(job, grid.hypotheses, tiles, done, is_new=is_new)
-    return _run(job)
+    return _run(job, lambda: grid.tiles)
+
+
+def _computes(model: Model, settings: Settings, tiles: Tiles) -> bool:
+    """Return whether a design computes the errors of a job: that is tried at some of its tiles' centres."""
+    some = tiles.take(np.argsort(tiles.id)[:_TRIED])
+    if not model.is_exact:
+        return False
+    if isinstance(settings, (CalibrateSettings, InterpolatedCalibrateSettings)):
+        return ExactErrors(model).computes(some.theta, some.null_truth, level=settings.alpha)
+    assert isinstance(settings, (ValidateSettings, InterpolatedValidateSettings))  # noqa: S101 - the other kind
+    return ExactErrors(model).computes(some.theta, some.null_truth, threshold=settings.cut)
 
 
 def _at_most(settings: Settings) -> int:
@@ -201,7 +228,7 @@ def continue_job(
     algorithm = algorithm_of(changed, model, known, hypotheses)
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
     job = _job(store, work, backend, callback, progress, kept)
-    return _run(job, _as_begun(job, record))
+    return _run(job, partial(read_grid_tiles, store), _as_begun(job, record))
 
 
 def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
@@ -227,14 +254,16 @@ def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
         return job
     decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
     begun = record.model_copy(update={"settings": job.record.settings | decisions})
-    return replace(job, work=replace(job.work, record=begun, algorithm=classic_algorithm(begun, job.hypotheses)))
+    algorithm = classic_algorithm(begun, job.work.simulator.model, job.hypotheses)
+    return replace(job, work=replace(job.work, record=begun, algorithm=algorithm))
 
 
-def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
+def _run(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) -> Run:
     """Let the leader work, with messages going to the database, and return what can be read afterwards.
 
     Args:
         job: the job.
+        tiles: returns the tiles of its grid.
         begun: the same with the settings of the step that is under way, if the job is continued.
     """
     with stoppable(job), job.recorded():
@@ -245,11 +274,19 @@ def _run(job: AnyJob, begun: AnyJob | None = None) -> Run:
                     finish_leftovers(begun)
                 job.append({"config": _config_row(job)})
                 job.back_up()
-            status = lead_stages(job, is_new=begun is None) if job.record.method == "interpolated" else lead(job)
+            status = _led(job, tiles, is_new=begun is None)
         job.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.finish_backups()
     return Run(job.store, status, partial(certify, job))
+
+
+def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
+    """Test the declared family, lead the job, and look once more at what it has certified."""
+    if contradicts(job, tiles, is_new=is_new):
+        return Status.REFUTED
+    status = lead_stages(job, is_new=is_new) if job.record.method == "interpolated" else lead(job)
+    return Status.REFUTED if contradicts_after_all(job) else status
 
 
 def _tell_changed_environment(job: AnyJob) -> None:

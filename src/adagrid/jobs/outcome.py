@@ -23,6 +23,10 @@ class Status(Enum):
         "The time is used up. What was found is valid; to get further, continue, with overrides={'timeout': ...} "
         "if need be."
     )
+    REFUTED = (
+        "Simulations contradict the declared family or the computed errors, so nothing is certified. Correct the "
+        "design and start a new job."
+    )
     ALREADY_EXISTS = "The step had been finished before; nothing was done again."
 
     @property

@@ -46,7 +46,6 @@ class ModelRecord(BaseModel):
     family: str
     family_fields: dict[str, Any]
     coordinates: str
-    exact: bool = False
 
     @property
     def direction(self) -> float:
@@ -71,6 +70,8 @@ class JobRecord(BaseModel):
     coordinate_every: int
     chunk: int
     block: int
+    computed: bool
+    """Whether the design computes the errors of the job, all of them. They are simulated otherwise, all of them."""
 
     @property
     def shape(self) -> Shape:

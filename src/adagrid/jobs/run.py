@@ -15,10 +15,12 @@ from adagrid.estimation import below_rounding
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.definition import from_definition
 from adagrid.jobs.archive import export, write_snapshot
+from adagrid.jobs.evidence import SpotEvidence, read_evidence, read_spots, wrong_lines
 from adagrid.jobs.figures import shown, wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import LEADER, read_records
 from adagrid.jobs.summary import summary
+from adagrid.refutation import Evidence
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._duckdb_files import Format
 from adagrid.stores.base import Table
@@ -73,7 +75,7 @@ class Run:
         grid. Errors that are computed are certified whatever chose where. "search only": the simulations of the search
         itself; also as long as nothing is certified yet.
         """
-        if self.record.method == "interpolated" or self.record.model.exact:
+        if self.record.method == "interpolated" or self.record.computed:
             return "certified" if self.covered else "search only"
         return "certified" if self.is_fixed or self._outcome == "certificate" else "search only"
 
@@ -110,6 +112,8 @@ class Run:
                 "steps or a longer timeout."
             )
         self._certify()
+        if self.refuted:
+            self.status = Status.REFUTED
         return self
 
     @property
@@ -279,6 +283,40 @@ class Run:
         """Return the null hypotheses."""
         return self._store.table("null_hypos")
 
+    def lines(self) -> pd.DataFrame:
+        """Return the lines of three points on which simulations tested the declared family.
+
+        `theta*` is the middle of a line, `half*` the way to its end, `n_sims` the simulations at each point,
+        `log_wealth` what betting against the family gained there (natural logarithm), `share*` how often the last
+        event that was bet on occurred at the three points, `allowed` the largest share that the family allows in the
+        middle. See docs/family.md.
+        """
+        return self._store.table("lines")
+
+    @property
+    def refuted(self) -> bool:
+        """Whether simulations contradict the declared family, or computed errors. Nothing is then certified."""
+        found = (self.evidence, self.spot_evidence)
+        return any(each is not None and each.refutes for each in found)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What simulations say against the declared family; None if it was not tested."""
+        return read_evidence(self._store)
+
+    def spots(self) -> pd.DataFrame:
+        """Return the points between the certified ones at which a last look counted events.
+
+        `events` of `n_sims` simulations rejected (of power: did not reject); `allowed` is the largest share that the
+        family allows given what was counted at the certified points, or the computed share where `computed` is 1.
+        """
+        return self._store.table("spots")
+
+    @property
+    def spot_evidence(self) -> SpotEvidence | None:
+        """What the last look at the certified region shows; None if there was none."""
+        return read_spots(self._store)
+
     def verify(self) -> None:
         """Check the relations between the tables, and that the figures of active tiles follow from their counts.
 
@@ -286,11 +324,11 @@ class Run:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
         self._store.verify()
-        wrong = wrong_figures(self._store, self.record)
+        wrong = np.concatenate([wrong_figures(self._store, self.record), wrong_lines(self._store, self.record)])
         if len(wrong):
             raise CorruptStoreError(
-                f"{self.db}: the figures of the tiles, cells or points {wrong[:10].tolist()} do not follow from their "
-                "simulations; do not use its certificate."
+                f"{self.db}: the figures of the tiles, cells, points or lines {wrong[:10].tolist()} do not follow from "
+                "their simulations; do not use its certificate."
             )
 
     def snapshot(self, path: str | PathLike[str]) -> None:
@@ -341,6 +379,8 @@ class Run:
     @property
     def covered(self) -> bool:
         """Whether all of the region has been simulated, so that there is a bound or a threshold."""
+        if self.refuted:
+            return False
         if self.record.method == "classic":
             return self._searched
         done = self._store.table("done")

@@ -10,7 +10,13 @@ import numpy as np
 from adagrid.jobs.wording import bounded_as, columns_of, error_name, estimated_as
 
 if TYPE_CHECKING:
+    from adagrid.jobs.evidence import SpotEvidence
     from adagrid.jobs.run import Run
+    from adagrid.refutation import Evidence
+
+
+# Computed shares below this count as this when the most contradicted one is sought.
+_LEAST = 1e-9
 
 
 def summary(run: Run, counts: Mapping[str, int]) -> str:
@@ -20,7 +26,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         run: the job.
         counts: what the store counts.
     """
-    record, settings, computed = run.record, run.settings, _is_computed(run, counts)
+    record, settings, computed = run.record, run.settings, run.record.computed
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
     side = "<" if record.model.reject_when == "small" else ">"
     hypotheses = run.null_hypos()["description"].tolist()
@@ -40,21 +46,18 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
             lines.append(f"Rejects     when the statistic {side} {settings['threshold']!r}")
         else:
             lines.append("Statistic   between {!r} and {!r}".format(*settings["value_range"]))
-        lines.append(f"Bound       {bounded_as(record, run.bound, several=several)} ({sure})")
+        bound = "none" if run.refuted else f"{bounded_as(record, run.bound, several=several)} ({sure})"
+        lines.append(f"Bound       {bound}")
     else:
         lines += [
             f"Level       alpha = {settings['alpha']!r}: the expected {error_name(several=several)} is at most this",
-            f"Threshold   reject when the statistic {side} {run.threshold!r}",
+            f"Threshold   {'none' if run.refuted else f'reject when the statistic {side} {run.threshold!r}'}",
             *_spread(run),
         ]
     if run.covered:
         lines.append(f"Decided at  {_decided_at(run, computed)}")
-    return "\n".join([*lines, _work(run, counts, computed), _status(run), _guarantee(run, computed), _job(run)])
-
-
-def _is_computed(run: Run, counts: Mapping[str, int]) -> bool:
-    """Return whether errors are computed; a job by interpolation then simulates nothing."""
-    return run.record.model.exact and (run.record.method == "classic" or not counts["simulations"])
+    told = [_work(run, counts, computed), *_family(run), _status(run), _guarantee(run, computed), _job(run)]
+    return "\n".join([*lines, *told])
 
 
 def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
@@ -72,12 +75,72 @@ def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
     )
 
 
+def _family(run: Run) -> list[str]:
+    """Return what is known of the declared family and of computed errors, and where simulations contradict them."""
+    found, spots, family = run.evidence, run.spot_evidence, run.record.model.family
+    if run.settings["trust_family"] is not None:
+        lines = [f"Family      {family} was not tested: {run.settings['trust_family']}"]
+    elif found is None:
+        why = "cannot be tested: the region has no room for lines" if run.covered else "is not tested yet"
+        lines = [f"Family      {family} {why}"]
+    else:
+        lines = [f"Family      {family}, {found}"]
+    if found is not None and found.refutes:
+        lines += _line_seen(run, found)
+    if spots is not None:
+        lines.append(f"Last look   {spots}")
+    if spots is not None and spots.refutes:
+        lines += _spot_seen(run, spots)
+    return lines
+
+
+def _line_seen(run: Run, found: Evidence) -> list[str]:
+    """Return what was seen on the line that contradicts the family most, and why that may be."""
+    number = max(range(len(found.wagers)), key=lambda i: found.wagers[i].log_wealth)
+    wager, points = found.wagers[number], found.lines.points[number]
+    seen = [f"{share:.1%} at {_place(run, point.tolist())}" for share, point in zip(wager.shares, points, strict=True)]
+    return [
+        "            A range of statistics was seen in",
+        *(f"            - {each}" for each in seen),
+        f"            of the simulations. The family allows at most {wager.allowed:.1%} in the middle of these points.",
+        *_causes(run),
+    ]
+
+
+def _spot_seen(run: Run, spots: SpotEvidence) -> list[str]:
+    """Return at which point simulations differ most from what is allowed or computed, and why that may be."""
+    rows = spots.rows
+    worst = rows.iloc[int(np.argmax(rows["events"] / rows["n_sims"] / rows["allowed"].clip(lower=_LEAST)))]
+    theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
+    event = "did not reject" if run.settings.get("quantity") == "power" else "rejected"
+    seen = (
+        f"            At {_place(run, theta)} {int(worst['events']):,} of {int(worst['n_sims']):,} simulations {event}."
+    )
+    if spots.computed:
+        return [
+            f"{seen} The computed share is {worst['allowed']:.4%}.",
+            "            Likely causes: exact_error does not compute what draw and statistic do, or rounds it down.",
+        ]
+    return [f"{seen} The family allows at most {worst['allowed']:.4%}.", *_causes(run)]
+
+
+def _causes(run: Run) -> list[str]:
+    """Return why simulations may contradict a family."""
+    return [
+        "            Likely causes: n is not the largest sample size that is drawn; the parameters are not those that",
+        f"            the family has ({run.record.model.coordinates}); the statistic depends on theta; arms share",
+        "            random numbers; the data are of another family.",
+    ]
+
+
 def _status(run: Run) -> str:
     meaning = "The grid was simulated as asked; nothing was adapted." if run.is_fixed else run.status.sentence
     return f"Status      {run.status.name}: {meaning}"
 
 
 def _guarantee(run: Run, computed: bool) -> str:
+    if run.refuted:
+        return "Guarantee   none: simulations contradict what the bounds rest on"
     if computed and run.guarantee == "certified":
         return (
             "Guarantee   certified: errors are sums over all outcomes, and bounds between the points hold for certain"

@@ -187,13 +187,22 @@ def _unfinished(source: Store, moment: _Moment, last: int) -> Iterator[_Part]:
         for zone in moment.zones if kind else ():
             place = Place(last, zone, int(finished[zone]) + 1 if zone in finished else first)
             yield from (_Part(place, [name]) for name in _WRITTEN[str(kind)])
+        yield _tested(moment, last)
         return
     for zone in moment.zones if kind else ():
         if zone not in finished:
             yield from (_Part(Place(last, zone, last), [name]) for name in _WRITTEN[str(kind)])
     if kind == "pass":
         yield _certified(last)
+    yield _tested(moment, last)
     yield from _planned(last + 1, moment.zones)
+
+
+def _tested(moment: _Moment, last: int) -> _Part:
+    """Return what the family was tested with after a coordination: lines before the first one, spots after others."""
+    if last < 0:
+        return _Part(Place(0, 0, 0), ["lines"])
+    return _Part(Place(last, 0, last * _record(moment.config).coordinate_every), ["spots"])
 
 
 def _certified(stage: int) -> _Part:
@@ -257,11 +266,10 @@ class _Copying:
 
     def committed(self, moment: _Moment) -> None:
         """Copy what commit records tell of, each followed by its record."""
-        kinds = moment.kinds
         for name, row in _in_order(moment):
             record = moment.records[name][row : row + 1]
             if not _tuples(record[list(KEYS[name])]) <= self._there[name]:
-                parts = self._told_by(name, record, kinds, moment.zones)
+                parts = self._told_by(name, record, moment)
                 self.write([(part, None) for part in parts], {name: record})
 
     def write(
@@ -302,18 +310,20 @@ class _Copying:
             rows = rows[rows["time"].isin(behind[some])]
             self._append({name: [rows[[not _take(old, row) for row in rows.itertuples(index=False, name=None)]]]})
 
-    def _told_by(self, name: Table, record: pd.DataFrame, kinds: Mapping[int, str], zones: range) -> Iterator[_Part]:
+    def _told_by(self, name: Table, record: pd.DataFrame, moment: _Moment) -> Iterator[_Part]:
         """Yield what a commit record tells of, in the order of writing."""
         if name == "config":
             return
-        coordination = int(record["coordination_id"].iloc[0])
+        coordination, kinds = int(record["coordination_id"].iloc[0]), moment.kinds
         if name == "steps":
             place = Place(coordination, int(record["zone_id"].iloc[0]), int(record["step_id"].iloc[0]))
             yield from (_Part(place, [table]) for table in _WRITTEN[kinds[coordination]])
-        elif self._staged:
-            if kinds.get(coordination - 1) == "pass":
-                yield _certified(coordination - 1)
-            yield from _planned(coordination, zones)
+            return
+        if self._staged and kinds.get(coordination - 1) == "pass":
+            yield _certified(coordination - 1)
+        yield _tested(moment, coordination - 1)
+        if self._staged:
+            yield from _planned(coordination, moment.zones)
 
     def _missing(self, name: Table, place: Place, ids: Mapping[Table, IdArray] | None) -> Iterator[pd.DataFrame]:
         """Yield rows of a place that the target lacks, as many at once as memory should hold."""

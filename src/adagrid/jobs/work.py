@@ -25,6 +25,7 @@ from adagrid.algorithms import (
     StagedAlgorithm,
     ValidateSettings,
 )
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.interpolated.base import StageKind
 from adagrid.engine import Simulator, StatisticError
 from adagrid.errors import ModelError
@@ -147,6 +148,29 @@ class AskedFractions(Asked[A]):
 
 @final
 @dataclass(frozen=True)
+class AskedStatistics(Asked[Any]):
+    """All statistics of points, in the order of the simulations; the answer is `statistics`, shape (points, sims).
+
+    Args:
+        points: the points, all of one seed stream and with the same number of simulations.
+    """
+
+    points: Points
+
+    @property
+    @override
+    def subjects(self) -> Points:
+        return self.points
+
+    @override
+    def simulate(self, algorithm: Any, simulator: Simulator) -> Mapping[str, Array]:
+        points = self.points
+        stream = simulator.of_stream(int(points.stream[0]))
+        return {"statistics": stream.statistics(points.theta, points.null_truth, int(points.n_sims[0]), points.begin)}
+
+
+@final
+@dataclass(frozen=True)
 class Answer:
     """What simulation answered.
 
@@ -211,21 +235,22 @@ def algorithm_of(
 ) -> Algorithm | StagedAlgorithm:
     """Return a job's algorithm; that of an interpolated job knows the grid, in an order that is always the same."""
     if tiles is None:
-        return classic_algorithm(record, hypotheses)
+        return classic_algorithm(record, model, hypotheses)
     settings, tiles = record.checked_settings(), tiles.take(np.argsort(tiles.id))
+    exact = ExactErrors(model) if record.computed else None
     if isinstance(settings, InterpolatedValidateSettings):
-        return InterpolatedValidation(settings, model, tiles, hypotheses)
+        return InterpolatedValidation(settings, model.family, tiles, hypotheses, exact)
     assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
-    return InterpolatedCalibration(settings, model, tiles, hypotheses)
+    return InterpolatedCalibration(settings, model.family, tiles, hypotheses, exact, model.direction)
 
 
-def classic_algorithm(record: JobRecord, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
+def classic_algorithm(record: JobRecord, model: Model, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
     """Return the algorithm of a classic job with the null hypotheses of its grid."""
-    settings = record.checked_settings()
+    settings, exact = record.checked_settings(), ExactErrors(model) if record.computed else None
     if isinstance(settings, ValidateSettings):
-        return AdaValidate(settings, hypotheses)
+        return AdaValidate(settings, hypotheses, exact=exact)
     assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
-    return AdaCalibrate(settings)
+    return AdaCalibrate(settings, exact=exact)
 
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:

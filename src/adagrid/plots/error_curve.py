@@ -72,7 +72,7 @@ def collect_error_curve(run: Run) -> ErrorCurve:
         bound=quantity.value(np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1)),
         name="tiles",
         quantity=quantity,
-        confidence=1.0 if run.record.model.exact else 1 - float(run.settings["delta"]),
+        confidence=1.0 if run.record.computed else 1 - float(run.settings["delta"]),
     )
 
 
@@ -101,7 +101,7 @@ def _along_cells(run: Run, quantity: Quantity, cells: pd.DataFrame) -> ErrorCurv
         bound=quantity.value(bound),
         name="cells between points",
         quantity=quantity,
-        confidence=1.0 if run.record.model.exact else 1 - float(points["level"].max()),
+        confidence=1.0 if run.record.computed else 1 - float(points["level"].max()),
     )
 
 

@@ -127,7 +127,7 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
         at=values,
         coordinates=record.model.coordinates,
         logits=isinstance(family, Binomial),
-        exact=record.model.exact,
+        exact=record.computed,
     )
 
 

@@ -6,6 +6,8 @@ All jobs:
                  replaced
 `certificate`    what a fresh pass, whose simulations chose nothing, gave: the columns of `results` for active tiles
                  (classic), the columns of `cells` and what is certified of them (interpolated)
+`lines`          what simulations on lines of three points say against the declared family, before anything is planned
+`spots`          how often events occur at points between the certified ones, and how often they may
 `steps`          one row per finished step of a zone, written last; n_tiles counts its tiles or points
 `coordinations`  one row per coordination, written when all zones have stopped; kind says what it begins: "search" or
                  "certify" (classic), "pilot" or "pass" (interpolated)
@@ -43,7 +45,7 @@ from adagrid.grid.cells import cell_columns
 from adagrid.grid.points import point_columns
 from adagrid.grid.tiles import tile_columns
 
-VERSION = 3
+VERSION = 4
 
 Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
@@ -55,6 +57,8 @@ Table: TypeAlias = Literal[
     "cells",
     "certificate",
     "done",
+    "lines",
+    "spots",
     "steps",
     "coordinations",
     "config",
@@ -94,7 +98,9 @@ _FIXED: Mapping[Table, Columns] = {
 }
 
 # Tables whose rows have a place, a position there and an id.
-_PLACED: tuple[Table, ...] = ("tiles", "results", "points", "pilot", "vertices", "cells", "certificate")
+_PLACED: tuple[Table, ...] = (
+    "tiles", "results", "points", "pilot", "vertices", "cells", "certificate", "lines", "spots",
+)  # fmt: skip
 
 # Tables that simulation fills, by method.
 SIMULATED: Mapping[Method, tuple[Table, ...]] = {
@@ -142,9 +148,14 @@ class Schema:
     def tables(self) -> Mapping[Table, Columns]:
         """Every table with its columns."""
         tiles = _placed(tile_columns(self.dim, self.n_nulls))
+        common: dict[Table, Columns] = {
+            "lines": _placed(line_columns(self.dim, self.n_nulls)),
+            "spots": _placed(spot_columns(self.dim, self.n_nulls)),
+            **_FIXED,
+        }
         if self.method == "classic":
             results = {**tiles, **self.results}
-            return {"tiles": tiles, "results": results, "certificate": results, **_FIXED}
+            return {"tiles": tiles, "results": results, "certificate": results, **common}
         points = _placed(point_columns(self.dim, self.n_nulls))
         cells = _placed(cell_columns(self.dim, self.n_nulls))
         return {
@@ -154,7 +165,7 @@ class Schema:
             "vertices": {**points, **self.vertices},
             "cells": cells,
             "certificate": {**cells, **self.results},
-            **_FIXED,
+            **common,
         }
 
     def dumps(self) -> str:
@@ -185,6 +196,33 @@ class Schema:
         return Schema(
             fields["dim"], fields["n_nulls"], results, method=fields["method"], pilot=pilot, vertices=vertices
         )
+
+
+def line_columns(dim: int, n_nulls: int) -> Columns:
+    """Return the columns that describe a line and what betting on its simulations gave."""
+    return {
+        "id": np.uint64,
+        **{f"theta{i}": np.float64 for i in range(dim)},
+        **{f"half{i}": np.float64 for i in range(dim)},
+        **{f"null_truth{i}": np.uint8 for i in range(n_nulls)},
+        "n_sims": np.int64,
+        "log_wealth": np.float64,
+        **{f"share{i}": np.float64 for i in range(3)},
+        "allowed": np.float64,
+    }
+
+
+def spot_columns(dim: int, n_nulls: int) -> Columns:
+    """Return the columns that describe a point of the last look and what was counted there."""
+    return {
+        "id": np.uint64,
+        **{f"theta{i}": np.float64 for i in range(dim)},
+        **{f"null_truth{i}": np.uint8 for i in range(n_nulls)},
+        "n_sims": np.int64,
+        "events": np.int64,
+        "allowed": np.float64,
+        "computed": np.uint8,
+    }
 
 
 def _placed(columns: Columns) -> Columns:

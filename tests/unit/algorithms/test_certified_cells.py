@@ -23,7 +23,7 @@ def error(theta):
 
 def algorithm_of(grid):
     settings = InterpolatedValidateSettings(threshold=THRESHOLD)
-    return InterpolatedValidation(settings, ada.ZTest(), grid.tiles, grid.hypotheses)
+    return InterpolatedValidation(settings, ada.ZTest().family, grid.tiles, grid.hypotheses)
 
 
 def points_at(theta, stream, n_sims=6400):

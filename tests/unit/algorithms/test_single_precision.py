@@ -18,6 +18,7 @@ from adagrid.algorithms import (
     Packet,
     ValidateSettings,
 )
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.engine import Simulator
 from adagrid.grid.points import Points
 
@@ -49,12 +50,12 @@ def tiles():
 
 def staged(algorithm, settings):
     grid = ada.cartesian_grid([FAR - 1], [FAR + 1], n=1)
-    return algorithm(settings, Known(), grid.tiles, grid.hypotheses)
+    return algorithm(settings, Known().family, grid.tiles, grid.hypotheses, ExactErrors(Known()))
 
 
 def test_bounds_of_tiles(simulator):
     threshold = FAR + 2.0
-    answer = AdaValidate(ValidateSettings(threshold=threshold)).simulate(simulator, Packet.fresh(tiles()))
+    answer = AdaValidate(ValidateSettings(threshold=threshold), exact=ExactErrors(Known())).simulate(simulator, Packet.fresh(tiles()))
     for end in (-1e-5, 0.0, 1e-5):
         error = ndtr(THETA[:, 0] + end - threshold)
         assert (answer["tie_lower"] <= error).all()
@@ -63,7 +64,7 @@ def test_bounds_of_tiles(simulator):
 
 def test_thresholds_of_tiles(simulator):
     settings = CalibrateSettings(alpha=ALPHA, n_bootstrap=0)
-    threshold = -AdaCalibrate(settings).simulate(simulator, Packet.fresh(tiles()))["lambda_star"]
+    threshold = -AdaCalibrate(settings, exact=ExactErrors(Known())).simulate(simulator, Packet.fresh(tiles()))["lambda_star"]
     assert (ndtr(THETA[:, 0] + 1e-5 - threshold) <= ALPHA).all()
 
 

@@ -95,11 +95,6 @@ class State:
         return sum(1 for kind in self.stages if kind == "pass")
 
     @property
-    def computed(self) -> bool:
-        """Whether errors are computed: the pilot, which is over, had no points."""
-        return bool(self.stages) and not len(self.pilot)
-
-    @property
     def vertex(self) -> IntArray:
         """Positions in `vertices` of the cells' vertices, shape (cells, dim + 1)."""
         return positions(self.vertices.points.id, self.cells.point_id)

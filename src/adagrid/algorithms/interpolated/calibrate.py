@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, final
 
@@ -21,7 +21,8 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.algorithms.base import CALIBRATION_STREAM, Convergence, batches, computed_thresholds
+from adagrid.algorithms.base import CALIBRATION_STREAM, Convergence, batches
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.interpolated import statistics
 from adagrid.algorithms.interpolated.base import (
     GAPS,
@@ -34,13 +35,7 @@ from adagrid.algorithms.interpolated.base import (
     distinct_vertices,
     positions,
 )
-from adagrid.algorithms.interpolated.computed import (
-    NotComputedError,
-    check_simulated,
-    computed_rates,
-    computed_threshold,
-    first_stage,
-)
+from adagrid.algorithms.interpolated.computed import computed_rates, computed_threshold
 from adagrid.algorithms.interpolated.planning import Mesh, Rates, plan_cells, rounded_sims
 from adagrid.algorithms.interpolated.quadratic import estimated_log_bound
 from adagrid.algorithms.interpolated.region import PILOT_ROUNDS, Region
@@ -51,11 +46,11 @@ from adagrid.algorithms.settings import InterpolatedCalibrateSettings
 from adagrid.bounds import interpolated_bound, inverse_tilt_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
 from adagrid.estimation import calibration_rank
+from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
-from adagrid.models import Model
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -97,9 +92,11 @@ class InterpolatedCalibration(StagedAlgorithm):
 
     Args:
         settings: the settings.
-        model: the design; plans ask it for nothing but errors that it computes, and its family.
+        family: distribution of the data.
         tiles: the tiles of the grid on which a null hypothesis is true.
         hypotheses: the grid's null hypotheses.
+        exact: what the design computes of its errors; None simulates them.
+        direction: 1 if small statistics of the design reject, else -1.
     """
 
     settings: InterpolatedCalibrateSettings
@@ -108,16 +105,19 @@ class InterpolatedCalibration(StagedAlgorithm):
     def __init__(
         self,
         settings: InterpolatedCalibrateSettings,
-        model: Model,
+        family: Family,
         tiles: Tiles,
         hypotheses: Sequence[NullHypothesis],
+        exact: ExactErrors | None = None,
+        direction: float = 1.0,
     ) -> None:
         self.settings = settings
-        self.family = model.family
-        self._model = model
-        self._region = Region(model.family, tiles, hypotheses)
+        self.family = family
+        self._exact, self._direction = exact, direction
+        self._region = Region(family, tiles, hypotheses)
         self._aim = self._below_alpha(_GRID_SHARE)
         self._expected = lru_cache(maxsize=1)(self._threshold)
+        self._certain = lru_cache(maxsize=1)(self._computed_plan)
 
     def _below_alpha(self, share: float) -> float:
         """Return alpha less a share of what may be lost to the size of cells."""
@@ -152,10 +152,9 @@ class InterpolatedCalibration(StagedAlgorithm):
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
         level = np.minimum(level, points.level)
         rank = calibration_rank(points.n_sims, level)
-        star = computed_thresholds(simulator.model, represented, points.null_truth, level)
-        if star is not None:
+        if self._exact is not None:
+            star = self._exact.thresholds(represented, points.null_truth, level)
             return {"rank": rank, "lambda_star": star, **dict.fromkeys(self._bootstrap_columns, star)}
-        check_simulated(points)
         ranks = np.stack([rank, *self._resampled_ranks(points, rank).T], axis=1)
         values = self._order_statistics(simulator, points, np.maximum(ranks, 1))
         values[rank == 0] = -np.inf
@@ -180,7 +179,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         if not state.passes:
             if not state.stages:
                 return Convergence(False, {})
-            threshold, *_ = self._certain if state.computed else self._expected(state.pilot)
+            threshold, *_ = self._expected(state.pilot) if self._exact is None else self._certain(self._exact)
             return Convergence(False, {"expected threshold": threshold})
         settings, vertices = self.settings, state.vertices
         star = vertices["lambda_star"]
@@ -189,7 +188,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         threshold = float(star[worst])
         resampled = np.array([vertices[name].min() for name in self._bootstrap_columns], float)
         bias = std = 0.0
-        if not state.computed:
+        if self._exact is None:
             below = fraction_below(worst, np.concatenate([[threshold], resampled]))
             bias, std = float(below[0] - below[1:].mean()), float(below[1:].std())
         grid_cost = float(settings.alpha - vertices.points.level[worst])
@@ -203,9 +202,10 @@ class InterpolatedCalibration(StagedAlgorithm):
         if state.passes:
             return None
         if not state.stages:
-            return first_stage(self._region.pilot(_PILOT_SIMS, self.first_stream), lambda: self._certain)
-        if state.computed:
-            _, mesh, level = self._certain
+            pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
+            return Stage("pilot", pilot if self._exact is None else pilot.take(slice(0)))
+        if self._exact is not None:
+            _, mesh, level = self._certain(self._exact)
             return mesh.simulated(self.first_stream + 1, np.zeros(len(level), np.int64), level)
         settings, number = self.settings, len(state.stages)
         _, surrogates, counts, discrete = self._expected(state.pilot)
@@ -223,16 +223,15 @@ class InterpolatedCalibration(StagedAlgorithm):
         )
         return Stage("pilot", points)
 
-    @cached_property
-    def _certain(self) -> tuple[float, Mesh, FloatArray]:
-        """The threshold, cells and levels of a design that computes its errors; raises NotComputedError if not.
+    def _computed_plan(self, exact: ExactErrors) -> tuple[float, Mesh, FloatArray]:
+        """Return the threshold, cells and levels of a design that computes its errors.
 
         What the pass will find is known beforehand: cells get smaller until it meets its target, or that of the pass
         that loses least is taken.
         """
         found = []
         for share in _COMPUTED_SHARES:
-            mesh, level, threshold = self._computed_levels(self._below_alpha(share))
+            mesh, level, threshold = self._computed_levels(exact, self._below_alpha(share))
             least, deciding = float(threshold.min()), float(level[threshold == threshold.min()].max())
             found.append((least, deciding, mesh, level))
             if self.settings.alpha - deciding < self.settings.grid_target:
@@ -240,22 +239,19 @@ class InterpolatedCalibration(StagedAlgorithm):
         least, _, mesh, level = max(found, key=itemgetter(0, 1))
         return least, mesh, level
 
-    def _computed_levels(self, aim: float) -> tuple[Mesh, FloatArray, FloatArray]:
+    def _computed_levels(self, exact: ExactErrors, aim: float) -> tuple[Mesh, FloatArray, FloatArray]:
         """Return cells, and levels and thresholds at their vertices.
 
         With the next threshold, which cells must tell from the one that is expected, errors are above the aim: those
         with the expected one are scaled up to it.
         """
         theta, null_truth = self._region.look()
-        expected = computed_threshold(self._model, theta, null_truth, aim)
-        rates = computed_rates(self._model, TypeIError(), self._model.direction * expected)
+        expected = computed_threshold(exact, self._direction, theta, null_truth, aim)
+        rates = computed_rates(exact, TypeIError(), self._direction * expected)
         factor = aim / float(rates(theta, null_truth).max())
         mesh = self._mesh(lambda *at: np.minimum(factor * rates(*at), 1.0), aim)
         level = self._levels(mesh, aim, self.settings.alpha)
-        threshold = computed_thresholds(self._model, mesh.theta, mesh.null_truth, level)
-        if threshold is None:
-            raise NotComputedError
-        return mesh, level, threshold
+        return mesh, level, exact.thresholds(mesh.theta, mesh.null_truth, level)
 
     def _order_statistics(self, simulator: Simulator, points: Points, ranks: IntArray) -> Array:
         """Return order statistics of points with given ranks, shape of `ranks`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.base import VALIDATION_STREAM, Convergence, batches, expected_count
+from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.interpolated.base import (
     GAPS,
     FractionBelow,
@@ -29,7 +30,7 @@ from adagrid.algorithms.interpolated.base import (
     distinct_vertices,
     positions,
 )
-from adagrid.algorithms.interpolated.computed import check_simulated, computed_rates, first_stage
+from adagrid.algorithms.interpolated.computed import computed_rates
 from adagrid.algorithms.interpolated.planning import (
     Limits,
     Mesh,
@@ -47,12 +48,12 @@ from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedValidateSettings
 from adagrid.bounds import interpolated_bound, interpolated_lower_bound, tilt_bound, tilt_lower_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
+from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.grid import overcounted
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
-from adagrid.models import Model
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -97,9 +98,10 @@ class InterpolatedValidation(StagedAlgorithm):
 
     Args:
         settings: the settings; `threshold` is in the model's own direction.
-        model: the design; plans ask it for nothing but errors that it computes, and its family.
+        family: distribution of the data.
         tiles: the tiles of the grid on which a null hypothesis is true.
         hypotheses: the grid's null hypotheses.
+        exact: what the design computes of its errors; None simulates them.
     """
 
     settings: InterpolatedValidateSettings
@@ -108,17 +110,20 @@ class InterpolatedValidation(StagedAlgorithm):
     def __init__(
         self,
         settings: InterpolatedValidateSettings,
-        model: Model,
+        family: Family,
         tiles: Tiles,
         hypotheses: Sequence[NullHypothesis],
+        exact: ExactErrors | None = None,
     ) -> None:
         self.settings = settings
-        self.family = model.family
+        self.family = family
         self._hypotheses = hypotheses
-        self._region = Region(model.family, tiles, hypotheses)
-        self._computed = computed_rates(model, settings.bounded, settings.cut)
+        self._exact = exact
+        self._region = Region(family, tiles, hypotheses)
+        self._computed = None if exact is None else computed_rates(exact, settings.bounded, settings.cut)
         self._targets = Targets(settings.max_target, settings.global_target)
         self._expected = lru_cache(maxsize=1)(self._expected_errors)
+        self._certain = lru_cache(maxsize=1)(self._computed_plan)
 
     @override
     def pilot_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
@@ -141,12 +146,11 @@ class InterpolatedValidation(StagedAlgorithm):
             return {"rejections": self._count(simulator, points)}
         # what was simulated is the point as the design's precision holds it
         represented = simulator.represented(points.theta)
-        exact = simulator.model.exact_error(represented, points.null_truth, self.settings.cut)
-        if exact is None:
-            check_simulated(points)
+        if self._exact is None:
             rejections = self._count(simulator, points)
             estimate, lower, upper = self.settings.bounded.limits(rejections, points.n_sims, points.level)
         else:
+            exact = self._exact.errors(represented, points.null_truth, self.settings.cut)
             rejections = expected_count(exact, points.n_sims)
             estimate, lower, upper = self.settings.bounded.computed(exact)
         beside = (points.theta - represented)[:, None, :]
@@ -194,7 +198,7 @@ class InterpolatedValidation(StagedAlgorithm):
             if not state.stages:
                 return Convergence(False, {})
             quantity = self.settings.bounded
-            _, largest = self._certain if state.computed else self._expected(state.pilot)
+            _, largest = self._expected(state.pilot) if self._computed is None else self._certain(self._computed)
             expected = float(quantity.value(largest))
             return Convergence(False, {f"expected {quantity.word}": expected})
         missed = self._missed(state)
@@ -213,9 +217,10 @@ class InterpolatedValidation(StagedAlgorithm):
         if state.passes:
             return self._repair(state) if state.passes <= REPAIRS else None
         if not state.stages:
-            return first_stage(self._region.pilot(_PILOT_SIMS, self.first_stream), lambda: self._certain)
-        if state.computed:
-            mesh, _ = self._certain
+            pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
+            return Stage("pilot", pilot if self._exact is None else pilot.take(slice(0)))
+        if self._computed is not None:
+            mesh, _ = self._certain(self._computed)
             plan = _Plan.for_certain(len(mesh.rate))
             return mesh.simulated(self.first_stream + 1, plan.n_sims, plan.level)
         (surrogates, largest), number = self._expected(state.pilot), len(state.stages)
@@ -232,10 +237,9 @@ class InterpolatedValidation(StagedAlgorithm):
         )
         return Stage("pilot", more)
 
-    @cached_property
-    def _certain(self) -> tuple[Mesh, float]:
-        """Cells planned from computed errors, and the largest of these; raises NotComputedError if there are none."""
-        return self._settled(self._computed, float(self._computed(*self._region.look()).max()))
+    def _computed_plan(self, rates: Rates) -> tuple[Mesh, float]:
+        """Return cells planned from computed errors, and the largest of these."""
+        return self._settled(rates, float(rates(*self._region.look()).max()))
 
     def _repair(self, state: State) -> Stage:
         """Replace cells that miss their targets.
@@ -249,7 +253,7 @@ class InterpolatedValidation(StagedAlgorithm):
         targets = replace(self._targets, reserve=_REPAIR_RESERVE)
         old_vertex = state.vertex[missed]
         some = state.vertices.take(np.unique(old_vertex))
-        rates = self._computed if state.computed else self._surrogates(state.pilot, some).rates
+        rates = self._computed or self._surrogates(state.pilot, some).rates
         broken = state.simplices().take(missed)
         # one point in the middle of a cell costs less than simulating all its vertices anew
         too_large = (state.certificate["grid_cost"] > _LARGE * state.certificate["total_cost"])[missed]
@@ -259,7 +263,7 @@ class InterpolatedValidation(StagedAlgorithm):
         begin = Simplices.concatenate([broken.take(~too_large), halves])
         cells = validation_cells(self.family, self._region.fisher, begin, rates, targets, largest)
         mesh = Mesh.of(cells, rates)
-        if state.computed:
+        if self._exact is not None:
             plan = _Plan.for_certain(len(mesh.rate))
         else:
             limits = plan_limits(self.family, mesh, np.zeros_like(mesh.rate), targets, largest)

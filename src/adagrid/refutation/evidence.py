@@ -1,0 +1,152 @@
+"""Gather evidence against a declared family: scan the region, choose lines, bet on simulations at their points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import numpy as np
+
+from adagrid._typing import BoolArray, FloatArray
+from adagrid.families import Family
+from adagrid.grid import Tiles
+from adagrid.grid.points import Points
+from adagrid.refutation.bet import DOUBTED, REFUTED, Wager, combined, in_words, log_affinity, wager
+from adagrid.refutation.lines import Lines, Scan, choose_lines
+from adagrid.refutation.region import Region
+
+SCAN_STREAM, LINE_STREAM = 2**20, 2**20 + 1
+"""Seed streams of the scan and of the bets; searches, pilots and passes use lower numbers."""
+
+_SCAN_POINTS, _SCAN_SIMS = 64, 64
+# The most simulations at a point: where evidence is still between doubt and refutation then, it stays there.
+_MOST_SIMS = 2**14
+
+Ask: TypeAlias = Callable[[Points], FloatArray]
+"""Simulates points and returns their statistics in the order of the simulations, shape (points, sims)."""
+
+
+@final
+@dataclass(frozen=True)
+class Evidence:
+    """What bets on all lines gave.
+
+    Args:
+        lines: the lines.
+        n_sims: simulations at each of the three points of a line.
+        wagers: one per line.
+    """
+
+    lines: Lines
+    n_sims: int
+    wagers: tuple[Wager, ...]
+
+    @property
+    def log_value(self) -> float:
+        """The logarithm of the e-value."""
+        return combined(np.array([each.log_wealth for each in self.wagers]))
+
+    @property
+    def refutes(self) -> bool:
+        """Whether the family is refuted."""
+        return self.log_value >= REFUTED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more simulations should decide."""
+        return DOUBTED <= self.log_value < REFUTED and self.n_sims < _MOST_SIMS
+
+    @property
+    def total_sims(self) -> int:
+        """All simulations behind it, those of the scan among them."""
+        return _SCAN_POINTS * _SCAN_SIMS + 3 * len(self.lines) * self.n_sims
+
+    def __str__(self) -> str:
+        """Return the evidence in a few words."""
+        verdict = "refuted" if self.refutes else "not refuted"
+        return f"{verdict}: {len(self.lines)} lines, {self.total_sims:,} simulations, e = {in_words(self.log_value)}"
+
+
+@final
+@dataclass(frozen=True)
+class Inquiry:
+    """Asks whether simulations contradict a family.
+
+    Args:
+        family: the declared family.
+        precision: the design's, "single" or "double".
+        n_lines: how many lines.
+        n_sims: simulations at each of the three points of a line, at first.
+        seed: the model seed.
+    """
+
+    family: Family
+    precision: str
+    n_lines: int
+    n_sims: int
+    seed: int
+
+    def lines(self, tiles: Tiles, ask: Ask) -> Lines:
+        """Scan the region and choose lines.
+
+        Args:
+            tiles: the tiles of the grid, at least one.
+            ask: simulates.
+        """
+        region, configurations = Region(tiles), configurations_of(tiles)
+        shift = np.random.SeedSequence([self.seed, SCAN_STREAM]).generate_state(tiles.dim + 1) / 2.0**32
+        theta = region.spread(0, _SCAN_POINTS, shift)
+        truth = np.tile(np.logical_or.reduce(configurations), (len(theta), 1))
+        scan = Scan.of(theta, ask(_points(theta, truth, SCAN_STREAM, 0, _SCAN_SIMS)))
+        return choose_lines(
+            self.family, region, scan, configurations, self.n_lines, self.n_sims, precision=self.precision, shift=shift
+        )
+
+    def bet(self, lines: Lines, ask: Ask) -> Iterator[Evidence]:
+        """Bet on more and more simulations, twice as many each time, as long as the evidence leaves doubt.
+
+        Args:
+            lines: the lines.
+            ask: simulates.
+
+        Yields:
+            The evidence of all simulations up to then; nothing if there are no lines.
+        """
+        if not len(lines):
+            return
+        n = self.n_sims
+        statistics = ask(self.points(lines, 0, n))
+        log_rho = log_affinity(self.family, lines.middle, lines.half)
+        while True:
+            values = statistics.reshape(len(lines), 3, n)
+            wagers = [wager(own, float(log)) for own, log in zip(values, log_rho, strict=True)]
+            found = Evidence(lines, n, tuple(wagers))
+            yield found
+            if not found.is_open:
+                return
+            statistics = np.concatenate([statistics, ask(self.points(lines, n, 2 * n))], axis=1)
+            n *= 2
+
+    def points(self, lines: Lines, begin: int, end: int) -> Points:
+        """Return the points of lines, in order, with simulations begin to end of each: no two points share any."""
+        theta = lines.points.reshape(-1, self.family.dim)
+        truth = np.repeat(lines.null_truth, 3, axis=0)
+        return _points(theta, truth, LINE_STREAM, begin * len(theta), end - begin)
+
+
+def configurations_of(tiles: Tiles) -> BoolArray:
+    """Return the null configurations of tiles, the one with the largest volume first, shape (n, hypotheses)."""
+    if not tiles.n_nulls:
+        return np.ones((1, 0), bool)
+    truth, place = np.unique(tiles.null_truth, axis=0, return_inverse=True)
+    volume = np.bincount(place.ravel(), weights=tiles.volume, minlength=len(truth))
+    return truth[np.argsort(-volume, kind="stable")]
+
+
+def _points(theta: FloatArray, truth: BoolArray, stream: int, first: int, n_sims: int) -> Points:
+    """Return points with consecutive ranges of simulations of a stream."""
+    begin = first + n_sims * np.arange(len(theta))
+    return Points.asked(
+        theta, truth, stream=stream, begin=begin, n_sims=np.full(len(theta), n_sims, np.int64), level=1.0
+    )

@@ -1,0 +1,127 @@
+"""Look at a certified region once more: simulate spots between the certified points and compare with what is allowed.
+
+A bound follows from limits at certified points and from the declared family. With limits at a level of one in a million
+the bound at a spot is exceeded by the truth with no larger probability, whatever was chosen where, so simulations that
+exceed it contradict the family. This finds a needle between certified points that no line has touched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid.bounds import tilt_bound
+from adagrid.estimation import clopper_pearson_lower, clopper_pearson_upper
+from adagrid.families import Family
+from adagrid.grid import Tiles
+from adagrid.grid.points import Points
+from adagrid.grid.simplices import Simplices
+from adagrid.refutation.bet import REFUTED
+from adagrid.refutation.region import chosen_by, sequence
+
+SPOT_STREAM = 2**20 + 2
+"""Seed stream of spots."""
+
+SPOT_SIMS = 1024
+"""Simulations at a spot."""
+
+# Probability with which a right family may be refuted.
+LEVEL = float(np.exp(-REFUTED))
+# Share by which limits rise: points are simulated as single precision holds them.
+_ROUNDING = 1e-3
+# Factors by which all odds of rejecting may differ from the computed ones, against which is bet.
+_FACTORS = np.array([0.25, 0.5, 0.8, 1.25, 2.0, 4.0])
+
+
+def spots_in_cells(
+    family: Family, cells: Simplices, events: IntArray, n_sims: IntArray, n_spots: int, shift: FloatArray
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Choose spots inside cells, by volume.
+
+    Args:
+        family: the declared family.
+        cells: the certified cells.
+        events: events counted at their vertices, shape (cells, vertices).
+        n_sims: simulations there, same shape.
+        n_spots: how many spots.
+        shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
+
+    Returns:
+        Parameters, null configurations, and the largest probability that the family allows, one row per spot.
+    """
+    unit = sequence(0, n_spots, shift)
+    cell = chosen_by(cells.volume, unit[:, 0])
+    ordered = np.sort(np.column_stack([np.zeros(n_spots), unit[:, 1:], np.ones(n_spots)]), axis=1)
+    weight = np.diff(ordered, axis=1)  # uniform on the simplex
+    vertices = cells.vertices[cell]
+    theta = np.einsum("sv,svd->sd", weight, vertices)
+    upper = clopper_pearson_upper(events[cell], n_sims[cell], LEVEL / (2 * n_spots * weight.shape[1]))
+    with np.errstate(divide="ignore"):
+        log_bound = weight * (np.log(upper) + family.cumulant(theta[:, None], vertices - theta[:, None]))
+    return theta, cells.null_truth[cell], _raised(np.exp(log_bound.sum(axis=1)))
+
+
+def spots_in_tiles(
+    family: Family, tiles: Tiles, events: IntArray, n_spots: int, shift: FloatArray
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Choose spots inside tiles, by volume. Arguments and result as for `spots_in_cells`.
+
+    Args:
+        family: the declared family.
+        tiles: the certified tiles.
+        events: events counted at their centres, shape (tiles,).
+        n_spots: how many spots.
+        shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
+    """
+    unit = sequence(0, n_spots, shift)
+    tile = chosen_by(tiles.box_volume, unit[:, 0])
+    chosen = tiles.take(tile)
+    away = (2 * unit[:, 1:] - 1) * chosen.radius
+    upper = clopper_pearson_upper(events[tile], chosen.n_sims, LEVEL / (2 * n_spots))
+    limit = tilt_bound(family, chosen.theta, away[:, None], upper)
+    return chosen.theta + away, chosen.null_truth, _raised(limit)
+
+
+def exceeded(limit: FloatArray, events: IntArray, n_sims: IntArray) -> BoolArray:
+    """Return where events are more frequent than the family allows, shape (spots,)."""
+    if not len(limit):
+        return np.empty(0, bool)
+    return clopper_pearson_lower(events, n_sims, LEVEL / (2 * len(limit))) > limit
+
+
+def log_evidence_against(probability: FloatArray, events: IntArray, n_sims: IntArray) -> float:
+    """Return the logarithm of an e-value against computed probabilities of events.
+
+    The average of likelihood ratios of alternatives, each of which multiplies all odds by one factor.
+
+    Args:
+        probability: computed probabilities, shape (spots,).
+        events: how often the events occurred, shape (spots,).
+        n_sims: in how many simulations, shape (spots,).
+    """
+    if ((probability <= 0) & (events > 0)).any() or ((probability >= 1) & (events < n_sims)).any():
+        return np.inf
+    open_ = (probability > 0) & (probability < 1)
+    p, k, n = probability[open_], events[open_], n_sims[open_]
+    # the likelihood ratio of odds c p / (1 - p) is c^k / (1 - p + c p)^n
+    logs = [float((k * np.log(c) - n * np.log1p((c - 1) * p)).sum()) for c in _FACTORS]
+    return float(np.logaddexp.reduce(logs) - np.log(len(logs)))
+
+
+def spot_points(theta: FloatArray, null_truth: BoolArray, number: int) -> Points:
+    """Return spots as points with simulations that no others use.
+
+    Args:
+        theta: parameters, shape (spots, dim).
+        null_truth: null configurations, shape (spots, hypotheses).
+        number: how many spots were simulated before.
+    """
+    n = len(theta)
+    begin = (number + np.arange(n)) * SPOT_SIMS
+    return Points.asked(
+        theta, null_truth, stream=SPOT_STREAM, begin=begin, n_sims=np.full(n, SPOT_SIMS, np.int64), level=1.0
+    )
+
+
+def _raised(limit: FloatArray) -> FloatArray:
+    return np.minimum(limit * (1 + _ROUNDING), 1.0)

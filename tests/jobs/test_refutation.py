@@ -1,0 +1,188 @@
+"""A family that simulations contradict ends the job: no bound, and words that say where and how."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import bdtr, bdtri, expit
+
+import adagrid as ada
+from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
+from adagrid.stores.pandas import PandasStore
+from tests.support.array_designs import ArrayZ
+from tests.support.interrupting import Stop, interrupting, recording
+from tests.support.jobcases import assert_same, run_case, tables
+
+
+class Count(ada.ArrayModel):
+    """The number of responders among some patients, of whom the design declares another number."""
+
+    reject_when = "large"
+
+    def __init__(self, declared: int, drawn: int) -> None:
+        self.family, self._drawn = ada.Binomial(declared), drawn
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return counts by the inverse of their distribution function."""
+        tail = bdtr(np.arange(self._drawn), self._drawn, expit(theta))
+        return np.stack([np.searchsorted(own, self.uniforms(begin, end, 1)[:, 0]) for own in tail]) * 1.0
+
+
+class AddsTheta(ArrayZ):
+    """Adds the parameter to its statistic."""
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return z and the parameter."""
+        return super().simulate(begin, end, theta, null_truth) + theta
+
+
+class WideZ(ArrayZ):
+    """Declares observations that scatter twice as much as they do."""
+
+    family = ada.Normal(sd=2.0)
+
+
+GRID = ada.cartesian_grid([-2], [1], n=1)
+WRONG = {
+    "n": (Count(3, 200), {"threshold": 60.0}),
+    "sd": (WideZ(), {"threshold": 1.96}),
+    "theta": (AddsTheta(), {"threshold": 1.96}),
+    "power": (Count(3, 200), {"threshold": 60.0, "quantity": "power"}),
+}
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+@pytest.mark.parametrize("name", WRONG)
+def test_refuted(name, method):
+    design, asked = WRONG[name]
+    grid = ada.cartesian_grid([-4], [3], n=1) if name != "n" else GRID
+    run = ada.ada_validate(design, grid=grid, method=method, **asked)
+    assert run.status is ada.Status.REFUTED
+    assert run.bound == (0 if "quantity" in asked else 1)
+    assert not run.covered
+    assert not run.converged
+    assert not len(run.coordinations())  # nothing was planned
+    words = run.summary()
+    assert "Bound       none" in words
+    assert "Guarantee   none" in words
+    assert repr(design.family) in words
+    assert "Likely causes" in words
+    run.verify()
+
+
+def test_a_mean_is_refuted():
+    class Range(Count):
+        value_range = (0.0, 200.0)
+
+    assert ada.ada_validate(Range(3, 200), grid=GRID, quantity="mean").status is ada.Status.REFUTED
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_a_calibration_is_refuted(method):
+    run = ada.ada_calibrate(Count(3, 200), grid=GRID, method=method)
+    assert run.status is ada.Status.REFUTED
+    assert run.threshold == np.inf  # rejects never
+    assert "Threshold   none" in run.summary()
+
+
+def test_computed_errors_do_not_excuse_a_family():
+    class Computed(Count):
+        def exact_error(self, theta, null_truth, threshold):
+            return 1 - bdtr(threshold, self._drawn, expit(theta[:, 0]))
+
+        def exact_threshold(self, theta, null_truth, level):
+            return np.ceil(200 - bdtri(np.zeros(len(theta)), 200, level))
+
+    run = ada.ada_validate(Computed(3, 200), threshold=60.0, grid=GRID, method="interpolated")
+    assert run.status is ada.Status.REFUTED
+
+
+def test_counts_of_three_patients_are_not_refuted():
+    # the inequality is an equality here: a rounding or an order that is wrong would show first
+    for seed in range(3):
+        run = ada.validate(Count(3, 3), threshold=2.5, grid=GRID, n_sims=64, model_seed=seed)
+        assert run.evidence is not None
+        assert np.exp(run.evidence.log_value) < 100
+
+
+def test_every_configuration_has_lines():
+    grid = ada.cartesian_grid([-1], [1], n=1, null_hypos=["x <= 0", "x <= 0.5"])
+    lines = ada.validate(ArrayZ(), threshold=1.96, grid=grid, n_sims=64).lines()
+    assert len(lines[["null_truth0", "null_truth1"]].drop_duplicates()) == 2
+
+
+def test_told_what_was_found():
+    run = run_case("validate_z")
+    assert f"Family      {ArrayZ.family}, not refuted: 8 lines, 16,384 simulations, e = " in run.summary()
+    run = run_case("validate_z", family_lines=3, family_sims=128)
+    assert "3 lines, 5,248 simulations" in run.summary()
+
+
+class TestTrust:
+    def test_in_words_that_are_repeated(self):
+        reason = "The data are simulated by the sponsor's validated program."
+        run = ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason, n_steps=1)
+        assert run.status is not ada.Status.REFUTED
+        assert not len(run.lines())
+        assert run.evidence is None
+        assert reason in run.summary()
+
+    @pytest.mark.parametrize("reason", ["", "yes", True, "x" * 201])
+    def test_only_in_words(self, reason):
+        with pytest.raises(InvalidInputError, match="trust_family must be a reason of 10 to 200 letters"):
+            ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason)
+
+    def test_numbers_have_rules(self):
+        with pytest.raises(InvalidInputError, match=r"family_lines must be .* from 1 to 1,000.*\n.*family_sims"):
+            ada.ada_validate(ArrayZ(), threshold=1.96, grid=GRID, family_lines=0, family_sims=100)
+
+    def test_not_changed_by_a_job_that_goes_on(self):
+        store = PandasStore()
+        ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
+        with pytest.raises(ResumeError, match="overrides may not change 'trust_family'"):
+            ada.ada_validate(Count(3, 200), db=store, overrides={"trust_family": "because I say so"})
+
+
+class TestResumed:
+    def test_a_refuted_job_stays_refuted(self):
+        store = PandasStore()
+        first = ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
+        with recording(store) as writes:
+            again = ada.ada_validate(Count(3, 200), db=store)
+        assert again.status is ada.Status.REFUTED
+        assert not any("lines" in names for names in writes)  # nothing is simulated again
+        assert ada.open_job(store).status is ada.Status.REFUTED
+        assert_same(again, tables(first))
+
+    @pytest.mark.parametrize("case", ["validate_z", "staged_validate_z"])
+    def test_stopped_around_the_test(self, case):
+        whole = PandasStore()
+        with recording(whole) as writes:
+            run = run_case(case, db=whole)
+        number = next(i for i, names in enumerate(writes, 1) if "lines" in names)
+        for operation in (2 * number, 2 * number + 1):
+            store = PandasStore()
+            with interrupting(store, operation), pytest.raises(Stop):
+                run_case(case, db=store)
+            assert_same(run_case(case, db=store), tables(run))
+
+    def test_doubtful_evidence_is_decided_with_more_simulations(self, monkeypatch):
+        # as if all evidence were in doubt until 1,024 simulations
+        monkeypatch.setattr("adagrid.refutation.evidence.DOUBTED", -np.inf)
+        monkeypatch.setattr("adagrid.refutation.evidence._MOST_SIMS", 512)
+        whole = run_case("validate_z", family_sims=128)
+        assert sorted(whole.lines()["n_sims"].unique()) == [128, 256, 512]
+        store = PandasStore()
+        with interrupting(store, 7), pytest.raises(Stop):
+            run_case("validate_z", family_sims=128, db=store)
+        assert_same(run_case("validate_z", family_sims=128, db=store), tables(whole))
+
+
+@pytest.mark.parametrize("column", ["share0", "allowed", "log_wealth"])
+def test_verify_computes_lines_again(column):
+    store = PandasStore()
+    run_case("validate_z", db=store)
+    frame = store._tables["lines"]
+    store._tables["lines"] = frame.assign(**{column: np.where(frame["position"] == 2, np.inf, frame[column])})
+    with pytest.raises(CorruptStoreError, match=str(frame["id"][2])):
+        ada.open_job(store).verify()
