@@ -55,7 +55,8 @@ def staged(algorithm, settings):
 
 def test_bounds_of_tiles(simulator):
     threshold = FAR + 2.0
-    answer = AdaValidate(ValidateSettings(threshold=threshold), exact=ExactErrors(Known())).simulate(simulator, Packet.fresh(tiles()))
+    algorithm = AdaValidate(ValidateSettings(threshold=threshold), exact=ExactErrors(Known()))
+    answer = algorithm.simulate(simulator, Packet.fresh(tiles()))
     for end in (-1e-5, 0.0, 1e-5):
         error = ndtr(THETA[:, 0] + end - threshold)
         assert (answer["tie_lower"] <= error).all()
@@ -63,8 +64,8 @@ def test_bounds_of_tiles(simulator):
 
 
 def test_thresholds_of_tiles(simulator):
-    settings = CalibrateSettings(alpha=ALPHA, n_bootstrap=0)
-    threshold = -AdaCalibrate(settings, exact=ExactErrors(Known())).simulate(simulator, Packet.fresh(tiles()))["lambda_star"]
+    algorithm = AdaCalibrate(CalibrateSettings(alpha=ALPHA, n_bootstrap=0), exact=ExactErrors(Known()))
+    threshold = -algorithm.simulate(simulator, Packet.fresh(tiles()))["lambda_star"]
     assert (ndtr(THETA[:, 0] + 1e-5 - threshold) <= ALPHA).all()
 
 
