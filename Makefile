@@ -1,7 +1,7 @@
 # make demo      runs the main job on the embedded database and shows what it found
 # make test      tests what a user needs, and each server once where it is installed
 # make test-all  tests everything, the servers at length
-# make studies   runs what takes hours, and writes docs/coverage.md, docs/reliability.md and docs/mutants.md
+# make studies   runs what takes hours, and writes docs/{coverage,refutation,reliability,mutants}.md
 # All set up what they need in .venv from nothing but Python 3.11+, git and make.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist worksteal
 PROCESSES ?= 2
 
-.PHONY: demo test test-all sample studies quick lint format picture gallery coverage reliability mutants clean
+.PHONY: demo test test-all sample studies quick lint format picture gallery coverage refutation reliability mutants clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -31,7 +31,7 @@ quick: $(VENV)/.installed-dev
 studies: $(VENV)/.installed-dev
 	$(PYTEST) --hypothesis-profile=random studies
 	$(PYTEST) --hypothesis-profile=random -m hypothesis tests
-	$(MAKE) coverage reliability mutants
+	$(MAKE) coverage refutation reliability mutants
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -52,6 +52,9 @@ gallery: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m studies.coverage.report
+
+refutation: $(VENV)/.installed-dev
+	$(BIN)/python -m studies.refutation.report
 
 reliability: $(VENV)/.installed-dev
 	$(BIN)/python -m studies.reliability.report

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from adagrid.jobs.backup import BackupTo, destinations
 from adagrid.jobs.progress import Callback
 from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Model
+from adagrid.models.base import RejectWhen
 from adagrid.stores import Method, Store, is_url, open_store
 
 # Share of a statistic's range by which rescaling may widen its bounds.
@@ -433,6 +434,8 @@ def _start_or_continue(
     if how["callback"] is not None and not callable(how["callback"]):
         raise InvalidInputError(f"callback must be a function of a StepReport; got {how['callback']!r}.")
     given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}
+    if kind == "validate" and design.decision_threshold is not None:
+        given["threshold"] = _decision_threshold(design, given.get("threshold"))
     if given.get("quantity") == "mean":
         given["value_range"] = checked_range(design)
     is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
@@ -467,6 +470,18 @@ def _start_or_continue(
         if is_empty:  # nothing was written: leave no file behind
             Path(store.location).unlink(missing_ok=True)
         raise
+
+
+def _decision_threshold(design: Model, given: Any) -> Any:
+    """Return the threshold of a design whose statistic is a decision, 0 or 1; refuse one that tells nothing apart."""
+    if given is None:
+        return design.decision_threshold
+    if isinstance(given, (int, float)) and 0 <= given < 1:
+        return given
+    raise InvalidInputError(
+        f"{type(design).__name__} says itself which outcomes reject, so it needs no threshold=; one that is given must "
+        f"be in [0, 1), but is {given!r}. Leave it out."
+    )
 
 
 def _settings_of(
@@ -520,7 +535,8 @@ def checked_design(model: Model | type[Model], arguments: Mapping[str, Any] | No
     family = getattr(model, "family", None)
     if not isinstance(family, Family):
         problems.append(f"{name}.family must be a Family, such as Normal() or Binomial(n=20); got {family!r}.")
-    for attribute, allowed in (("reject_when", ("small", "large")), ("precision", ("single", "double"))):
+    allowed_values = {"reject_when": get_args(RejectWhen), "precision": ("single", "double")}
+    for attribute, allowed in allowed_values.items():
         value = getattr(model, attribute, None)
         if value not in allowed:
             problems.append(f"{name}.{attribute} must be one of {allowed}; got {value!r}.")

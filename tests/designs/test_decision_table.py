@@ -98,7 +98,7 @@ COMPLETE = pd.DataFrame({"responders0": [0, 1], "statistic": [0.5, 0.01]})
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({}, "'small' or 'large' for statistics"),
+        ({}, "'small', 'large', 'at most' or 'at least'"),
         ({"reject_when": "below"}, "reject_when must be one of"),
         ({"reject_when": "small", "missing": "skip"}, "missing must be one of"),
         ({"reject_when": "small", "table": COMPLETE.rename(columns={"statistic": "reject"})}, "0 or 1"),

@@ -50,6 +50,8 @@ class Quantity(ABC):
     """What it is called in short."""
     side: ClassVar[Literal["upper", "lower"]] = "upper"
     """On which side of it the bound lies that is adapted and decides."""
+    ties: ClassVar[bool] = True
+    """Whether statistics within rounding of the threshold count as rejections: on the safe side of that bound."""
     scale: ClassVar[float] = 100.0
     """What it is multiplied by where it is drawn."""
     sign: ClassVar[str] = "%"
@@ -118,7 +120,7 @@ class TypeIError(Quantity):
 class Power(Quantity):
     """The probability to reject; the event is that a trial does not."""
 
-    prefix, noun, word, side = "power", "power", "power", "lower"
+    prefix, noun, word, side, ties = "power", "power", "power", "lower", False
 
     @override
     def events(self, rejections: IntArray, n_sims: IntArray) -> IntArray:

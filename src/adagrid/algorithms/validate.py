@@ -124,8 +124,9 @@ class AdaValidate(Algorithm):
         threshold = simulator.model.direction * self.settings.cut
         for rows in batches(len(tiles), self.settings.tile_batch_size or _BATCH):
             rejections[rows] += simulator.count(
-                tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows]
-            )
+                tiles.theta[rows], tiles.null_truth[rows], threshold, packet.prior_sims[rows], tiles.n_sims[rows],
+                ties=self.settings.bounded.ties,
+            )  # fmt: skip
         return rejections
 
     @override

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.engine.evaluator import Call, Evaluator, Shape
+from adagrid.engine.ties import Cut
 from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
 from adagrid.models._rounding import design_name
@@ -45,9 +46,11 @@ class Arrays(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, limit: np.generic) -> Array:
-        values = self.statistics(call)
-        return np.stack([(values < limit).sum(axis=1), np.isnan(values).sum(axis=1)])
+    def count(self, call: Call, cut: Cut) -> Array:
+        values, column = self.statistics(call), np.arange(self.shape.chunk)
+        rows = slice(len(values))
+        asked = (column >= call.first[rows, None]) & (column < call.last[rows, None])
+        return np.stack([(cut.rejects(values) & asked).sum(axis=1), np.isnan(values).sum(axis=1)])
 
     @override
     def statistics(self, call: Call) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid.engine.evaluator import Call, Evaluator
+from adagrid.engine.ties import Cut
 from adagrid.engine.traced import TracedDesign, key_words
 from adagrid.errors import ModelError
 from adagrid.models import Model
@@ -52,9 +53,9 @@ class Compiled(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, limit: np.generic) -> jax.Array:
+    def count(self, call: Call, cut: Cut) -> jax.Array:
         draws = self._draws(call.chunk)
-        return self._design.count(draws, call.theta, call.null_truth, limit, call.first, call.last)
+        return self._design.count(draws, call.theta, call.null_truth, cut.limit, cut.exception, call.first, call.last)
 
     @override
     def statistics(self, call: Call) -> jax.Array:

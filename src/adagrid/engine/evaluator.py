@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
+from adagrid.engine.ties import Cut
 
 if TYPE_CHECKING:
     import jax
@@ -66,8 +67,8 @@ class Evaluator(ABC):
         """Return what runs the same design with other simulations; nothing is compiled again."""
 
     @abstractmethod
-    def count(self, call: Call, limit: np.generic) -> jax.Array | Array:
-        """Return how many statistics that count are below a limit, and how many are NaN, shape (2, points)."""
+    def count(self, call: Call, cut: Cut) -> jax.Array | Array:
+        """Return how many statistics that count reject, and how many are NaN, shape (2, points)."""
 
     @abstractmethod
     def statistics(self, call: Call) -> jax.Array | Array:

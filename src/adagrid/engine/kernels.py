@@ -20,23 +20,27 @@ _NAN_BITS = 16
 _NAN = 1 << _NAN_BITS
 
 
-def count_below(statistics: jax.Array, threshold: jax.Array, first: jax.Array, last: jax.Array) -> jax.Array:
-    """Count statistics below a threshold, and NaNs, among the columns first to last of each row.
+def count_rejections(
+    statistics: jax.Array, limit: jax.Array, exception: jax.Array, first: jax.Array, last: jax.Array
+) -> jax.Array:
+    """Count the statistics that reject, and NaNs, among the columns first to last of each row.
 
     Args:
         statistics: shape (points, chunk); the chunk is a multiple of the number of lanes.
-        threshold: scalar of the same type.
+        limit: scalar of the same type; statistics below it reject,
+        exception: but for those equal to this scalar, with which it is the other way round; NaN for none.
         first: first column that counts, shape (points,).
         last: one past the last column that counts, shape (points,).
 
     Returns:
-        int32 of shape (2, points): how many are below the threshold, and how many are NaN.
+        int32 of shape (2, points): how many reject, and how many are NaN.
     """
     points, chunk = statistics.shape
     column = jnp.arange(chunk, dtype=jnp.int32)
     counts = (column[None, :] >= first[:, None]) & (column[None, :] < last[:, None])
     # both counts in one number: a rejection in its lower half, a NaN in its upper half
-    kind = jnp.where(statistics < threshold, 1, jnp.where(jnp.isnan(statistics), _NAN, 0)).astype(jnp.int32)
+    rejects = (statistics < limit) ^ (statistics == exception)
+    kind = jnp.where(rejects, 1, jnp.where(jnp.isnan(statistics), _NAN, 0)).astype(jnp.int32)
     lanes = jnp.where(counts, kind, 0).reshape(points, _LANES, chunk // _LANES)
     total = lanes[:, 0]
     for lane in range(1, _LANES):

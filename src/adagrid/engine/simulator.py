@@ -15,6 +15,7 @@ from adagrid.engine.arrays import Arrays
 from adagrid.engine.compiled import Compiled
 from adagrid.engine.evaluator import MAX_SIMS, Call, Evaluator, Shape
 from adagrid.engine.kernels import SmallestValues
+from adagrid.engine.ties import Cut
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import ArrayModel, Model
 from adagrid.models._rounding import unrounded
@@ -124,9 +125,16 @@ class Simulator:
         return theta.astype(self._real).astype(np.float64)
 
     def count(
-        self, theta: FloatArray, null_truth: BoolArray, threshold: float, begin: ArrayLike, end: ArrayLike
+        self,
+        theta: FloatArray,
+        null_truth: BoolArray,
+        threshold: float,
+        begin: ArrayLike,
+        end: ArrayLike,
+        *,
+        ties: bool = True,
     ) -> IntArray:
-        """Count the rejections among simulations begin to end: statistics strictly below the threshold.
+        """Count the rejections among simulations begin to end: statistics on the rejecting side of the threshold.
 
         Args:
             theta: parameters, shape (points, dim).
@@ -134,6 +142,7 @@ class Simulator:
             threshold: in the direction in which small statistics reject.
             begin: first simulation, a number or one per point.
             end: one past the last simulation, a number or one per point.
+            ties: whether statistics within rounding of the threshold count as rejections (see `ties`).
 
         Returns:
             Shape (points,).
@@ -142,14 +151,14 @@ class Simulator:
             StatisticError: if a statistic is NaN.
         """
         total = np.zeros(len(theta), np.int64)
-        limit = _rounded_up(threshold, self.dtype)
+        cut = Cut.of(threshold, self.dtype, weak=self.model.is_weak, ties=ties)
 
         def finish(call: Call, counts: Array) -> None:
             if counts[1, : len(call.rows)].any():
                 self._raise_nan(call, theta)
             total[call.rows] += counts[0, : len(call.rows)]
 
-        self._run(self._calls(theta, null_truth, begin, end), lambda call: self._evaluator.count(call, limit), finish)
+        self._run(self._calls(theta, null_truth, begin, end), lambda call: self._evaluator.count(call, cut), finish)
         return total
 
     def smallest(
@@ -267,17 +276,3 @@ class Simulator:
         value_range = None if unrounded(self.model) is self.model else self.model.value_range
         simulation += call.chunk * self._chunk
         raise StatisticError(row, int(simulation), theta[row], call.null_truth[point], value_range)
-
-
-def _rounded_up(threshold: float, dtype: np.dtype) -> np.generic:
-    """Return the smallest number of a type that is not below the threshold.
-
-    A statistic of that type is below the one exactly when it is below the other. Devices may take subnormal
-    numbers for zero, in statistics and thresholds alike: a positive subnormal threshold becomes a normal one.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        limit = dtype.type(threshold)
-    if float(limit) < threshold:
-        limit = np.nextafter(limit, dtype.type(np.inf))
-    smallest = np.finfo(dtype).tiny
-    return smallest if 0 < limit < smallest else limit

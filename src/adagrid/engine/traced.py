@@ -13,7 +13,7 @@ import numpy as np
 from adagrid._programs import Program, shaped
 from adagrid._typing import Array
 from adagrid.engine.evaluator import Shape
-from adagrid.engine.kernels import count_below
+from adagrid.engine.kernels import count_rejections
 from adagrid.errors import ModelError
 from adagrid.models import Model
 from adagrid.models._rounding import design_name
@@ -65,10 +65,10 @@ class TracedDesign:
 
     @cached_property
     def count(self) -> Program:
-        """Turns draws, theta, null truth, limit, first and last into counts; see `count_below`."""
+        """Turns draws, theta, null truth, limit, exception, first and last into counts; see `count_rejections`."""
         column = shaped((self.shape.block,), np.int32)
         limit = shaped((), self.dtype)
-        return self._program("statistic", self._count_block, *self._arguments, limit, column, column)
+        return self._program("statistic", self._count_block, *self._arguments, limit, limit, column, column)
 
     @property
     def draw_bytes(self) -> int:
@@ -105,9 +105,9 @@ class TracedDesign:
         return jax.vmap(lambda p, t: jax.vmap(lambda d: self._turned(d, p, t))(draws))(theta, null_truth)
 
     def _count_block(
-        self, draws: Any, theta: jax.Array, null_truth: jax.Array, limit: jax.Array, first: jax.Array, last: jax.Array
+        self, draws: Any, theta: jax.Array, null_truth: jax.Array, *cut_and_columns: jax.Array
     ) -> jax.Array:
-        return count_below(self.statistics.inside(draws, theta, null_truth), limit, first, last)
+        return count_rejections(self.statistics.inside(draws, theta, null_truth), *cut_and_columns)
 
     def _turned(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         """Return the statistic of one trial, turned so that small ones reject."""
@@ -123,7 +123,7 @@ class TracedDesign:
             # before turning, which would wrap whole numbers around; those that would be rounded are refused
             real = value.astype(self._real)
             value = jnp.where(jnp.abs(real) < _EXACT[self._real.name], real, jnp.nan)
-        return -value if self._model.reject_when == "large" else value
+        return value if self._model.direction > 0 else -value
 
     def _check_indices(self) -> None:
         """Refuse indices beyond the parameters or hypotheses, which JAX would silently move into range."""

@@ -29,7 +29,8 @@ def read_evidence(store: Store) -> Evidence | None:
     rows = rows[rows["n_sims"] == n_sims].sort_values("position")
     lines = Lines(matrix(rows, "theta"), matrix(rows, "half"), matrix(rows, "null_truth").astype(bool))
     wagers = zip(rows["log_wealth"], matrix(rows, "share"), rows["allowed"], strict=True)
-    return Evidence(lines, n_sims, tuple(Wager(float(wealth), shares, float(most)) for wealth, shares, most in wagers))
+    found = tuple(Wager(float(wealth), shares, float(most)) for wealth, shares, most in wagers)
+    return Evidence(lines, n_sims, found, tuple(rows["ties"].tolist()))
 
 
 def wrong_lines(store: Store, record: JobRecord) -> IdArray:
@@ -69,7 +70,7 @@ class SpotEvidence:
     @property
     def log_value(self) -> float:
         """The logarithm of the e-value against computed errors."""
-        return log_evidence_against(*(self.rows[name].to_numpy() for name in ("allowed", "events", "n_sims")))
+        return log_evidence_against(*(self.rows[name].to_numpy() for name in ("allowed", "events", "n_sims", "ties")))
 
     @property
     def refutes(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import BoolArray, FloatArray, IntArray
+from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.interpolated.base import positions
+from adagrid.engine.ties import Cut
 from adagrid.grid import Tiles
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
@@ -53,21 +54,33 @@ def _look(job: AnyJob, run: Run, place: Place) -> None:
     points = spot_points(theta, null_truth, len(job.store.table("spots")))
     job.display.begin(place, len(points), "spots")
     (answer,) = job.ask([AskedStatistics(points)])
-    rejections = (answer.content["statistics"].astype(float) < cut).sum(axis=1)
-    quantity = job.record.quantity
-    events = rejections if quantity is None else quantity.events(rejections, points.n_sims)
+    events, ties = _counted(job, answer.content["statistics"], cut)
+    if computed is None and job.record.kind == "calibrate":  # as at the certified points, which know no ties
+        events -= ties
     columns = {
         "id": points.id,
         **matrix_columns("theta", theta),
         **matrix_columns("null_truth", null_truth.astype(np.uint8)),
         "n_sims": points.n_sims,
         "events": events,
+        "ties": ties,
         "allowed": limit if computed is None else computed,
         "computed": np.uint8(computed is not None),
     }
     rows = pd.DataFrame(columns).assign(**vars(place), position=np.arange(len(points)))
     job.append({"spots": job.signed(rows)})
     logger.info("%s", read_spots(job.store))
+
+
+def _counted(job: AnyJob, statistics: Array, cut: float) -> tuple[IntArray, IntArray]:
+    """Return how many events there are at most, and how many of them are so only if ties are, shape (spots,)."""
+    n_sims, quantity = np.full(len(statistics), statistics.shape[1]), job.record.quantity
+    weak = quantity is not None and job.work.simulator.model.is_weak
+    counts = []
+    for ties in (False, True):
+        rejections = Cut.of(cut, statistics.dtype, weak=weak, ties=ties).rejects(statistics).sum(axis=1)
+        counts.append(rejections if quantity is None else quantity.events(rejections, n_sims))
+    return np.maximum(*counts), np.abs(counts[0] - counts[1])
 
 
 def _number_of_spots(job: AnyJob) -> int:

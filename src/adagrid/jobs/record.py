@@ -18,6 +18,7 @@ from adagrid.algorithms import (
 from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
+from adagrid.models.base import RejectWhen
 from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
@@ -41,7 +42,7 @@ class ModelRecord(BaseModel):
     name: str
     arguments: dict[str, Any]
     fingerprint: str
-    reject_when: Literal["small", "large"]
+    reject_when: RejectWhen
     precision: Literal["single", "double"]
     family: str
     family_fields: dict[str, Any]
@@ -50,7 +51,7 @@ class ModelRecord(BaseModel):
     @property
     def direction(self) -> float:
         """1.0 if small statistics reject, -1.0 if large ones do."""
-        return 1.0 if self.reject_when == "small" else -1.0
+        return 1.0 if self.reject_when in ("small", "at most") else -1.0
 
 
 class JobRecord(BaseModel):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from adagrid._typing import FloatArray
+from adagrid.engine.ties import near
 from adagrid.grid import Tiles
 from adagrid.grid.points import Points
 from adagrid.grid.tiles import matrix_columns
@@ -15,6 +17,7 @@ from adagrid.jobs.evidence import read_evidence, read_spots
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.work import AskedStatistics
 from adagrid.refutation import Evidence, Inquiry
+from adagrid.refutation.evidence import IsNear, never
 from adagrid.stores import Place
 
 # Lines are written before the first coordination, whose place they have.
@@ -42,7 +45,7 @@ def contradicts(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> boo
             model.family, model.precision, settings.family_lines, settings.family_sims, settings.model_seed
         )
         lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
-        for found in inquiry.bet(lines, _asker(job)):
+        for found in inquiry.bet(lines, _asker(job), _is_near(job)):
             job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
             logger.info("declared family %s", found)
     return found is not None and found.refutes
@@ -60,6 +63,14 @@ def _asker(job: AnyJob) -> Callable[[Points], FloatArray]:
     return ask
 
 
+def _is_near(job: AnyJob) -> IsNear:
+    """Return what tells which statistics tie with the threshold of a validation."""
+    settings = job.algorithm.settings
+    if job.record.kind == "calibrate":
+        return never
+    return partial(near, threshold=job.record.model.direction * settings.cut)
+
+
 def _rows(inquiry: Inquiry, found: Evidence) -> pd.DataFrame:
     """Return lines and their wagers as rows."""
     lines, wagers = found.lines, found.wagers
@@ -72,5 +83,6 @@ def _rows(inquiry: Inquiry, found: Evidence) -> pd.DataFrame:
         "log_wealth": [each.log_wealth for each in wagers],
         **matrix_columns("share", np.reshape([each.shares for each in wagers], (len(wagers), 3))),
         "allowed": [each.allowed for each in wagers],
+        "ties": list(found.ties),
     }
     return pd.DataFrame(columns).assign(**vars(PLACE), position=np.arange(len(lines)))

@@ -28,7 +28,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     """
     record, settings, computed = run.record, run.settings, run.record.computed
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
-    side = "<" if record.model.reject_when == "small" else ">"
+    side = {"small": "<", "large": ">", "at most": "<=", "at least": ">="}[record.model.reject_when]
     hypotheses = run.null_hypos()["description"].tolist()
     several = len(hypotheses) > 1
     label, everywhere = "Null", "everywhere in the region"
@@ -85,6 +85,12 @@ def _family(run: Run) -> list[str]:
         lines = [f"Family      {family} {why}"]
     else:
         lines = [f"Family      {family}, {found}"]
+    if found is not None and found.share_of_ties:
+        count = "do not count" if run.settings["quantity"] == "power" else "count"
+        lines.append(
+            f"Ties        {found.share_of_ties:.2%} of these statistics are within rounding of the threshold; such "
+            f"statistics {count} as rejections"
+        )
     if found is not None and found.refutes:
         lines += _line_seen(run, found)
     if spots is not None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, final
 
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.families import Family
 
 if TYPE_CHECKING:
     import jax
+
+
+RejectWhen: TypeAlias = Literal["small", "large", "at most", "at least"]
+"""Which statistics reject: below the threshold, above it, at most the threshold, at least it."""
 
 
 class Model(ABC):
@@ -24,7 +28,8 @@ class Model(ABC):
     - `draw(key)` makes all the randomness of one trial, without knowing the parameters: every tile sees the
       same draws (common random numbers);
     - `statistic(draw, theta, null_truth)` turns it into the trial's test statistic under the parameters theta;
-    - `reject_when` says which statistics reject: those below the threshold ("small") or above it ("large").
+    - `reject_when` says which statistics reject: those below the threshold ("small") or above it ("large"), or these
+      and those that equal it ("at most", "at least").
 
     With several null hypotheses the statistic may count only rejections of true ones: return, over the
     hypotheses that `null_truth` marks, the one closest to rejection (the minimum when small rejects), and
@@ -42,7 +47,7 @@ class Model(ABC):
     """
 
     family: Family
-    reject_when: ClassVar[Literal["small", "large"]] = "small"
+    reject_when: ClassVar[RejectWhen] = "small"
     precision: ClassVar[Literal["single", "double"]] = "single"
     """Precision of theta and of everything that does not state its own type: float32 or float64.
 
@@ -50,6 +55,9 @@ class Model(ABC):
     """
     value_range: ClassVar[tuple[float, float] | None] = None
     """Least and largest value of the statistic, where its mean is to be bounded (`quantity="mean"`)."""
+
+    decision_threshold: float | None = None
+    """The threshold of designs whose statistic is a decision, such as 0.5 where it is 0 or 1; None for all others."""
 
     arguments: dict[str, Any]
     """What the constructor was called with, by name."""
@@ -136,4 +144,10 @@ class Model(ABC):
     @property
     def direction(self) -> float:
         """1.0 if small statistics reject, -1.0 if large ones do: statistic * direction rejects when small."""
-        return 1.0 if self.reject_when == "small" else -1.0
+        return 1.0 if self.reject_when in ("small", "at most") else -1.0
+
+    @final
+    @property
+    def is_weak(self) -> bool:
+        """Whether a statistic that equals the threshold rejects."""
+        return self.reject_when in ("at most", "at least")

@@ -19,7 +19,7 @@ from adagrid.families import Binomial
 from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 _MAX_ENTRIES = 2**24
 
@@ -50,7 +50,7 @@ class BayesianBasket(Model):
         scale: of the inverse gamma distribution.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
     precision: ClassVar[Literal["single", "double"]] = "double"
     family: Binomial
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from os import PathLike
-from typing import Literal, Self, final
+from typing import Self, final
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from adagrid.models._exact import exact_error, exact_threshold
 from adagrid.models._family_wise import largest_of_true
 from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 # With more, the rounding of probabilities would exceed the amount by which their sums are raised.
 _MOST_PATIENTS = 100_000
@@ -41,8 +41,8 @@ class DecisionTable(Model):
     Args:
         n: patients per arm: a number for one arm, or one per arm.
         table: the rows.
-        reject_when: for statistics, whether "small" or "large" ones reject, compared with the threshold of a run. None
-            for decisions, which are validated with threshold=0.5.
+        reject_when: for statistics, which of them reject: "small", "large", "at most" or "at least", compared with the
+            threshold of a run. None for decisions, which need no threshold.
         missing: what outcomes without a row mean: "reject" counts them as rejections for every finite threshold, safe
             whatever the design does there; "accept" declares that it never rejects there; None allows none.
 
@@ -58,7 +58,7 @@ class DecisionTable(Model):
         n: int | Sequence[int],
         table: pd.DataFrame,
         *,
-        reject_when: Literal["small", "large"] | None = None,
+        reject_when: RejectWhen | None = None,
         missing: Missing | None = None,
     ) -> None:
         self.family = Binomial(n)
@@ -70,19 +70,20 @@ class DecisionTable(Model):
         if not isinstance(table, pd.DataFrame):
             raise InvalidInputError(f"table must be a data frame; got {type(table).__name__}. For files: from_csv.")
         for name, value, allowed in (
-            ("reject_when", reject_when, ("small", "large", None)),
+            ("reject_when", reject_when, ("small", "large", "at most", "at least", None)),
             ("missing", missing, ("reject", "accept", None)),
         ):
             if value not in allowed:
                 raise InvalidInputError(f"{name} must be one of {allowed}; got {value!r}.")
         self.arguments["table"] = table.copy()  # so that what is recorded is what is certified
         self.reject_when = reject_when or "large"  # type: ignore[misc]  # other designs cannot choose
+        self.decision_threshold = 0.5 if reject_when is None else None
         never = self.direction * np.inf
         self._tables, decisions = read_table(table, self.family.patients, missing, (-never, never))
         if decisions != (reject_when is None):
             raise InvalidInputError(
-                "reject_when says whether small or large statistics reject: 'small' or 'large' for statistics, None "
-                f"for columns reject; got {reject_when!r}."
+                "reject_when says which statistics reject: 'small', 'large', 'at most' or 'at least'; it is None for "
+                f"columns reject; got {reject_when!r}."
             )
 
     @classmethod
@@ -91,7 +92,7 @@ class DecisionTable(Model):
         path: str | PathLike[str],
         n: int | Sequence[int],
         *,
-        reject_when: Literal["small", "large"] | None = None,
+        reject_when: RejectWhen | None = None,
         missing: Missing | None = None,
     ) -> Self:
         """Read a table from a file with a line of column names and numbers separated by commas.
@@ -140,9 +141,10 @@ class DecisionTable(Model):
 
     @override
     def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray:
-        return exact_error(
-            self.direction * self._tables, self.family.patients, theta, null_truth, self.direction * threshold
-        )
+        cut = self.direction * threshold
+        if self.is_weak:
+            cut = np.nextafter(cut, np.inf)
+        return exact_error(self.direction * self._tables, self.family.patients, theta, null_truth, cut)
 
     @override
     def exact_threshold(self, theta: FloatArray, null_truth: BoolArray, level: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from adagrid._checks import whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -34,7 +34,7 @@ class Dunnett(Model):
         sd: standard deviation of one observation.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, treatments: int, n: int | Sequence[int] = 1, sd: float = 1.0) -> None:
         arms = int(whole_numbers("treatments", treatments)[0]) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 # Wang and Tsiatis's exponents of the two classical shapes.
 _SHAPES = {"pocock": 0.5, "obrien-fleming": 0.0}
@@ -50,7 +50,7 @@ class GroupSequential(Model):
         InvalidInputError: with everything that is wrong with the arguments.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(
         self,

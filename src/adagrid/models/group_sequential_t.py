@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from typing_extensions import override
 from adagrid._checks import real_numbers, whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import NormalUnknownVariance
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -39,7 +39,7 @@ class GroupSequentialT(Model):
         InvalidInputError: with everything that is wrong with the arguments.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, n: Sequence[int], boundary: float | Sequence[float] = 1.0) -> None:
         sizes, constants, problems = whole_numbers("n", n), real_numbers("boundary", boundary), []

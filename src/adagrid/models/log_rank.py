@@ -14,7 +14,7 @@ from adagrid._checks import real_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Exponential
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -46,7 +46,7 @@ class LogRank(Model):
         InvalidInputError: with everything that is wrong with the arguments.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
     # Z has few values in small trials: in single precision a threshold beside one of them would be beside its rounding.
     precision: ClassVar[Literal["single", "double"]] = "double"
 

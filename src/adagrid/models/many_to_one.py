@@ -16,7 +16,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 from adagrid.models.pooled_z import PooledZ
 
 
@@ -36,7 +36,7 @@ class ManyToOne(Model):
         treatments: how many treatments.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
     precision: ClassVar[Literal["single", "double"]] = "double"
     family: Binomial
     z: FloatArray

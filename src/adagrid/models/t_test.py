@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from typing_extensions import override
 from adagrid._checks import whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import NormalUnknownVariance
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -33,7 +33,7 @@ class TTest(Model):
         InvalidInputError: if n is anything else.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, n: int) -> None:
         if np.ndim(n) or whole_numbers("n", n)[0] < 2:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from adagrid.errors import InvalidInputError
 from adagrid.families import Exponential
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -37,7 +37,7 @@ class TwoExponentials(Model):
         InvalidInputError: if an argument is anything else.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, n: int | Sequence[int], test: Literal["f", "wald"] = "f") -> None:
         sizes = two_arms("TwoExponentials", n)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
 from adagrid.models._two_binomials import TwoBinomials, z_table
+from adagrid.models.base import RejectWhen
 
 
 @final
@@ -22,7 +23,7 @@ class UnpooledZ(TwoBinomials):
         n: patients per arm: a number for both, or (control, treatment).
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     @override
     def table(self, n_control: int, n_treatment: int) -> FloatArray:

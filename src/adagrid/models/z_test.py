@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import jax
 import numpy as np
 from typing_extensions import override
 
 from adagrid.families import Normal
-from adagrid.models.base import Model
+from adagrid.models.base import Model, RejectWhen
 
 
 @final
@@ -24,7 +24,7 @@ class ZTest(Model):
         sd: standard deviation of one observation.
     """
 
-    reject_when: ClassVar[Literal["small", "large"]] = "large"
+    reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, n: int = 1, sd: float = 1.0) -> None:
         self.family = Normal(sd=sd, n=n)

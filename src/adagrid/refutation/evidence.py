@@ -27,6 +27,15 @@ Ask: TypeAlias = Callable[[Points], FloatArray]
 """Simulates points and returns their statistics in the order of the simulations, shape (points, sims)."""
 
 
+IsNear: TypeAlias = Callable[[FloatArray], BoolArray]
+"""Tells which statistics are within rounding of the threshold."""
+
+
+def never(statistics: FloatArray) -> BoolArray:
+    """Return that no statistic is, as where there is no threshold yet."""
+    return np.zeros(statistics.shape, bool)
+
+
 @final
 @dataclass(frozen=True)
 class Evidence:
@@ -36,11 +45,18 @@ class Evidence:
         lines: the lines.
         n_sims: simulations at each of the three points of a line.
         wagers: one per line.
+        ties: how many statistics at the points of each line are too near to the threshold to tell.
     """
 
     lines: Lines
     n_sims: int
     wagers: tuple[Wager, ...]
+    ties: tuple[int, ...]
+
+    @property
+    def share_of_ties(self) -> float:
+        """The share of the simulations on lines that are too near to the threshold to tell whether they reject."""
+        return sum(self.ties) / (3 * self.n_sims * max(len(self.lines), 1))
 
     @property
     def log_value(self) -> float:
@@ -103,12 +119,13 @@ class Inquiry:
             self.family, region, scan, configurations, self.n_lines, self.n_sims, precision=self.precision, shift=shift
         )
 
-    def bet(self, lines: Lines, ask: Ask) -> Iterator[Evidence]:
+    def bet(self, lines: Lines, ask: Ask, is_near: IsNear = never) -> Iterator[Evidence]:
         """Bet on more and more simulations, twice as many each time, as long as the evidence leaves doubt.
 
         Args:
             lines: the lines.
             ask: simulates.
+            is_near: tells which statistics are too near to the threshold to tell whether they reject.
 
         Yields:
             The evidence of all simulations up to then; nothing if there are no lines.
@@ -121,7 +138,8 @@ class Inquiry:
         while True:
             values = statistics.reshape(len(lines), 3, n)
             wagers = [wager(own, float(log)) for own, log in zip(values, log_rho, strict=True)]
-            found = Evidence(lines, n, tuple(wagers))
+            ties = is_near(statistics).reshape(len(lines), -1).sum(axis=1)
+            found = Evidence(lines, n, tuple(wagers), tuple(ties.tolist()))
             yield found
             if not found.is_open:
                 return

@@ -89,16 +89,18 @@ def exceeded(limit: FloatArray, events: IntArray, n_sims: IntArray) -> BoolArray
     return clopper_pearson_lower(events, n_sims, LEVEL / (2 * len(limit))) > limit
 
 
-def log_evidence_against(probability: FloatArray, events: IntArray, n_sims: IntArray) -> float:
+def log_evidence_against(probability: FloatArray, events: IntArray, n_sims: IntArray, ties: IntArray) -> float:
     """Return the logarithm of an e-value against computed probabilities of events.
 
     The average of likelihood ratios of alternatives, each of which multiplies all odds by one factor.
 
     Args:
         probability: computed probabilities, shape (spots,).
-        events: how often the events occurred, shape (spots,).
+        events: how often the events occurred at most, shape (spots,).
         n_sims: in how many simulations, shape (spots,).
+        ties: how many of the events are too near to the threshold to tell. They count as it suits the probabilities.
     """
+    events = np.clip(np.rint(probability * n_sims), events - ties, events).astype(np.int64)
     if ((probability <= 0) & (events > 0)).any() or ((probability >= 1) & (events < n_sims)).any():
         return np.inf
     open_ = (probability > 0) & (probability < 1)

@@ -209,6 +209,7 @@ def line_columns(dim: int, n_nulls: int) -> Columns:
         "log_wealth": np.float64,
         **{f"share{i}": np.float64 for i in range(3)},
         "allowed": np.float64,
+        "ties": np.int64,
     }
 
 
@@ -220,6 +221,7 @@ def spot_columns(dim: int, n_nulls: int) -> Columns:
         **{f"null_truth{i}": np.uint8 for i in range(n_nulls)},
         "n_sims": np.int64,
         "events": np.int64,
+        "ties": np.int64,
         "allowed": np.float64,
         "computed": np.uint8,
     }

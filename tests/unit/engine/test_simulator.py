@@ -15,15 +15,15 @@ from hypothesis.extra import numpy as hnp
 
 import adagrid as ada
 from adagrid.engine import Shape, Simulator, StatisticError
-from adagrid.engine.kernels import SmallestValues, count_below
-from adagrid.engine.simulator import _rounded_up
+from adagrid.engine.kernels import SmallestValues, count_rejections
+from adagrid.engine.ties import Cut
 from adagrid.errors import InvalidInputError, ModelError
 
 THETA = np.linspace(-1, 0, 7)[:, None]
 TRUTH = np.ones((7, 1), bool)
 N = 5000
 ONE = Shape(4096, 1)
-COUNT_BELOW = jax.jit(count_below)
+COUNT_REJECTIONS = jax.jit(count_rejections)
 
 
 @pytest.fixture(scope="module")
@@ -193,34 +193,26 @@ def test_smallest_values(values, m, chunk):
 @given(
     values=hnp.arrays(np.float32, (3, 64), elements=st.floats(width=32, allow_nan=True)),
     threshold=st.floats(width=32, allow_nan=False),
+    weak=st.booleans(),
+    ties=st.booleans(),
     begin=st.integers(0, 64),
     end=st.integers(0, 64),
 )
 @settings(max_examples=100)
-def test_count_below(values, threshold, begin, end):
-    ends = np.full(3, end, np.int32)
-    counts = np.asarray(COUNT_BELOW(values, np.float32(threshold), np.full(3, begin, np.int32), ends))
+def test_count_rejections(values, threshold, weak, ties, begin, end):
+    """The device counts what the host compares."""
+    values[0, ::3] = threshold  # so that some are equal
+    cut, ends = Cut.of(threshold, np.dtype(np.float32), weak=weak, ties=ties), np.full(3, end, np.int32)
+    counts = np.asarray(COUNT_REJECTIONS(values, cut.limit, cut.exception, np.full(3, begin, np.int32), ends))
     inside = values[:, begin : max(begin, end)]
-    np.testing.assert_array_equal(counts[0], (_flushed(inside) < _flushed(np.float32(threshold))).sum(axis=1))
+    flushed = Cut(_flushed(cut.limit), _flushed(cut.exception))
+    np.testing.assert_array_equal(counts[0], flushed.rejects(_flushed(inside)).sum(axis=1))
     np.testing.assert_array_equal(counts[1], np.isnan(inside).sum(axis=1))
 
 
 def _flushed(x):
     """XLA on CPU takes subnormal numbers for zero."""
     return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), x)
-
-
-@given(threshold=st.floats(allow_nan=False))
-def test_thresholds_are_rounded_so_that_no_decision_changes(threshold):
-    """A single-precision statistic is below the threshold exactly when it is below the rounded one."""
-    limit = _rounded_up(threshold, np.dtype(np.float32))
-    with np.errstate(over="ignore"):
-        near = np.float32(threshold)
-        candidates = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
-    for statistic in candidates:
-        if 0 < abs(statistic) < np.finfo(np.float32).tiny:  # zero on the device, see the next test
-            statistic = np.float32(0)
-        assert (float(statistic) < threshold) == (statistic < limit)
 
 
 class Uniform(ada.Model):
@@ -266,8 +258,6 @@ class FourNumbers(ada.Model):
         (0, "uint32", "large"),
         (7, "uint16", "large"),
         (-128, "int8", "large"),
-        (-(2**24) + 1, "int32", "small"),
-        (2**24 - 4, "int32", "large"),
     ],
 )
 def test_whole_numbers_are_what_they_are(least, dtype, reject_when):
@@ -279,6 +269,14 @@ def test_whole_numbers_are_what_they_are(least, dtype, reject_when):
         rejecting = more if sign > 0 else max(3 - more, 0)
         assert abs(count - 1024 * rejecting) < 150
         assert (count == 0) == (rejecting == 0)
+
+
+@pytest.mark.parametrize(("least", "reject_when"), [(-(2**24) + 1, "small"), (2**24 - 4, "large")])
+def test_the_largest_whole_numbers_are_not_rounded(least, reject_when):
+    simulator = Simulator(FourNumbers(least, "int32", reject_when), 0, 1, shape=ONE)
+    values = simulator.smallest(THETA[:1], TRUTH[:1], 4096, 4096)[0]
+    sign = 1 if reject_when == "small" else -1
+    assert sorted(sign * np.unique(values)) == [least + more for more in range(4)]
 
 
 @pytest.mark.parametrize(

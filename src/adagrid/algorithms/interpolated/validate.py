@@ -168,8 +168,9 @@ class InterpolatedValidation(StagedAlgorithm):
         for rows in batches(len(points), self.settings.tile_batch_size or _BATCH):
             some = points.take(rows)
             rejections[rows] = simulator.count(
-                some.theta, some.null_truth, threshold, some.begin, some.begin + some.n_sims
-            )
+                some.theta, some.null_truth, threshold, some.begin, some.begin + some.n_sims,
+                ties=self.settings.bounded.ties,
+            )  # fmt: skip
         return rejections
 
     @override
