@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import bdtr, bdtri, expit
+from scipy.special import bdtr, bdtri, expit, ndtri
 
 import adagrid as ada
-from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
+from adagrid.errors import CorruptStoreError, InvalidInputError, ModelError, ResumeError
 from adagrid.stores.pandas import PandasStore
 from tests.support.array_designs import ArrayZ
 from tests.support.interrupting import Stop, interrupting, recording
@@ -186,3 +186,53 @@ def test_verify_computes_lines_again(column):
     store._tables["lines"] = frame.assign(**{column: np.where(frame["position"] == 2, np.inf, frame[column])})
     with pytest.raises(CorruptStoreError, match=str(frame["id"][2])):
         ada.open_job(store).verify()
+
+
+class Seedless(ada.ArrayModel):
+    """Decisions of a z-test that ignore the seed."""
+
+    family = ada.Normal()
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return 0 where the test rejects, and 1 where it does not."""
+        normal = ndtri(self.seeded(3).uniforms(begin, end, 1)).T
+        return np.where(normal + theta > 1.96, 0.0, 1.0)
+
+
+class OneTrial(ArrayZ):
+    """A design that seeds a generator inside every trial."""
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return the same trial for all simulations."""
+        return np.random.default_rng(5).standard_normal() + theta + np.zeros(end - begin)
+
+
+class Constant(ArrayZ):
+    """A design that never rejects."""
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return zeros."""
+        return np.zeros((len(theta), end - begin))
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (Seedless(), "for another seed, but self.seed makes no difference"),
+        (OneTrial(), "for other simulations, but at each of 24 points all of 64 statistics are equal"),
+        (Constant(), "returned -?0.0 nearly always, in 12,288 trials"),
+    ],
+)
+def test_trials_that_are_not_drawn_afresh(design, message, method):
+    grid = ada.cartesian_grid([-1], [0], n=1)
+    with pytest.raises(ModelError, match=message):
+        ada.ada_validate(design, threshold=0.5, grid=grid, method=method)
+
+
+def test_a_rounded_mean_does_not_hide_that_the_seed_is_ignored():
+    class Mean(Seedless):
+        value_range = (0.0, 1.0)
+
+    with pytest.raises(ModelError, match="self.seed makes no difference"):
+        ada.ada_validate(Mean(), grid=ada.cartesian_grid([-1], [3], n=1), quantity="mean")

@@ -27,7 +27,7 @@ _ROUNDED_UP = 2e-9
 VANISHING = 1e-290
 # By how much the probability of the event "a uniform number is below the rescaled statistic" may differ from the
 # rescaled mean: single precision has 2^23 uniform numbers, and rescaling rounds by 2^-24 of what it handles.
-_RESCALED = 2.0**-21
+_RESCALED = 2.0**-20
 
 
 @final

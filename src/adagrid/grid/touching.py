@@ -18,7 +18,8 @@ from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import common_vertices, extent
 from adagrid.grid.hypotheses import HalfSpace
 
-# Hypotheses whose common part holds no larger ball than this share of the region's scale merely touch.
+# Hypotheses whose common part holds no larger ball than this share of the region's sides merely touch. Where numbers
+# are larger than the sides, so is what their rounding makes of it.
 _TOUCHING = 1e-9
 
 
@@ -90,13 +91,15 @@ def _sides(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> Int
 
 
 def _touch(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> int:
-    """Tell the same of one box, by the largest ball in the common part."""
-    scale = np.abs(np.concatenate([lower, upper])).max() + np.max(upper - lower)
-    normal = np.array([plane.normal for plane in planes])
-    length = np.sqrt(np.sum(normal**2, axis=1))
-    normal, offset = normal / length[:, None], np.array([plane.offset for plane in planes]) / length
-    radius = (_ball if len(planes) == 1 else _ball_between)(normal, offset, lower, upper)
-    return 0 if abs(radius) <= _TOUCHING * scale else int(np.sign(radius))
+    """Tell the same of one box, by the largest ball in the common part; the box's sides are the units of length."""
+    normal, offset = np.array([plane.normal for plane in planes]), np.array([plane.offset for plane in planes])
+    width, largest = upper - lower, np.maximum(np.abs(lower), np.abs(upper))
+    length = np.sqrt(np.sum((normal * width) ** 2, axis=1))
+    numbers = (np.abs(offset) + np.abs(normal) @ largest) / length  # whose rounding matters
+    offset = (offset - normal @ lower) / length
+    ball = _ball if len(planes) == 1 else _ball_between
+    radius = ball(normal * width / length[:, None], offset, np.zeros_like(width), np.ones_like(width))
+    return 0 if abs(radius) <= _TOUCHING * (1 + numbers.max()) else int(np.sign(radius))
 
 
 def _ball(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: FloatArray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,16 +11,22 @@ import pandas as pd
 
 from adagrid._typing import FloatArray
 from adagrid.engine.ties import near
+from adagrid.errors import ModelError
 from adagrid.grid import Tiles
 from adagrid.grid.points import Points
 from adagrid.grid.tiles import matrix_columns
 from adagrid.jobs.evidence import read_evidence, read_spots
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.work import AskedStatistics
-from adagrid.refutation import Evidence, Inquiry
-from adagrid.refutation.evidence import IsNear, never
+from adagrid.models import ArrayModel
+from adagrid.models._rounding import design_name
+from adagrid.refutation import Ask, Evidence, Inquiry, Lines
+from adagrid.refutation.evidence import SCAN_STREAM, IsNear, never
 from adagrid.stores import Place
 
+# Simulations at each point of the lines that are compared between seeds; how many statistics of all must differ from
+# the commonest.
+_COMPARED, _DIFFERENT = (64, 512), 8
 # Lines are written before the first coordination, whose place they have.
 PLACE = Place(0, 0, 0)
 
@@ -45,6 +52,8 @@ def contradicts(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> boo
             model.family, model.precision, settings.family_lines, settings.family_sims, settings.model_seed
         )
         lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
+        if isinstance(model, ArrayModel) and len(lines):
+            _check_seeds(model, inquiry, lines, _asker(job))
         for found in inquiry.bet(lines, _asker(job), _is_near(job)):
             job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
             logger.info("declared family %s", found)
@@ -61,6 +70,46 @@ def _asker(job: AnyJob) -> Callable[[Points], FloatArray]:
         return answer.content["statistics"]
 
     return ask
+
+
+def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) -> None:
+    """Refuse an array design whose trials do not change with the seed, or with the number of the simulation.
+
+    Its fresh pass would repeat the trials of the pilot. More trials are compared until enough of them differ from the
+    commonest value.
+
+    Raises:
+        ModelError: if no difference is found.
+    """
+    name = design_name(model)
+    for n_sims in _COMPARED:
+        points = inquiry.points(lines, 0, n_sims)
+        values = ask(points)
+        if _is_constant(values):
+            continue
+        if not (values != values[:, :1]).any():
+            raise ModelError(
+                f"{name}.simulate must give other trials for other simulations, but at each of {len(points)} points "
+                f"all of {n_sims} statistics are equal. Seed no generator inside a trial: take randomness from "
+                "self.uniforms(begin, end, ...), or make a generator for every pair (self.seed, i)."
+            )
+        if not np.array_equal(values, ask(replace(points, stream=np.full(len(points), SCAN_STREAM)))):
+            return
+        raise ModelError(
+            f"{name}.simulate must give other trials for another seed, but self.seed makes no difference in "
+            f"{values.size:,} trials. Take its randomness from self.uniforms(begin, end, ...), or seed generators with "
+            "self.seed."
+        )
+    raise ModelError(
+        f"{name}.simulate returned {values.flat[0]} nearly always, in {values.size:,} trials at {len(points)} points, "
+        "so whether its trials are random cannot be told. Return a statistic and not a decision, or give a region in "
+        "which the design rejects now and then, or say in trust_family= why it need not be tested."
+    )
+
+
+def _is_constant(values: FloatArray) -> bool:
+    """Return whether too few statistics differ from the commonest one to tell two samples apart."""
+    return values.size - int(np.unique(values, return_counts=True)[1].max()) < _DIFFERENT
 
 
 def _is_near(job: AnyJob) -> IsNear:

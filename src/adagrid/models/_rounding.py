@@ -19,6 +19,8 @@ from adagrid.models.base import Model
 
 # Seeds of the uniform numbers of array designs: beyond all that an engine gives.
 _BEYOND = 2**64
+# Units in the last place by which a statistic may exceed the range that is stated for it.
+_ULPS = 4
 
 
 def rounded(model: Model, value_range: tuple[float, float]) -> Model:
@@ -40,6 +42,15 @@ def unrounded(model: Model) -> Model:
 def design_name(model: Model) -> str:
     """Return the name of the class of the design itself, for messages."""
     return type(unrounded(model)).__name__
+
+
+def _room(lowest: float, highest: float, dtype: Any) -> float:
+    """Return how far beyond the ends of a range a statistic of a type may be because it was rounded."""
+    return (
+        _ULPS
+        * float(np.finfo(dtype if np.issubdtype(dtype, np.floating) else float).eps)
+        * max(abs(lowest), abs(highest))
+    )
 
 
 class _Rounding(Model):
@@ -67,8 +78,10 @@ class _Rounded(_Rounding):
         trial, uniform = draw
         value = self.design.statistic(trial, theta, null_truth)
         value = jnp.asarray(value, jnp.result_type(value, jnp.float32))
-        inside = (value >= lowest) & (value <= highest)
-        return jnp.where(inside, (value - lowest) / (highest - lowest) - uniform, jnp.nan)
+        room = _room(lowest, highest, value.dtype)
+        inside = (value >= lowest - room) & (value <= highest + room)
+        share = (jnp.clip(value, lowest, highest) - lowest) / (highest - lowest)
+        return jnp.where(inside, share - uniform, jnp.nan)
 
 
 @final
@@ -81,5 +94,7 @@ class _RoundedArrays(_Rounding, ArrayModel):
         if values.dtype.kind not in "iuf" or values.shape != (len(theta), end - begin):
             return values  # which the engine refuses
         uniform = self.seeded(self.seed + _BEYOND).uniforms(begin, end, 1)[:, 0]
-        inside = (values >= lowest) & (values <= highest)
-        return np.where(inside, (values - lowest) / (highest - lowest) - uniform, np.nan)
+        room = _room(lowest, highest, values.dtype)
+        inside = (values >= lowest - room) & (values <= highest + room)
+        share = (np.clip(values, lowest, highest) - lowest) / (highest - lowest)
+        return np.where(inside, share - uniform, np.nan)
