@@ -64,27 +64,44 @@ class Program:
             used = self._executable.memory_analysis()
         return 0 if used is None else int(used.temp_size_in_bytes + used.output_size_in_bytes)
 
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of what the program computes, its constants included; None if it calls functions of Python.
+
+        It is the same in every process with the same version of JAX and the same kind of processor.
+        """
+        text = self._text
+        return None if _calls_python(text) else self._digest(text)
+
+    @cached_property
+    def _lowered(self) -> jax.stages.Lowered:
+        with self._precision(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return self._traced.lower()
+
+    @cached_property
+    def _text(self) -> str:
+        return self._lowered.as_text()
+
     @cached_property
     def _executable(self) -> jax.stages.Compiled:
         with self._precision(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            lowered = self._traced.lower()
-            text = lowered.as_text()
-            if "callback" in text:  # the text names functions of Python by number: another may have the same
-                return lowered.compile()
-            key = self._digest(text)
+            if _calls_python(self._text):
+                return self._lowered.compile()
+            where = jax.config.jax_default_device or jax.devices()[0]  # type: ignore[attr-defined]
+            key = f"{where!r} {self._digest(self._text)}"
             with _lock:
                 if key not in _compiled:
                     with persistent():
-                        _compiled[key] = lowered.compile()
+                        _compiled[key] = self._lowered.compile()
                     while len(_compiled) > _MOST:
                         _compiled.popitem(last=False)
                 _compiled.move_to_end(key)
                 return _compiled[key]
 
     def _digest(self, text: str) -> str:
-        where = jax.config.jax_default_device or jax.devices()[0]  # type: ignore[attr-defined]
-        digest = hashlib.sha256(f"{where!r} {self._double} {text}".encode())
+        digest = hashlib.sha256(f"{self._double} {text}".encode())
         for constant in _constants(self._traced.jaxpr):  # JAX may come to pass constants as arguments
             digest.update(f"{constant.dtype} {constant.shape} ".encode() + constant.tobytes())
         return digest.hexdigest()
@@ -97,6 +114,11 @@ class Program:
 def shaped(shape: tuple[int, ...], dtype: DTypeLike) -> jax.ShapeDtypeStruct:
     """Return what stands for an array of a shape and type while a program is traced."""
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def _calls_python(text: str) -> bool:
+    """Return whether a program names functions of Python by number: another one may have the same number."""
+    return "callback" in text
 
 
 def _constants(closed: ClosedJaxpr) -> Iterator[Array]:

@@ -13,6 +13,7 @@ from adagrid.engine.evaluator import Call, Evaluator, Shape
 from adagrid.engine.ties import Cut
 from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
+from adagrid.models._identity import state_fingerprint
 from adagrid.models._rounding import design_name, unrounded
 
 _BLOCK = 64
@@ -38,6 +39,12 @@ class Arrays(Evaluator):
         self.dtype = np.dtype(np.float64)
         self._model = model.seeded(seed)
         self._tried = False
+
+    @property
+    @override
+    def fingerprint(self) -> str | None:
+        found = state_fingerprint(unrounded(self._model))
+        return found and f"attributes: {found}"
 
     @override
     def seeded(self, seed: int) -> Arrays:

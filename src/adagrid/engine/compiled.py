@@ -46,6 +46,12 @@ class Compiled(Evaluator):
         self._seed(seed)
         self._check_draws(model)
 
+    @property
+    @override
+    def fingerprint(self) -> str | None:
+        found = self._design.fingerprint
+        return found and f"jax {jax.__version__}: {found}"
+
     @override
     def seeded(self, seed: int) -> Compiled:
         other = copy(self)

@@ -62,6 +62,11 @@ class Evaluator(ABC):
     dtype: np.dtype[Any]
     """The type of the statistics."""
 
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str | None:
+        """A hash of what is simulated, with what it depends on; None if that cannot be told."""
+
     @abstractmethod
     def seeded(self, seed: int) -> Evaluator:
         """Return what runs the same design with other simulations; nothing is compiled again."""

@@ -102,6 +102,15 @@ class Simulator:
         )
         self.shape, self.dtype = self._evaluator.shape, self._evaluator.dtype
 
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of what is simulated, behind words that say of what: only equal words can be compared.
+
+        Of a design in JAX: its traced programs, with every constant, attribute and file content that they hold. Of
+        one in arrays: its attributes. None if it cannot be told.
+        """
+        return self._evaluator.fingerprint
+
     def reseeded(self, seed: int) -> Simulator:
         """Return a simulator of the same design with other simulations; nothing is compiled again."""
         other = copy(self)

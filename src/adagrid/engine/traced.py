@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal, final
@@ -69,6 +70,14 @@ class TracedDesign:
         column = shaped((self.shape.block,), np.int32)
         limit = shaped((), self.dtype)
         return self._program("statistic", self._count_block, *self._arguments, limit, limit, column, column)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of what draws and statistics compute; None if they call functions of Python."""
+        parts = [self.draw.fingerprint, self.statistics.fingerprint]
+        if None in parts:
+            return None
+        return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
 
     @property
     def draw_bytes(self) -> int:

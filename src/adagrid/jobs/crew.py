@@ -93,6 +93,11 @@ class Crew:
                 f"A worker has adagrid {own}, and the job is led by adagrid {leaders}: all must have the same version. "
                 "Install it there and run the job again. Everything finished before is saved."
             )
+        if surroundings["adagrid_code"] != self.leader.environment["adagrid_code"]:
+            raise BackendError(
+                f"A worker has adagrid {own} like the leader, but its source files are other ones: an installation was "
+                "edited. Install the same there and run the job again. Everything finished before is saved."
+            )
 
 
 def differences(past: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def environment(*, git: bool = True) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "accelerator": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "packages": {name: _version(name) for name in _PACKAGES},
+        "adagrid_code": _own_code(),
         "git_commit": commit,
         "git_diff": diff,
     }
@@ -81,6 +84,15 @@ def _secrets() -> set[str]:
     named = {value for name, value in os.environ.items() if _SECRET.search(name)}
     found = {password for value in os.environ.values() for password in _IN_URL.findall(value)}
     return {secret for secret in named | found if len(secret) >= _SHORTEST}
+
+
+@cache
+def _own_code() -> str:
+    """Return a hash of the source files of this package, which tells edited installations apart."""
+    folder, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 def _version(package: str) -> str | None:

@@ -13,12 +13,17 @@ from adagrid.grid.hypotheses import parted
 from adagrid.jobs.environment import blotted
 from adagrid.jobs.record import ModelRecord
 from adagrid.models import Model
-from adagrid.models._identity import model_arguments, model_fingerprint, model_name
+from adagrid.models._identity import model_arguments, model_fingerprint, model_name, model_source
 from adagrid.models._rounding import unrounded
 
 
-def model_record(model: Model) -> ModelRecord:
-    """Return the record of a design, or of the one whose statistic another rounds."""
+def model_record(model: Model, program: str | None) -> ModelRecord:
+    """Return the record of a design, or of the one whose statistic another rounds.
+
+    Args:
+        model: the design.
+        program: what tells what it simulates from what others do.
+    """
     model = unrounded(model)
     return ModelRecord(
         name=model_name(model),
@@ -29,7 +34,16 @@ def model_record(model: Model) -> ModelRecord:
         family=repr(model.family),
         family_fields=family_record(model.family),
         coordinates=model.family.coordinates,
+        program=program,
+        source=model_source(model),
     )
+
+
+def is_other(recorded: str | None, given: str | None) -> bool:
+    """Return whether two fingerprints of what is simulated can be compared, and differ."""
+    if recorded is None or given is None or recorded.partition(": ")[0] != given.partition(": ")[0]:
+        return False
+    return recorded != given
 
 
 def grid_fingerprint(grid: Grid) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import time
 import uuid
@@ -33,7 +34,7 @@ from adagrid.grid.hypotheses import parted
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.certify import certify
 from adagrid.jobs.crew import Crew, differences
-from adagrid.jobs.identity import grid_fingerprint, model_record
+from adagrid.jobs.identity import grid_fingerprint, is_other, model_record
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
@@ -51,6 +52,12 @@ from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
+# What a record says of a design for people, or is compared apart; how fields are called; which differences are accepted
+# on demand, and how.
+_SHOWN = ("source", "program")
+_NAMES = {"fingerprint": "source code", "reject_when": "direction"}
+_ACCEPTABLE = ("name", "arguments", "fingerprint")
+_ACCEPTED = "accept_changed_model=True if the change cannot matter, which the certificate will say"
 # Tiles at whose centres is tried whether a design computes its errors.
 _TRIED = 64
 
@@ -101,7 +108,7 @@ def start_job(
         kind=kind,
         method=method,
         settings=checked.model_dump(),
-        model=model_record(model),
+        model=model_record(model, simulator.fingerprint),
         grid_fingerprint=grid_fingerprint(grid),
         theta_min=np.min(grid.tiles.theta - grid.tiles.radius, axis=0).tolist(),
         theta_max=np.max(grid.tiles.theta + grid.tiles.radius, axis=0).tolist(),
@@ -214,21 +221,28 @@ def continue_job(
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
         model = _simulated(model, record.checked_settings())
-        problems += _model_problems(record, model, accept_changed_model)
-    if problems:
-        raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
+        same = model_record(model, record.model.program)  # what it simulates is compared below
+        problems += _model_problems(record.model, same, accept_changed_model)
+    _refuse(store, problems)
     for destination in kept:
         destination.check(store)
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
-    changed = record.model_copy(update={"settings": settings, "model": model_record(model)})
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
+    given = model_record(model, simulator.fingerprint)
+    _refuse(store, _model_problems(record.model, given, accept_changed_model))
+    changed = record.model_copy(update={"settings": settings, "model": given})
     hypotheses = _job_hypotheses(store, grid, accept_changed_model)
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
     job = _job(store, work, backend, callback, progress, kept)
     return _run(job, partial(read_grid_tiles, store), _as_begun(job, record))
+
+
+def _refuse(store: Store, problems: Sequence[str]) -> None:
+    if problems:
+        raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
 
 
 def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
@@ -512,15 +526,28 @@ def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:
     ]
 
 
-def _model_problems(record: JobRecord, model: Model, accept_changed: bool) -> list[str]:
+def _model_problems(recorded: ModelRecord, given: ModelRecord, accept_changed: bool) -> list[str]:
     """Refuse another design. What turns or misreads the results that exist can never be accepted."""
-    given = model_record(model)
-    names = {"fingerprint": "source code", "reject_when": "direction"}
-    acceptable = {"name", "arguments", "fingerprint"}
-    return [
-        f"Its design has the {names.get(field, field)} {getattr(record.model, field)!r}, but the one given has "
-        f"{getattr(given, field)!r}. Give the same design"
-        + (", or accept_changed_model=True if the change cannot matter." if field in acceptable else ".")
-        for field in ModelRecord.model_fields
-        if getattr(record.model, field) != getattr(given, field) and not (accept_changed and field in acceptable)
+    wrong = [name for name in ModelRecord.model_fields if name not in _SHOWN
+             and getattr(recorded, name) != getattr(given, name)]  # fmt: skip
+    problems = [
+        f"Its design has the {_NAMES.get(name, name)} {getattr(recorded, name)!r}, but the one given has "
+        f"{getattr(given, name)!r}. Give the same design"
+        + (f", or {_ACCEPTED}." if name in _ACCEPTABLE else ".")
+        + (_difference(recorded.source, given.source) if name == "fingerprint" else "")
+        for name in wrong
+        if not (accept_changed and name in _ACCEPTABLE)
     ]
+    if not wrong and is_other(recorded.program, given.program) and not accept_changed:
+        problems.append(
+            "Its design simulates something else than it did, although its source and arguments are the same: a file "
+            "that it reads, an attribute that was set later, or an array that was changed in place differs. Give the "
+            f"same design, or {_ACCEPTED}."
+        )
+    return problems
+
+
+def _difference(recorded: str, given: str) -> str:
+    """Return what changed in the source of a design's class, if that shows it."""
+    lines = list(difflib.unified_diff(recorded.splitlines(), given.splitlines(), "recorded", "given", lineterm=""))
+    return "\n" + "\n".join(lines) if lines else " The difference is in what its class refers to."

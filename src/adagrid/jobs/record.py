@@ -47,6 +47,10 @@ class ModelRecord(BaseModel):
     family: str
     family_fields: dict[str, Any]
     coordinates: str
+    program: str | None
+    """What `Simulator.fingerprint` says of it."""
+    source: str
+    """The source of its class."""
 
     @property
     def direction(self) -> float:

@@ -294,6 +294,16 @@ class Run:
         return self._store.table("lines")
 
     @property
+    def changed_model(self) -> bool:
+        """Whether parts of the job were simulated with another version of its design, as its user accepted."""
+        models = [record.model for record in read_records(self._store)]
+        return any(
+            (each.name, each.arguments, each.fingerprint, each.program)
+            != (models[0].name, models[0].arguments, models[0].fingerprint, models[0].program)
+            for each in models
+        )
+
+    @property
     def refuted(self) -> bool:
         """Whether simulations contradict the declared family, or computed errors. Nothing is then certified."""
         found = (self.evidence, self.spot_evidence)

@@ -208,7 +208,7 @@ class Work(Generic[A]):
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        sent = SentDesign.of(self.simulator.model, self.hypotheses)
+        sent = SentDesign.of(self.simulator.model, self.hypotheses, self.simulator.fingerprint)
         return _received, (self.record, sent, self.simulator.n_nulls, self.tiles, self.crew)
 
     def __call__(self, asked: Asked[A]) -> Answer:

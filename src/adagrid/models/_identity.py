@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +55,23 @@ def model_fingerprint(model: Model, *, compiled: bool = False) -> str:
         type(model), *arguments, *_parts(model), model.reject_when, model.precision,
         compiled=compiled, state_of=_state,
     )  # fmt: skip
+
+
+def state_fingerprint(model: Model) -> str | None:
+    """Return a hash of a design's attributes, by content; None if the content of one cannot be told."""
+    state = [(name, value) for name, value in sorted(vars(model).items()) if name not in ("arguments", "seed")]
+    try:
+        return fingerprint(*state, refuse=True, state_of=_state)
+    except UnknownStateError:
+        return None
+
+
+def model_source(model: Model) -> str:
+    """Return the source of a design's class, for people who read the record; "" if it is not at hand."""
+    try:
+        return textwrap.dedent(inspect.getsource(type(model)))
+    except (OSError, TypeError):
+        return ""
 
 
 def _state(value: Any) -> Any:

@@ -105,25 +105,28 @@ def _job(model: ada.Model, threshold: float, seed: int = 1):
     [(lambda: ada.ZTest(), 1.96), (lambda: ada.FisherExact(10), 0.025)],
     ids=["z-test", "Fisher"],
 )
-def test_a_job_compiles_three_programs_and_the_next_one_none(nothing_compiled, design, threshold):
-    """Draw, count and bound; with another seed, another instance, or when certified anew, nothing more."""
+def test_a_job_compiles_four_programs_and_the_next_one_none(nothing_compiled, design, threshold):
+    """Draw, statistic (which tests the family), count and bound.
+
+    With another seed, another instance, or when certified anew, nothing more.
+    """
     from adagrid.bounds import _maximum
 
     _maximum._program.cache_clear()
     with compilations() as names:
         _job(design(), threshold)
-    assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)", "jit(_maximise)"]
+    assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)", "jit(_maximise)", "jit(_statistic_block)"]
     with compilations() as names:
         _job(design(), threshold, seed=2)
     assert names == []
 
 
-def test_a_classic_job_and_its_certificate_compile_two_programs(nothing_compiled):
+def test_a_classic_job_compiles_three_programs(nothing_compiled):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["theta0 <= 0"])
     with compilations() as names:
         run = ada.validate(Scaled([1.0]), threshold=1.96, grid=grid, n_sims=64, progress=False)
         assert run.bound > 0
-    assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)"]
+    assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)", "jit(_statistic_block)"]
     with compilations() as names:
         ada.validate(Scaled([1.0]), threshold=2.5, grid=grid, n_sims=64, progress=False)
     assert names == []
