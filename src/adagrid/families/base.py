@@ -83,6 +83,11 @@ class Family(ABC):
         """
         return self.log_partition(theta + displacement) - self.log_partition(theta)
 
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """In which scale, other than the natural one, people may state each parameter (`adagrid.grid.scales`)."""
+        return ("natural",) * self.dim
+
     # The natural parameter space
 
     @property

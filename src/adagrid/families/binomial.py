@@ -47,6 +47,11 @@ class Binomial(Arms):
 
     @property
     @override
+    def scales(self) -> tuple[str, ...]:
+        return ("probability",) * self.dim
+
+    @property
+    @override
     def weights(self) -> FloatArray:
         return np.asarray(self.patients, float)
 

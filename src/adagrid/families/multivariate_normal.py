@@ -69,6 +69,11 @@ class MultivariateNormal(Family):
     def coordinates(self) -> str:
         return "means of multivariate normal observations"
 
+    @property
+    @override
+    def scales(self) -> tuple[str, ...]:
+        return ("mean",) * self.dim
+
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
         return namespace(theta).sum(self._in_standard_errors(theta) ** 2, axis=-1) / 2

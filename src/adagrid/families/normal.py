@@ -65,6 +65,11 @@ class Normal(Family):
 
     @property
     @override
+    def scales(self) -> tuple[str, ...]:
+        return ("mean",) * self.dim
+
+    @property
+    @override
     def separable(self) -> bool:
         return True
 

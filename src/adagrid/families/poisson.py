@@ -43,6 +43,11 @@ class Poisson(Arms):
 
     @property
     @override
+    def scales(self) -> tuple[str, ...]:
+        return ("rate",) * self.dim
+
+    @property
+    @override
     def weights(self) -> FloatArray:
         return np.asarray(self.exposure)
 

@@ -48,6 +48,11 @@ class Product(Family):
     def coordinates(self) -> str:
         return "; ".join(f"theta[{block.start}:{block.stop}] {family.coordinates}" for family, block in self._blocks())
 
+    @property
+    @override
+    def scales(self) -> tuple[str, ...]:
+        return tuple(scale for family in self.families for scale in family.scales)
+
     @override
     def log_partition(self, theta: FloatArray) -> FloatArray:
         first, *others = (family.log_partition(theta[..., block]) for family, block in self._blocks())

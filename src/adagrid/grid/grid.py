@@ -22,6 +22,7 @@ from adagrid.grid.definition import definition
 from adagrid.grid.hypotheses import NullHypothesis, parted
 from adagrid.grid.hypothesis_text import hypo
 from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
+from adagrid.grid.scales import Scale, checked_scales, hypothesis_in_natural, to_natural
 from adagrid.grid.tiles import Tiles
 from adagrid.grid.touching import refuse_loose_edges, refuse_touching
 
@@ -39,6 +40,7 @@ class Grid:
         hypotheses: the null hypotheses; none means that the whole region is one null hypothesis. Of a grid for power,
             the alternatives in their place: `null_truth` of a tile says which of them hold.
         of_alternatives: whether `hypotheses` are alternatives.
+        scales: the scale in which every parameter was stated; None if nothing was said.
     """
 
     tiles: Tiles
@@ -46,6 +48,7 @@ class Grid:
     n_children: IntArray
     hypotheses: tuple[NullHypothesis, ...]
     of_alternatives: bool = False
+    scales: tuple[Scale, ...] | None = None
 
     @property
     def dim(self) -> int:
@@ -61,6 +64,7 @@ def cartesian_grid(
     null_hypos: Sequence[NullHypothesis | str] | None = None,
     alternatives: Sequence[NullHypothesis | str] | None = None,
     depth: int | None = None,
+    scale: Scale | Sequence[Scale] | None = None,
 ) -> Grid:
     """Cover a box with equal tiles.
 
@@ -73,6 +77,9 @@ def cartesian_grid(
             design's hypotheses in their order, as text or objects. Power counts where one of them holds.
         depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
             twice per parameter. On what is left undecided the hypothesis counts as true.
+        scale: in which scale numbers and hypotheses as text are stated, one for all parameters or one for each:
+            "probability" (of a response, whose logit is the natural parameter), "rate" (of events, whose logarithm is),
+            "mean" or "natural". None means natural, and is refused where response rates may be meant.
 
     Raises:
         InvalidInputError: if the corners or numbers of tiles break a rule, or no hypothesis is true anywhere.
@@ -99,6 +106,8 @@ def cartesian_grid(
         problems.extend(error.problems)
     if problems:
         raise InvalidInputError(problems)
+    scales = checked_scales(scale, lower.size)
+    lower, upper = to_natural("theta_min", lower, scales), to_natural("theta_max", upper, scales)
     edges = [
         np.linspace(lower[i], upper[i], int(count) + 1) for i, count in enumerate(np.broadcast_to(counts, lower.shape))
     ]
@@ -106,7 +115,7 @@ def cartesian_grid(
         np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
         for side in ([e[:-1] for e in edges], [e[1:] for e in edges])
     ]
-    return _grid(corners[0], corners[1], null_hypos, alternatives, depth)
+    return _grid(corners[0], corners[1], null_hypos, alternatives, depth, scales)
 
 
 def create_grid(
@@ -116,6 +125,7 @@ def create_grid(
     null_hypos: Sequence[NullHypothesis | str] | None = None,
     alternatives: Sequence[NullHypothesis | str] | None = None,
     depth: int | None = None,
+    scale: Scale | Sequence[Scale] | None = None,
 ) -> Grid:
     """Cover a region with given tiles.
 
@@ -127,6 +137,9 @@ def create_grid(
             design's hypotheses in their order, as text or objects. Power counts where one of them holds.
         depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
             twice per parameter. On what is left undecided the hypothesis counts as true.
+        scale: in which scale numbers and hypotheses as text are stated, one for all parameters or one for each:
+            "probability" (of a response, whose logit is the natural parameter), "rate" (of events, whose logarithm is),
+            "mean" or "natural". None means natural, and is refused where response rates may be meant.
 
     Raises:
         InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no hypothesis is true anywhere.
@@ -157,7 +170,9 @@ def create_grid(
             f"Every tile may be given once; got theta={centres[twice].tolist()}, radius={widths[twice].tolist()} "
             f"{int(times.max())} times."
         )
-    return _grid(centres - widths, centres + widths, null_hypos, alternatives, depth, gaps=True)
+    scales = checked_scales(scale, centres.shape[1])
+    lower, upper = (to_natural("theta", ends, scales) for ends in (centres - widths, centres + widths))
+    return _grid(lower, upper, null_hypos, alternatives, depth, scales, gaps=True)
 
 
 def _grid(
@@ -166,6 +181,7 @@ def _grid(
     null_hypos: Sequence[NullHypothesis | str] | None,
     alternatives: Sequence[NullHypothesis | str] | None,
     depth: int | None,
+    scales: tuple[Scale, ...] | None,
     *,
     gaps: bool = False,
 ) -> Grid:
@@ -174,7 +190,7 @@ def _grid(
             f"A grid has null hypotheses, for errors, or alternatives, for power; got null_hypos={null_hypos!r} and "
             f"alternatives={alternatives!r}. Make a grid for each."
         )
-    hypotheses = _checked(alternatives or null_hypos, lower.min(axis=0), upper.max(axis=0))
+    hypotheses = _checked(alternatives or null_hypos, lower.min(axis=0), upper.max(axis=0), scales)
     planes, curved = parted(hypotheses)
     if alternatives and curved and len(hypotheses) > 1:
         raise InvalidInputError(
@@ -213,6 +229,7 @@ def _grid(
         n_children=np.concatenate([n_children[replaced], np.zeros(len(pruned), np.int64)]),
         hypotheses=hypotheses,
         of_alternatives=bool(alternatives),
+        scales=scales,
     )
 
 
@@ -343,14 +360,17 @@ def deepen(parents: Tiles) -> Tiles:
 
 
 def _checked(
-    null_hypos: Sequence[NullHypothesis | str] | None, lower: FloatArray, upper: FloatArray
+    null_hypos: Sequence[NullHypothesis | str] | None,
+    lower: FloatArray,
+    upper: FloatArray,
+    scales: tuple[Scale, ...] | None,
 ) -> tuple[NullHypothesis, ...]:
     """Return the hypotheses of a region, or raise what is wrong with one of them."""
     if isinstance(null_hypos, (str, NullHypothesis)):
         null_hypos = [null_hypos]
     hypotheses = []
     for given in null_hypos or ():
-        hypothesis = hypo(given) if isinstance(given, str) else given
+        hypothesis = hypothesis_in_natural(hypo(given), scales) if isinstance(given, str) else given
         if not isinstance(hypothesis, NullHypothesis):
             raise InvalidInputError(
                 f"A hypothesis must be a NullHypothesis (such as HalfSpace) or text for hypo; got {given!r}."

@@ -28,6 +28,7 @@ from adagrid.backends import Backend, LocalBackend
 from adagrid.bounds import tilt_bound
 from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
+from adagrid.families import Family
 from adagrid.grid import Grid, NullHypothesis, Tiles
 from adagrid.grid.definition import definition
 from adagrid.grid.hypotheses import parted
@@ -400,7 +401,29 @@ def _check_grid(grid: Grid, model: Model) -> None:
             f"The grid must have the parameters of the design's family {family} ({family.dim}: {family.coordinates}); "
             f"got {grid.dim}."
         )
+    _check_scales(grid, family)
     tilt_bound(family, grid.tiles.theta, grid.tiles.displacements(grid.tiles.theta), 0.5)  # raises DomainError
+
+
+def _check_scales(grid: Grid, family: Family) -> None:
+    """Check that parameters were stated in scales that the family has, and that rates are not taken for logits."""
+    if grid.scales is not None:
+        wrong = [i for i, scale in enumerate(grid.scales) if scale not in ("natural", family.scales[i])]
+        if wrong:
+            raise InvalidInputError(
+                f"scale={grid.scales[wrong[0]]!r} of theta{wrong[0]} does not fit {family}, whose parameters are "
+                f"{family.coordinates}. Use {family.scales[wrong[0]]!r} or 'natural'."
+            )
+        return
+    tiles = Tiles.concatenate([grid.tiles, grid.retired])
+    lower, upper = (tiles.theta - tiles.radius).min(axis=0), (tiles.theta + tiles.radius).max(axis=0)
+    rates = np.array([scale == "probability" for scale in family.scales])
+    if rates.any() and (lower[rates] > 0).all() and (upper[rates] < 1).all():
+        raise InvalidInputError(
+            f"The parameters of {family} are logits, and all limits of the region are between 0 and 1, as response "
+            f"rates are: from {lower[rates].tolist()} to {upper[rates].tolist()}. Say scale='probability' in "
+            "cartesian_grid if they are rates, or scale='natural' if they are logits."
+        )
 
 
 def _simulated(model: Model, settings: Settings) -> Model:
