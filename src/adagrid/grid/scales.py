@@ -101,7 +101,8 @@ def hypothesis_in_natural(hypothesis: NullHypothesis, scales: tuple[Scale, ...] 
     raise InvalidInputError(
         f"{hypothesis.describe()!r} cannot be stated in scale={scales!r}. In other scales than the natural one a "
         "hypothesis compares one parameter with a number, two probabilities by their difference (x1 <= x0 + 0.1), or "
-        "two rates by their ratio (x1 <= 1.5 * x0). Give an object about natural parameters, such as a class of your own."
+        "two rates by their ratio (x1 <= 1.5 * x0). Give an object about natural parameters, such as a class of your "
+        "own."
     )
 
 
