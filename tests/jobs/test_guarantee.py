@@ -89,6 +89,7 @@ class Constant(ada.ArrayModel):
 def test_designs_that_always_or_never_reject(value, target):
     grid = ada.cartesian_grid([-1], [0], n=1)
     targets = {"max_target": target, "global_target": max(target, 0.005)}
+    targets |= {"trust_family": "a constant contradicts no family"}
     run = ada.ada_validate(Constant(value), threshold=0.0, grid=grid, method="interpolated", **targets)
     run.verify()
     assert run.bound == 1.0 if value < 0 else run.bound <= targets["global_target"]

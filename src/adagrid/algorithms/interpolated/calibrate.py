@@ -76,6 +76,9 @@ _SUCCESS, _MORE, _ATTEMPTS = 0.95, 1.25, 6
 _LOWERED = (0.0, 0.3, 0.6)
 # Shares of grid_target that are tried where errors are computed.
 _COMPUTED_SHARES = (_GRID_SHARE, 0.3, 0.1)
+# Standard errors within which the error with a threshold, one of few, may be within its aim; of which share of the aim
+# the error with the next one must fall short for the first to be worth a try.
+_DOUBTS, _WORTH = 2.0, 2 / 3
 # How often levels are lowered until the bounds that they give are found to be within alpha.
 _ENOUGH = 20
 # Statistics that are kept at once for the points of a batch.
@@ -300,9 +303,13 @@ class InterpolatedCalibration(StagedAlgorithm):
             tried = _some_of(within)
             counts = statistics.counts_below(kept, ranks, tried)
             largest = surrogates.other_rates(theta, null_truth, counts).max(axis=0)
-        found = _crossing(largest, self._aim)
+        discrete, found = len(within) == len(tried), _crossing(largest, self._aim)
+        if discrete:
+            # points of a pilot share their trials, so many points are hardly better than the best one
+            doubt = _DOUBTS * float(np.sqrt(self._aim * (1 - self._aim) / points.n_sims.max()))
+            found = _not_lost(largest, found, self._aim, doubt)
         surrogates = Surrogates(self._region.fisher, points, counts[:, found])
-        return float(tried[found]), surrogates, counts, len(within) == len(tried)
+        return float(tried[found]), surrogates, counts, discrete
 
     def _mesh(self, rates: Rates, aim: float) -> Mesh:
         """Plan cells, given expected errors at the expected threshold and what the largest of them is to be."""
@@ -386,6 +393,20 @@ def _held(dtype: np.dtype[Any]) -> type:
 def _some_of(values: FloatArray) -> FloatArray:
     """Return at most some ascending values, evenly spread over their places."""
     return values[np.linspace(0, len(values) - 1, min(len(values), _THRESHOLDS)).astype(int)]
+
+
+def _not_lost(largest: FloatArray, found: int, aim: float, doubt: float) -> int:
+    """Return the place of the next threshold if its error may be within the aim, and much is lost without it.
+
+    Args:
+        largest: estimates of the largest errors with ascending thresholds, shape (thresholds,).
+        found: the place of the largest threshold with an estimate within the aim.
+        aim: what the error is to be.
+        doubt: by how much estimates may be wrong.
+    """
+    following = min(found + 1, len(largest) - 1)
+    worth = largest[found] < _WORTH * aim and largest[following] <= aim + doubt
+    return following if worth else found
 
 
 def _crossing(rates: FloatArray, aim: float) -> int:
