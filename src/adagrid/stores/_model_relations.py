@@ -204,8 +204,8 @@ def _repeats(
     """Rows of one table have the same values as those of another with the same id."""
     columns = [name for name in schema.tables[original] if name not in (*except_for, *INCIDENTAL)]
     both = pd.concat([tables[name][["id", *columns]] for name in (original, copy)])
-    spread = both.groupby("id").nunique()
-    return {f"{copy} repeats the columns of {original}": spread.index[(spread > 1).any(axis=1)]}
+    distinct = both.drop_duplicates()["id"]
+    return {f"{copy} repeats the columns of {original}": distinct[distinct.duplicated()]}
 
 
 def _families(tables: Frames, *names: Table) -> Culprits:
