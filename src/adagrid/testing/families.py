@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from adagrid._programs import Program
 from adagrid._typing import FloatArray
 from adagrid.bounds import inverse_tilt_bound, tilt_bound, tilt_lower_bound
 from adagrid.errors import DomainError
@@ -104,9 +105,8 @@ class FamilyContract:
         """Compiled by JAX, A and K are the same, and the gradient of A lies between the secants on its two sides."""
         radius = half_widths(family, theta, 0.3)
         traced: Any = family
-        with jax.enable_x64(True):
-            both = jax.vmap(lambda point, way: (traced.log_partition(point), traced.cumulant(point, way)))
-            value, growth = (np.asarray(each) for each in jax.jit(both)(theta, radius / 2))
+        both = jax.vmap(lambda point, way: (traced.log_partition(point), traced.cumulant(point, way)))
+        value, growth = map(np.asarray, Program(both, theta, radius / 2, double=True)(theta, radius / 2))
         np.testing.assert_allclose(value, family.log_partition(theta), rtol=1e-12)
         expected = family.cumulant(theta, radius / 2)
         assert (np.abs(growth - expected) <= rounding_of(family, theta) + 1e-12 * np.abs(expected)).all()
@@ -256,7 +256,7 @@ class FamilyContract:
             for i, point in enumerate(theta):
                 some = generator.dirichlet(np.full(vertices.shape[1], 0.3), 40) @ vertices[i]
                 places = np.concatenate([vertices[i], some])
-                least = np.exp(least_objective(family, point, places, partial(log_bound, level), values=301))
+                least = np.exp(least_objective(family, point, places, partial(log_bound, level)))
                 assert bound[i] >= min(1.0, least) * (1 - _RELATIVE)
 
     # The bounds that are made from it
