@@ -44,7 +44,7 @@ def test_killed_once_at_each_kind_of_moment(killer, tmp_path):
 
 def _continued_carelessly(engine, job, at, file):
     """Kill a job, and continue it without asking which rows are missing; return what goes wrong."""
-    assert in_child(lambda: run_into(Trap(at), engine, job, "careless")).killed
+    assert in_child(lambda: run_into(Trap([at]), engine, job, "careless")).killed
     careless = lambda store, frames, *, key: store.append(frames)
     with mock.patch.object(Store, "append_missing", careless):
         return in_child(lambda: complete(engine, job, "careless", file)).error

@@ -221,7 +221,7 @@ def uninterrupted(engine: Engine, job: str, file: Path) -> list[Moment]:
 def killed_and_continued(engine: Engine, job: str, at: int, file: Path) -> Outcome:
     """Kill a job at a moment, continue it, and compare it with the answer in a file."""
     name = f"point_{os.getpid()}_{at}"
-    dying = in_child(lambda: run_into(Trap(at), engine, job, name))
+    dying = in_child(lambda: run_into(Trap([at]), engine, job, name))
     continued = in_child(lambda: complete(engine, job, name, file)) if dying.killed else dying
     if not continued.error:
         engine.forget(name)
