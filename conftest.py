@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 
@@ -25,6 +26,17 @@ def _x64_stays_off():
     """No code of ours may leave JAX in double precision."""
     yield
     assert not jax.config.jax_enable_x64
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the garbage collector libraries and tests, which live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # The most memory that each process of a run with xdist had, by its name.
