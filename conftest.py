@@ -46,7 +46,7 @@ _peaks: dict[str, float] = {}
 def pytest_sessionfinish(session):
     if hasattr(session.config, "workeroutput"):
         unit = 1 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes or KiB
-        session.config.workeroutput["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+        session.config.workeroutput["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist
@@ -57,5 +57,5 @@ def pytest_testnodedown(node, error):
 
 def pytest_terminal_summary(terminalreporter):
     if _peaks:
-        told = ", ".join(f"{name} {peak:.2f} GiB" for name, peak in sorted(_peaks.items()))
+        told = ", ".join(f"{name} {peak:.2f} GB" for name, peak in sorted(_peaks.items()))
         terminalreporter.write_line(f"Most memory of each process: {told}")
