@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Idle processes take over tests from busy ones, each of which keeps what its modules share until then.
-PYTEST = $(BIN)/pytest -n $(PROCESSES) --dist worksteal
+# What Python and pytest compile is kept, whatever an image's environment says: each process would compile all of it.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(PROCESSES) --dist worksteal
 PROCESSES ?= 2
 
 .PHONY: demo test test-all sample studies quick lint format picture gallery coverage refutation reliability mutants clean

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import resource
+import sys
+
 import jax
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,3 +26,36 @@ def _x64_stays_off():
     """No code of ours may leave JAX in double precision."""
     yield
     assert not jax.config.jax_enable_x64
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the garbage collector libraries and tests, which live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+# The most memory that each process of a run with xdist had, by its name.
+_peaks: dict[str, float] = {}
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        unit = 1 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes or KiB
+        session.config.workeroutput["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_testnodedown(node, error):
+    if peak := getattr(node, "workeroutput", {}).get("peak"):
+        _peaks[node.gateway.id] = peak
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _peaks:
+        told = ", ".join(f"{name} {peak:.2f} GB" for name, peak in sorted(_peaks.items()))
+        terminalreporter.write_line(f"Most memory of each process: {told}")

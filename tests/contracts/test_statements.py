@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -130,8 +132,12 @@ def test_another_process_that_goes_on_meanwhile():
 # Checks of what is new
 
 
+@cache
 def grown() -> list[dict[str, pd.DataFrame]]:
-    """Return what a classic job appends in four coordinations: it refines, deepens, prunes and leaves tiles."""
+    """Return what a classic job appends in four coordinations: it refines, deepens, prunes and leaves tiles.
+
+    Nobody may change the frames.
+    """
     roots = tile_rows([1, 2, 3, 4, 5])
     parts = [
         {"coordinations": coordination_row(0, "search", 1), "tiles": roots, "results": results_of(roots, [0.5] * 5)}
@@ -257,9 +263,11 @@ def test_a_tiny_family_is_sound():
     assert store._accepted(Checked()) is not None
 
 
-@pytest.mark.parametrize("number", range(len(list(lone_damages()))))
-def test_a_damage_that_breaks_nothing_else_is_noticed(number):
-    job, damage = list(lone_damages())[number]
+LONE = tuple(lone_damages())
+
+
+@pytest.mark.parametrize(("job", "damage"), LONE, ids=map(str, range(len(LONE))))
+def test_a_damage_that_breaks_nothing_else_is_noticed(job, damage):
     schema = JOBS[job][0]
     for store in (DuckDBStore(), PandasStore()):
         store.create(schema)

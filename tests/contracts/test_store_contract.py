@@ -29,7 +29,9 @@ class TestDuckDBMemory(StoreContract):
 
 
 class TestDuckDBFile(StoreContract):
-    """The same statements as in memory: of the damages of each job one is enough."""
+    """The same statements as in memory: of the damages of each job one is enough, and a few moments of it."""
+
+    verify_every = 7
 
     @pytest.mark.parametrize(("job", "relation", "culprit", "damage"), [DAMAGES[0], DAMAGES[22], DAMAGES[-1]])
     def test_verify_notices(self, empty, job, relation, culprit, damage):

@@ -14,14 +14,28 @@ from adagrid.testing.stores import fill, tile_rows
 from tests.support.faults.disasters import second_is_refused
 from tests.support.faults.jobs import KILLED, DuckDBFiles
 from tests.support.faults.points import Trap
-from tests.support.faults.runs import complete, in_child, killed_and_continued, run_into, uninterrupted
+from tests.support.faults.runs import Workers, complete, in_child, killed_and_continued, run_into, uninterrupted
 
 SHORT = KILLED[0]
 
 
-def test_killed_once_at_each_kind_of_moment(killers, tmp_path):
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory):
+    """One process that kills and continues jobs: starting others would take longer than what they do."""
+    with Workers(tmp_path_factory.mktemp("compiled"), count=1) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def whole(killer, tmp_path_factory):
+    """The file with the answer of a job that nobody killed, and its moments."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / "answer", killer.run(uninterrupted, DuckDBFiles(folder), SHORT, folder / "answer")
+
+
+def test_killed_once_at_each_kind_of_moment(killer, tmp_path):
     """Before and after every kind of statement, and before and after a packet."""
-    moments, outcomes = killers.kill_at_each_kind(DuckDBFiles(tmp_path), SHORT, tmp_path)
+    moments, outcomes = killer.kill_at_each_kind(DuckDBFiles(tmp_path), SHORT, tmp_path)
     tried = {(moments[outcome.at].when, moments[outcome.at].kind) for outcome in outcomes}
     assert {(when, kind) for when in ("before", "after") for kind in ("insert", "commit", "packet")} <= tried
     assert all(outcome.died for outcome in outcomes)
@@ -30,25 +44,23 @@ def test_killed_once_at_each_kind_of_moment(killers, tmp_path):
 
 def _continued_carelessly(engine, job, at, file):
     """Kill a job, and continue it without asking which rows are missing; return what goes wrong."""
-    assert in_child(lambda: run_into(Trap(at), engine, job, "careless")).killed
+    assert in_child(lambda: run_into(Trap([at]), engine, job, "careless")).killed
     careless = lambda store, frames, *, key: store.append(frames)
     with mock.patch.object(Store, "append_missing", careless):
         return in_child(lambda: complete(engine, job, "careless", file)).error
 
 
-def test_a_broken_resume_is_noticed(killers, tmp_path):
-    engine, file = DuckDBFiles(tmp_path), tmp_path / "answer"
-    moments = killers.run(uninterrupted, engine, SHORT, file)
+def test_a_broken_resume_is_noticed(killer, whole, tmp_path):
+    engine, (file, moments) = DuckDBFiles(tmp_path), whole
     last = max(number for number, moment in enumerate(moments) if moment.what.startswith("insert into done"))
     assert str(moments[last + 2]) == "after 'commit'"
-    assert "done has each id once" in killers.run(_continued_carelessly, engine, SHORT, last + 3, file)
-    assert not killers.run(killed_and_continued, engine, SHORT, last + 3, file).error
+    assert "done has each id once" in killer.run(_continued_carelessly, engine, SHORT, last + 3, file)
+    assert not killer.run(killed_and_continued, engine, SHORT, last + 3, file).error
 
 
-def test_a_moment_that_is_never_reached_is_noticed(killers, tmp_path):
-    engine, file = DuckDBFiles(tmp_path), tmp_path / "answer"
-    moments = killers.run(uninterrupted, engine, SHORT, file)
-    outcome = killers.run(killed_and_continued, engine, SHORT, len(moments), file)
+def test_a_moment_that_is_never_reached_is_noticed(killer, whole, tmp_path):
+    engine, (file, moments) = DuckDBFiles(tmp_path), whole
+    outcome = killer.run(killed_and_continued, engine, SHORT, len(moments), file)
     assert not outcome.died
     assert "never reached" in outcome.error
 
@@ -62,10 +74,8 @@ def test_a_file_whose_creation_was_killed_is_explained(tmp_path, size):
         DuckDBStore(path)
 
 
-def test_a_second_process_is_refused(killers, tmp_path):
-    engine, file = DuckDBFiles(tmp_path), tmp_path / "answer"
-    killers.run(uninterrupted, engine, SHORT, file)
-    killers.run(second_is_refused, engine, SHORT, file, 2)
+def test_a_second_process_is_refused(killer, whole, tmp_path):
+    killer.run(second_is_refused, DuckDBFiles(tmp_path), SHORT, whole[0], 2)
 
 
 @pytest.mark.parametrize("arrives", [True, False])

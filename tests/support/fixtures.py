@@ -37,13 +37,16 @@ def modern_folder(tmp_path_factory):
 
 @pytest.fixture
 def modern(modern_folder):
-    """Opens jobs on the modern engine."""
+    """Opens jobs on the modern engine, which holds in memory what it knows of them: they are dropped in the end."""
 
-    def connect(address):
+    def connect(address=None):
         return clickhouse_connect.get_client(interface="chdb", path=modern_folder)
 
     with _closing() as opened:
         yield lambda job_id=None: opened("clickhouse://localhost", job_id, connect)
+    with closing(connect()) as client:
+        for (name,) in client.query("show databases like 'adagrid%'").result_rows:
+            client.command(f"drop database `{name}` sync")
 
 
 @pytest.fixture

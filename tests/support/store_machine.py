@@ -230,7 +230,8 @@ def run(opened, examples: int) -> None:
 
 
 def run_duckdb(folder: Path, examples: int) -> None:
-    run(lambda name: [DuckDBStore, lambda: DuckDBStore(folder / f"{name}.duckdb")], examples)
+    """In files, which can be opened again; in memory DuckDB runs the same statements."""
+    run(lambda name: [lambda: DuckDBStore(folder / f"{name}.duckdb")], examples)
 
 
 def run_clickhouse_of_today(folder: str, examples: int) -> None:

@@ -95,6 +95,7 @@ def _own_code() -> str:
     return digest.hexdigest()[:32]
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

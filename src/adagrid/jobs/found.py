@@ -89,7 +89,10 @@ class Found:
 def _typed(rows: Rows, schema: Schema) -> Rows:
     """Return rows as they are when they are read, without who wrote them and when."""
     columns = {name: {c: kind for c, kind in schema.tables[name].items() if c not in INCIDENTAL} for name in rows}
-    return {name: frame[list(columns[name])].astype(columns[name]) for name, frame in rows.items()}
+    return {
+        name: pd.DataFrame({column: frame[column].to_numpy(kind) for column, kind in columns[name].items()})
+        for name, frame in rows.items()
+    }
 
 
 def _simulated(frame: pd.DataFrame, columns: Columns) -> Simulated:

@@ -56,7 +56,7 @@ class PandasStore(Store):
 
     @override
     def table(self, name: Table) -> pd.DataFrame:
-        return self._tables[name].sort_values(list(KEYS[name]), kind="stable", ignore_index=True)
+        return _in_order(self._tables[name], name)
 
     @override
     def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
@@ -86,9 +86,11 @@ class PandasStore(Store):
         self, name: Table, bounds: Mapping[str, tuple[float, float]], columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
         frame = self._tables[name]
+        inside = np.ones(len(frame), bool)
         for column, (low, high) in bounds.items():
-            frame = frame[(frame[column] >= low) & (frame[column] <= high)]
-        frame = frame.sort_values(list(KEYS[name]), kind="stable", ignore_index=True)
+            values = frame[column].to_numpy()
+            inside &= (values >= low) & (values <= high)
+        frame = _in_order(frame[inside], name)
         return frame if columns is None else frame[list(columns)]
 
     @override
@@ -194,3 +196,9 @@ class PandasStore(Store):
             "pending": int((~points["id"].isin(simulated["id"])).sum()),
             "points": len(points),
         }
+
+
+def _in_order(frame: pd.DataFrame, name: Table) -> pd.DataFrame:
+    """Return rows of a table in the order of its keys, rows with the same keys as they were appended."""
+    order = np.lexsort([frame[key].to_numpy() for key in reversed(KEYS[name])])
+    return frame.take(order).reset_index(drop=True)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from adagrid._programs import Program
 from adagrid._typing import FloatArray
 from adagrid.families import Family
 
@@ -33,8 +34,7 @@ def rounding_of(family: Family, theta: FloatArray) -> FloatArray:
 def gradients(family: Family, theta: FloatArray) -> FloatArray:
     """Return the gradient of A at points, shape (points, dim)."""
     traced: Any = family
-    with jax.enable_x64(True):
-        return np.asarray(jax.jit(jax.vmap(jax.grad(traced.log_partition)))(theta))
+    return np.asarray(Program(jax.vmap(jax.grad(traced.log_partition)), theta, double=True)(theta))
 
 
 def axis_reach(family: Family, theta: FloatArray) -> FloatArray:
@@ -122,7 +122,7 @@ def least_objective(
     objective: Callable[[FloatArray, FloatArray], FloatArray],
     here: FloatArray | None = None,
     most: float = np.inf,
-    values: int = 1501,
+    values: int = 301,
 ) -> float:
     """Minimise over q the largest over vertices of objective(q, K(q v)/q - K(v)): a dense grid, then Brent.
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 
+from adagrid._programs import Program, shaped
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine import Simulator
 from adagrid.models import ArrayModel, Model
+
+
+@cache
+def _simulator(model: Model, n_nulls: int) -> Simulator:
+    """Trace a design once for all its tests."""
+    return Simulator(model, 0, n_nulls, at_most=512, selects=True)
 
 
 class _Laws:
@@ -32,7 +42,7 @@ class _Laws:
     @pytest.fixture
     def simulator(self, model: Model, null_truth: BoolArray) -> Simulator:
         """Return a simulator of the design."""
-        return Simulator(model, 0, null_truth.shape[1], at_most=512, selects=True)
+        return _simulator(model, null_truth.shape[1])
 
     def test_draws_differ_between_simulations(
         self, simulator: Simulator, theta: FloatArray, null_truth: BoolArray
@@ -112,22 +122,17 @@ class ModelContract(_Laws):
     ) -> None:
         """The engine's statistics are the design's own, one trial at a time."""
         smallest = simulator.smallest(theta, null_truth, 16, 16)
-        with jax.enable_x64(model.precision == "double"):
-            key = jax.random.key(np.uint32(0), impl="threefry2x32")
-            real = np.float64 if model.precision == "double" else np.float32
-            for point, truth, expected in zip(theta, null_truth, smallest, strict=True):
-                own = [
-                    model.direction
-                    * float(
-                        model.statistic(
-                            model.draw(jax.random.fold_in(key, np.uint32(i))),
-                            jax.numpy.asarray(point, real),
-                            jax.numpy.asarray(truth),
-                        )
-                    )
-                    for i in range(16)
-                ]
-                np.testing.assert_allclose(expected, np.sort(own), rtol=1e-4, atol=1e-5)
+        real = np.dtype(np.float64 if model.precision == "double" else np.float32)
+        key = jax.random.key(np.uint32(0), impl="threefry2x32")
+
+        def one_trial(i: Any, point: Any, truth: Any) -> Any:
+            return model.statistic(model.draw(jax.random.fold_in(key, i)), point, truth)
+
+        at = shaped((), np.uint32), shaped(theta.shape[1:], real), shaped(null_truth.shape[1:], bool)
+        statistic = Program(one_trial, *at, double=model.precision == "double")
+        for point, truth, expected in zip(theta.astype(real), null_truth, smallest, strict=True):
+            own = [model.direction * float(statistic(np.uint32(i), point, truth)) for i in range(16)]
+            np.testing.assert_allclose(expected, np.sort(own), rtol=1e-4, atol=1e-5)
 
 
 class ArrayModelContract(_Laws):

@@ -8,6 +8,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def killed_with_log(folder: Path, job: str, file: Path) -> bytes:
     engine = DuckDBFiles(folder)
     engine.forget("killed")
     moments: list[Moment] = uninterrupted(engine, job, file)
-    ending = in_child(lambda: run_into(Trap(len(moments) - 3), engine, job, "killed"))
+    ending = in_child(lambda: run_into(Trap([len(moments) - 3]), engine, job, "killed"))
     if not ending.killed:
         raise RuntimeError(f"The job was not killed. {ending.error}")
     return (folder / "killed.duckdb.wal").read_bytes()
@@ -168,7 +169,7 @@ def twice_at_once(engine: ClickHouseDatabases, job: str, number: int, at: int | 
     """Let two processes run a job at the same time, from its start or from where it was killed."""
     name = f"twice_{os.getpid()}_{number}"
     if at is not None:
-        in_child(lambda: run_into(Trap(at), engine, job, name))
+        in_child(lambda: run_into(Trap([at]), engine, job, name))
     children = [Child(lambda: complete(engine, job, name, file)) for _ in range(2)]
     for ending in [child.ending() for child in children]:
         finished(ending)
@@ -212,21 +213,37 @@ def second_is_refused(engine: DuckDBFiles, job: str, file: Path, times: int) -> 
 
 
 def served_by_a_mortal(folder: Path, job: str, name: str, file: Path, kills: int) -> int:
-    """Kill a server several times while it serves a job, and start it again; return how often it was killed."""
+    """Kill a server several times while it serves a job, and start it again; return how often it was killed.
+
+    The job's process says at which moments, and waits for the death. A job that is disturbed has at least as many
+    moments as the uninterrupted one, so all of them come.
+    """
     folder.mkdir(exist_ok=True)
-    server, rng, done = ClickHouseServer(folder), random.Random(name), 0
+    moments: list[Moment] = pickle.loads(file.read_bytes())[1]
+    at = random.Random(name).sample(range(len(moments)), kills)
+    server = ClickHouseServer(folder)
     server.start()
+    ours, theirs = socket.socketpair()
+
+    def ask() -> None:
+        theirs.sendall(b"now")
+        theirs.recv(1)
+
+    def go() -> None:
+        ours.close()
+        with Trap(at, ask).set():
+            complete(ClickHouseDatabases(server.port), job, name, file)
+
     try:
-        engine = ClickHouseDatabases(server.port)
-        child = Child(lambda: complete(engine, job, name, file))
-        while done < kills:
-            time.sleep(rng.uniform(0.05, 0.3))
-            if child.has_ended():
-                break
-            server.kill()
-            time.sleep(1.0)
-            server.start()
-            done += 1
+        child = Child(go)
+        theirs.close()
+        done = 0
+        with ours:
+            while ours.recv(3):  # nothing once the job has ended
+                server.kill()
+                ours.sendall(b"!")
+                server.start()
+                done += 1
         finished(child.ending())
         return done
     finally:

@@ -1,4 +1,4 @@
-"""Counts the moments of a job at which its process can be killed, and kills it at one of them.
+"""Counts the moments of a job at which it can be disturbed, and kills its process, or does something else, at some.
 
 Nothing is simulated about a kill: the process sends itself SIGKILL, which no Python code survives.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -42,22 +42,29 @@ class Moment:
         return f"{self.when} {self.what!r}"
 
 
+def die() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @final
 @dataclass
 class Trap:
-    """Counts moments, and kills this process at one of them.
+    """Counts moments, and does something at some of them.
 
     Args:
-        at: the number of the moment, from 0; None only counts.
+        at: the numbers of these moments, from 0; none only counts.
+        strike: what is done.
     """
 
-    at: int | None = None
+    at: Container[int] = ()
+    strike: Callable[[], None] = die
     moments: list[Moment] = field(default_factory=list)
 
     def pass_by(self, when: str, what: str) -> None:
-        """Note a moment; do not return from the fatal one."""
-        if len(self.moments) == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        """Note a moment; do not return from a fatal one."""
+        if len(self.moments) in self.at:
+            self.strike()
         self.moments.append(Moment(when, " ".join(what.split()[:3])))
 
     def around(self, what: str, action: Callable[[], Any]) -> Any:
