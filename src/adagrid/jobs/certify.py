@@ -13,9 +13,10 @@ from adagrid.errors import CorruptStoreError
 from adagrid.grid import Tiles
 from adagrid.grid.tiles import tile_columns
 from adagrid.jobs.crew import Crew
+from adagrid.jobs.evidence import read_evidence, read_spots
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import Job, logger
-from adagrid.jobs.last_look import contradicts_after_all
+from adagrid.jobs.last_look import look_once_more
 from adagrid.jobs.lead import coordinate
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.packets import write_packets
@@ -43,7 +44,8 @@ def certify(job: Job[Algorithm]) -> None:
             zones = range(job.record.n_zones)
             run_zones(job, [partial(_certify_zone, coordination=last, zone=zone) for zone in zones])
         store.verify()
-        if contradicts_after_all(job):
+        spots = look_once_more(job, read_evidence(store), read_spots(store))
+        if spots is not None and spots.refutes:
             job.append({"reports": job.journal.report("finish", status=Status.REFUTED.name)})
         logger.info("certified in %.1f s", job.seconds)
         job.finish_backups()

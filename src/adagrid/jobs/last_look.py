@@ -1,6 +1,8 @@
-"""Looks at a certified region once more: simulates spots between the certified points, and reads what was found."""
+"""Looks at a certified region once more: simulates spots between the certified points."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,44 +16,70 @@ from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
 from adagrid.grid.tiles import matrix_columns
-from adagrid.jobs.evidence import read_evidence, read_spots
+from adagrid.jobs.evidence import SpotEvidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.run import Run
 from adagrid.jobs.work import AskedStatistics
+from adagrid.refutation import Evidence
 from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM, spot_points, spots_in_cells, spots_in_tiles
 from adagrid.stores import Place
+from adagrid.stores.base import Table
 
 # Simulations that both tests may use together, at least, and as a share of the job's; the number of spots.
 _SIMS, _SHARE, _FEWEST, _MOST = 30_000, 0.1, 8, 64
+# Tiles that are read to choose spots from.
+_TILES = 4096
 
 
-def contradicts_after_all(job: AnyJob) -> bool:
-    """Simulate spots of a certified region, unless that is done; return whether they contradict family or errors.
+def look_once_more(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence | None) -> SpotEvidence | None:
+    """Simulate spots of what a job has certified, unless that is done, and return what they show.
 
     A job that trusts its family has spots where it computes errors, which are then tested.
+
+    Args:
+        job: the job.
+        evidence: what was found on lines.
+        earlier: what the last look before this one has shown.
     """
-    run = Run(job.store)
-    coordination = job.store.last_coordination()
-    if coordination is None or not run.covered or run.guarantee != "certified":
-        return False
+    coordinations = job.store.table("coordinations")
+    table = _certified(job, coordinations["kind"].tolist())
+    if table is None:
+        return earlier
+    coordination = int(coordinations["coordination_id"].iloc[-1])
+    if earlier is not None and (earlier.rows["coordination_id"] == coordination).all():
+        return earlier
     place = Place(coordination, 0, coordination * job.record.coordinate_every)
-    if not len(job.store.step_rows("spots", place, ["id"])):
-        _look(job, run, place)
-    found = read_spots(job.store)
-    return found is not None and found.refutes
+    rows = _look(job, table, place, evidence, 0 if earlier is None else len(job.store.table("spots")))
+    if rows is None:
+        return earlier
+    job.append({"spots": job.signed(rows)})
+    found = SpotEvidence(rows)
+    logger.info("%s", found)
+    return found
 
 
-def _look(job: AnyJob, run: Run, place: Place) -> None:
-    """Choose spots, simulate them, and write them at once."""
-    cut = _cut(job, run)
-    if cut == -np.inf:  # nothing rejects
-        return
-    theta, null_truth, limit = _chosen(job, run, _number_of_spots(job))
+def _certified(job: AnyJob, kinds: Sequence[str]) -> Table | None:
+    """Return the table of what is certified; None if nothing is yet."""
+    if job.record.method == "interpolated":
+        return "certificate" if "pass" in kinds else None
+    if kinds and kinds[-1] == "certify":
+        return "certificate"
+    run = Run(job.store) if job.record.computed or job.record.settings["n_steps"] == 1 else None
+    return "results" if run is not None and run.covered and run.guarantee == "certified" else None
+
+
+def _look(job: AnyJob, table: Table, place: Place, evidence: Evidence | None, number: int) -> pd.DataFrame | None:
+    """Choose spots, simulate them, and return the rows that tell of them; None if there is nothing to see."""
+    certified = job.store.results(table, active=True) if job.record.method == "interpolated" else _some(job, table)
+    cut = _cut(job, table)
+    if not len(certified) or cut == -np.inf:  # nothing rejects
+        return None
+    theta, null_truth, limit = _chosen(job, certified, evidence)
     theta = job.work.simulator.represented(theta)
     computed = _computed(job, theta, null_truth, cut)
     if computed is None and job.algorithm.settings.trust_family is not None:
-        return
-    points = spot_points(theta, null_truth, len(job.store.table("spots")))
+        return None
+    points = spot_points(theta, null_truth, number)
     job.display.begin(place, len(points), "spots")
     (answer,) = job.ask([AskedStatistics(points)])
     events, ties = _counted(job, answer.content["statistics"], cut)
@@ -67,9 +95,14 @@ def _look(job: AnyJob, run: Run, place: Place) -> None:
         "allowed": limit if computed is None else computed,
         "computed": np.uint8(computed is not None),
     }
-    rows = pd.DataFrame(columns).assign(**vars(place), position=np.arange(len(points)))
-    job.append({"spots": job.signed(rows)})
-    logger.info("%s", read_spots(job.store))
+    return pd.DataFrame(columns).assign(**vars(place), position=np.arange(len(points)))
+
+
+def _some(job: AnyJob, table: Table) -> pd.DataFrame:
+    """Return certified tiles, about so many at random as there may be spots to choose from: ids are random numbers."""
+    share = min(1.0, _TILES / max(job.store.summary()["active"], 1))
+    within: dict[str, tuple[float, float]] = {} if share == 1 else {"id": (0, share * 2.0**64)}
+    return job.store.between(table, within)
 
 
 def _counted(job: AnyJob, statistics: Array, cut: float) -> tuple[IntArray, IntArray]:
@@ -83,31 +116,38 @@ def _counted(job: AnyJob, statistics: Array, cut: float) -> tuple[IntArray, IntA
     return np.maximum(*counts), np.abs(counts[0] - counts[1])
 
 
-def _number_of_spots(job: AnyJob) -> int:
-    """Return how many spots what is left of the simulations for tests allows."""
-    evidence = read_evidence(job.store)
+def _number_of_spots(evidence: Evidence | None, n_sims: IntArray) -> int:
+    """Return how many spots what is left of the simulations for tests allows.
+
+    Args:
+        evidence: what was found on lines.
+        n_sims: the simulations that certify.
+    """
     spent = 0 if evidence is None else evidence.total_sims
-    allowed = max(_SIMS, int(_SHARE * job.store.summary()["simulations"]))
+    allowed = max(_SIMS, int(_SHARE * n_sims.sum()))
     return int(np.clip((allowed - spent) // SPOT_SIMS, _FEWEST, _MOST))
 
 
-def _cut(job: AnyJob, run: Run) -> float:
+def _cut(job: AnyJob, table: Table) -> float:
     """Return what statistics are compared with, turned so that small ones reject."""
-    if job.record.kind == "calibrate":
-        return float(run.worst_tile()["lambda_star"])
-    return job.record.model.direction * float(job.algorithm.settings.cut)
+    if job.record.kind == "validate":
+        return job.record.model.direction * float(job.algorithm.settings.cut)
+    return float(job.store.extreme("lambda_star", largest=False, name=table)["lambda_star"].min())
 
 
-def _chosen(job: AnyJob, run: Run, n_spots: int) -> tuple[FloatArray, BoolArray, FloatArray]:
+def _chosen(
+    job: AnyJob, certified: pd.DataFrame, evidence: Evidence | None
+) -> tuple[FloatArray, BoolArray, FloatArray]:
     """Return parameters and null configurations of spots, and how frequent the family allows the event to be there."""
     family, seed = job.work.simulator.model.family, job.algorithm.settings.model_seed
     shift = np.random.SeedSequence([seed, SPOT_STREAM]).generate_state(family.dim + 1) / 2.0**32
-    rows = run.results()
     if job.record.method == "classic":
-        return spots_in_tiles(family, Tiles.from_frame(rows), _events(job, rows), n_spots, shift)
-    vertices, cells = run.vertices(), Cells.from_frame(rows)
+        tiles = Tiles.from_frame(certified)
+        n_spots = _number_of_spots(evidence, tiles.n_sims)
+        return spots_in_tiles(family, tiles, _events(job, certified), n_spots, shift)
+    vertices, cells = job.store.table("vertices"), Cells.from_frame(certified)
     points = Points.from_frame(vertices)
-    place = positions(points.id, cells.point_id)
+    place, n_spots = positions(points.id, cells.point_id), _number_of_spots(evidence, points.n_sims)
     simplices = Simplices(points.theta[place], cells.null_truth, cells.id)
     n_sims = np.maximum(points.n_sims, 1)  # of computed errors, whose limits are not used
     return spots_in_cells(family, simplices, _events(job, vertices)[place], n_sims[place], n_spots, shift)

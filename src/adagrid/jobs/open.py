@@ -35,16 +35,17 @@ from adagrid.grid.hypotheses import parted
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.certify import certify
 from adagrid.jobs.crew import Crew, differences
+from adagrid.jobs.evidence import read_spots
 from adagrid.jobs.identity import grid_fingerprint, is_other, model_record
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
-from adagrid.jobs.last_look import contradicts_after_all
+from adagrid.jobs.last_look import look_once_more
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
-from adagrid.jobs.refute import contradicts
+from adagrid.jobs.refute import gather_evidence
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
 from adagrid.jobs.work import Work, algorithm_of, classic_algorithm
@@ -298,10 +299,15 @@ def _run(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) -
 
 def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
     """Test the declared family, lead the job, and look once more at what it has certified."""
-    if contradicts(job, tiles, is_new=is_new):
+    spots = None if is_new else read_spots(job.store)
+    if spots is not None and spots.refutes:
+        return Status.REFUTED
+    evidence = gather_evidence(job, tiles, is_new=is_new)
+    if evidence is not None and evidence.refutes:
         return Status.REFUTED
     status = lead_stages(job, is_new=is_new) if job.record.method == "interpolated" else lead(job)
-    return Status.REFUTED if contradicts_after_all(job) else status
+    spots = look_once_more(job, evidence, spots)
+    return Status.REFUTED if spots is not None and spots.refutes else status
 
 
 def _tell_changed_environment(job: AnyJob) -> None:

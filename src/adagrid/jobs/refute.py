@@ -15,7 +15,7 @@ from adagrid.errors import ModelError
 from adagrid.grid import Tiles
 from adagrid.grid.points import Points
 from adagrid.grid.tiles import matrix_columns
-from adagrid.jobs.evidence import read_evidence, read_spots
+from adagrid.jobs.evidence import read_evidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.work import AskedStatistics
 from adagrid.models import ArrayModel
@@ -31,8 +31,8 @@ _COMPARED, _DIFFERENT = (64, 512), 8
 PLACE = Place(0, 0, 0)
 
 
-def contradicts(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> bool:
-    """Test the declared family, unless that is done or the job trusts it; return whether simulations contradict it.
+def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Evidence | None:
+    """Test the declared family, unless that is done; return what was found, None if the job trusts its family.
 
     Every round of bets is written at once and whole. A round that a kill has cut short is repeated.
 
@@ -41,23 +41,20 @@ def contradicts(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> boo
         tiles: returns the tiles of its grid.
         is_new: whether this process has started the job, so that nothing of the test is stored.
     """
-    settings = job.algorithm.settings
-    spots = None if is_new else read_spots(job.store)
-    if settings.trust_family is not None or (spots is not None and spots.refutes):
-        return spots is not None and spots.refutes
+    settings, model = job.algorithm.settings, job.work.simulator.model
+    if settings.trust_family is not None:
+        return None
     found = None if is_new else read_evidence(job.store)
-    if found is None or found.is_open:
-        model = job.work.simulator.model
-        inquiry = Inquiry(
-            model.family, model.precision, settings.family_lines, settings.family_sims, settings.model_seed
-        )
-        lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
-        if isinstance(model, ArrayModel) and len(lines):
-            _check_seeds(model, inquiry, lines, _asker(job))
-        for found in inquiry.bet(lines, _asker(job), _is_near(job)):
-            job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
-            logger.info("declared family %s", found)
-    return found is not None and found.refutes
+    if found is not None and not found.is_open:
+        return found
+    inquiry = Inquiry(model.family, model.precision, settings.family_lines, settings.family_sims, settings.model_seed)
+    lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
+    if isinstance(model, ArrayModel) and len(lines):
+        _check_seeds(model, inquiry, lines, _asker(job))
+    for found in inquiry.bet(lines, _asker(job), _is_near(job)):
+        job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
+        logger.info("declared family %s", found)
+    return found
 
 
 def _asker(job: AnyJob) -> Callable[[Points], FloatArray]:
