@@ -176,7 +176,7 @@ def test_a_job_has_the_same_tables_with_the_cache_and_without(folder, monkeypatc
         return run.results().drop(columns=["time"], errors="ignore")
 
     tables = []
-    for setting, found in ((None, 0), (None, 2), ("off", 0)):
+    for setting, found in ((None, 0), (None, 3), ("off", 0)):
         if setting:
             monkeypatch.setenv(SETTING, setting)
         with new_process() as hits:
