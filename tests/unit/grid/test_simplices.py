@@ -95,6 +95,19 @@ def test_long_regions_are_covered():
     np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("gap", [1e-6, 1e-7, 1e-8])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_slices_are_covered_or_refused(gap, dim):
+    grid = cartesian_grid([-1] * dim, [1] * dim, n=2, null_hypos=[f"x >= {1 - gap!r}"])
+    try:
+        simplices = triangulate(grid.tiles, grid.hypotheses)
+    except InvalidInputError as refusal:
+        assert "too thin to be covered" in str(refusal)
+        assert gap < 1e-6
+    else:
+        assert simplices.volume.sum() == pytest.approx(2 ** (dim - 1) * gap, rel=1e-5)
+
+
 def test_thin_pieces_are_covered_or_refused():
     """No piece with an interior disappears, however thin; what cannot be covered is an error."""
     for gap in (1e-3, 1e-5, 1e-7):
