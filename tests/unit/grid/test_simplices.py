@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -99,12 +101,8 @@ def test_long_regions_are_covered():
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_slices_are_covered_or_refused(gap, dim):
     grid = cartesian_grid([-1] * dim, [1] * dim, n=2, null_hypos=[f"x >= {1 - gap!r}"])
-    try:
+    with nullcontext() if gap > 1e-7 else pytest.raises(InvalidInputError, match="too thin to be covered"):
         simplices = triangulate(grid.tiles, grid.hypotheses)
-    except InvalidInputError as refusal:
-        assert "too thin to be covered" in str(refusal)
-        assert gap < 1e-6
-    else:
         assert simplices.volume.sum() == pytest.approx(2 ** (dim - 1) * gap, rel=1e-5)
 
 
