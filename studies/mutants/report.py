@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,6 +118,7 @@ def main() -> int:
         sys.exit(f"There are no mutants with the names {', '.join(sorted(lost))}.")
     kept = json.loads(options.figures.read_text()) if options.figures and options.figures.exists() else []
     found = {finding["name"]: Finding(**finding) for finding in kept}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill removes the copies, too
     with tempfile.TemporaryDirectory(prefix="adagrid-mutants-") as name:
         folder = Path(name)
         for finding in sweep(mutants, dict(found), folder, options.processes, narrow=options.narrow):
@@ -123,6 +126,7 @@ def main() -> int:
             print(f"{finding.seconds:6.0f} s  {finding.name}: {finding.killer or 'SURVIVED'}", flush=True)
             if options.only:
                 print((folder / finding.name / "output").read_text())
+            shutil.rmtree(folder / finding.name, ignore_errors=True)  # findings that were known have no copy
             if options.figures:
                 options.figures.write_text(json.dumps([asdict(each) for each in found.values()], indent=1))
         own = [found[mutant.name] for mutant in mutants]
