@@ -25,9 +25,9 @@ from tests.support.paths import ROOT
 _PAGE = """# What the tests notice
 
 Each mutant below is one change to one place of the source that certificates rest on. `make mutants` makes this page
-([the script](../studies/mutants/report.py), [the mutants](../studies/mutants/catalogue)): it changes a copy of the
-source, runs the tests that should notice until one of them fails, and then all others of `make test`. All tests named
-below pass without a mutant.
+([the script](../studies/mutants/report.py), [the mutants](../studies/mutants/catalogue)). It changes a copy of the
+source and runs the tests that should notice until one of them fails. If none does, it runs all others of `make test`.
+All tests named below pass without a mutant.
 
 {verdict}
 
@@ -44,7 +44,8 @@ def sweep(
 
     Args:
         mutants: the mutants.
-        known: findings of an earlier sweep. A mutant that was noticed then, in the same file, is not tried again.
+        known: findings of an earlier sweep. A mutant that was noticed then is not tried again as long as its file and
+            the tests that noticed are the same.
         folder: for copies of the source.
         processes: how many are tried at the same time.
         narrow: whether to run only the tests that mutants name.
@@ -52,7 +53,7 @@ def sweep(
     left = []
     for mutant in mutants:
         earlier = known.get(mutant.name)
-        if earlier is not None and earlier.killer is not None and earlier.digest == digest_of(mutant.text):
+        if earlier and earlier.killer and earlier.digest == digest_of(mutant.text, earlier.killer):
             yield earlier
         else:
             left.append(mutant)
