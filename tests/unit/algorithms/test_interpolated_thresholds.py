@@ -21,7 +21,7 @@ def test_thresholds_at_vertices_are_order_statistics():
     rank = [0, 6, 3, 38, 0, 1]
     grid = ada.cartesian_grid([-1], [0], n=1)
     settings = InterpolatedCalibrateSettings(n_bootstrap=RESAMPLES)
-    algorithm = InterpolatedCalibration(settings, ArrayZ(), grid.tiles, grid.hypotheses)
+    algorithm = InterpolatedCalibration(settings, ArrayZ.family, grid.tiles, grid.hypotheses)
     points = Points.asked(
         theta, np.ones((6, 1), bool), stream=algorithm.first_stream + 1, begin=begin, n_sims=n_sims, level=level
     )
