@@ -125,9 +125,11 @@ def main() -> int:
         for finding in sweep(mutants, dict(found), folder, options.processes, narrow=options.narrow):
             found[finding.name] = finding
             print(f"{finding.seconds:6.0f} s  {finding.name}: {finding.killer or 'SURVIVED'}", flush=True)
-            if options.only:
-                print((folder / finding.name / "output").read_text())
-            shutil.rmtree(folder / finding.name, ignore_errors=True)  # findings that were known have no copy
+            copy = folder / finding.name
+            if copy.exists():  # it was not known
+                if options.only:
+                    print((copy / "output").read_text())
+                shutil.rmtree(copy)
             if options.figures:
                 options.figures.write_text(json.dumps([asdict(each) for each in found.values()], indent=1))
         own = [found[mutant.name] for mutant in mutants]
