@@ -40,7 +40,7 @@ def test_zones_do_not_matter_where_points_are_dealt(case):
     law.assert_zones_only_deal_points(case)
 
 
-@pytest.mark.parametrize("operation", range(10, 40))
+@pytest.mark.parametrize("operation", range(10, 39))  # until the last step begins
 def test_targets_changed_in_mid_step(operation):
     law.assert_targets_can_be_changed(operation)
 

@@ -36,6 +36,7 @@ KINDS = {
     "order of writes": "A kill leaves what the next run misreads.",
     "resuming": "A resumed job differs from one that never stopped.",
     "accepted passes": "A pass is chosen by what it shows.",
+    "declared family": "A family is believed that simulations contradict, or doubted without reason.",
     "verify": "`verify` misses a contradiction.",
 }
 """Kinds of mutants, and what each does wrong."""

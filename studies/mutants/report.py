@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,9 +25,9 @@ from tests.support.paths import ROOT
 _PAGE = """# What the tests notice
 
 Each mutant below is one change to one place of the source that certificates rest on. `make mutants` makes this page
-([the script](../studies/mutants/report.py), [the mutants](../studies/mutants/catalogue)): it changes a copy of the
-source, runs the tests that should notice until one of them fails, and then all others of `make test`. All tests named
-below pass without a mutant.
+([the script](../studies/mutants/report.py), [the mutants](../studies/mutants/catalogue)). It changes a copy of the
+source and runs the tests that should notice until one of them fails. If none does, it runs all others of `make test`.
+All tests named below pass without a mutant.
 
 {verdict}
 
@@ -42,7 +44,8 @@ def sweep(
 
     Args:
         mutants: the mutants.
-        known: findings of an earlier sweep. A mutant that was noticed then, in the same file, is not tried again.
+        known: findings of an earlier sweep. A mutant that was noticed then is not tried again as long as its file and
+            the tests that noticed are the same.
         folder: for copies of the source.
         processes: how many are tried at the same time.
         narrow: whether to run only the tests that mutants name.
@@ -50,7 +53,7 @@ def sweep(
     left = []
     for mutant in mutants:
         earlier = known.get(mutant.name)
-        if earlier is not None and earlier.killer is not None and earlier.digest == digest_of(mutant.text):
+        if earlier and earlier.killer and earlier.digest == digest_of(mutant.text, earlier.killer):
             yield earlier
         else:
             left.append(mutant)
@@ -116,13 +119,17 @@ def main() -> int:
         sys.exit(f"There are no mutants with the names {', '.join(sorted(lost))}.")
     kept = json.loads(options.figures.read_text()) if options.figures and options.figures.exists() else []
     found = {finding["name"]: Finding(**finding) for finding in kept}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill removes the copies, too
     with tempfile.TemporaryDirectory(prefix="adagrid-mutants-") as name:
         folder = Path(name)
         for finding in sweep(mutants, dict(found), folder, options.processes, narrow=options.narrow):
             found[finding.name] = finding
             print(f"{finding.seconds:6.0f} s  {finding.name}: {finding.killer or 'SURVIVED'}", flush=True)
-            if options.only:
-                print((folder / finding.name / "output").read_text())
+            copy = folder / finding.name
+            if copy.exists():  # it was not known
+                if options.only:
+                    print((copy / "output").read_text())
+                shutil.rmtree(copy)
             if options.figures:
                 options.figures.write_text(json.dumps([asdict(each) for each in found.values()], indent=1))
         own = [found[mutant.name] for mutant in mutants]

@@ -33,7 +33,7 @@ class Finding:
 
     Args:
         name: its name.
-        digest: of the changed file, by which a later sweep knows whether this still holds.
+        digest: of the changed file and the tests that noticed, by which a later sweep knows whether this still holds.
         killer: id of the first test that failed; "out of time"; None if no test failed.
         seconds: how long its tests ran.
     """
@@ -59,12 +59,14 @@ def try_mutant(mutant: Mutant, folder: Path, *, narrow: bool) -> Finding:
     rounds = [named] if narrow else [named, _all_tests(mutant)]
     killers = (_first_failure(folder, tests, mutant.hangs) for tests in rounds)
     killer = next((killer for killer in killers if killer is not None), None)
-    return Finding(mutant.name, digest_of(text), killer, time.monotonic() - began)
+    return Finding(mutant.name, digest_of(text, killer), killer, time.monotonic() - began)
 
 
-def digest_of(text: str) -> str:
-    """Return a hash of a changed file."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def digest_of(text: str, killer: str | None) -> str:
+    """Return a hash of a changed file, and of the file of the test that noticed."""
+    file = ROOT / (killer or "").partition("::")[0]
+    tests = file.read_text() if file.is_file() else ""
+    return hashlib.sha256(f"{text}\0{tests}".encode()).hexdigest()[:16]
 
 
 def copy_source(folder: Path) -> None:

@@ -284,13 +284,15 @@ class TestDatabases:
             validate(db=path)
 
     def test_another_version(self, tmp_path):
+        """Whether it is an older or a newer one."""
         path = tmp_path / "old.duckdb"
         validate(db=path, n_steps=1).close()
-        with duckdb.connect(str(path)) as connection:
-            connection.execute("update schema set version = 99")
-        for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
-            with pytest.raises(NotAJobError, match=r"version 99.*version 4"):
-                action()
+        for version in (3, 99):
+            with duckdb.connect(str(path)) as connection:
+                connection.execute(f"update schema set version = {version}")
+            for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
+                with pytest.raises(NotAJobError, match=rf"version {version} .*version 4"):
+                    action()
 
     def test_no_job_to_open(self, tmp_path):
         with pytest.raises(NotAJobError, match="There is no database"):

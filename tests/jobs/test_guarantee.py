@@ -15,9 +15,13 @@ GRID = ada.cartesian_grid([-2], [0], n=4, null_hypos=["theta0 <= 0"])
 Z = {"threshold": 1.96, "grid": GRID}
 
 
-def test_a_search_is_no_fixed_grid_whatever_is_asked_later():
-    store = PandasStore()
-    run = ada.ada_validate(ArrayZ(), **Z, init_sims=1024, max_sims=1024, n_steps=3, db=store)
+@pytest.mark.parametrize("target", [0.002, 0.5])
+def test_a_search_is_no_fixed_grid_whatever_is_asked_later(target):
+    """Nor if it met its targets at once: it would have gone on otherwise."""
+    store, targets = PandasStore(), {"max_target": target, "global_target": target}
+    run = ada.ada_validate(ArrayZ(), **Z, **targets, init_sims=1024, max_sims=1024, n_steps=3, db=store)
+    assert run.converged == (target == 0.5)
+    assert len(run.steps()) == (1 if run.converged else 3)
     assert run.guarantee == "search only"
     again = ada.ada_validate(ArrayZ(), db=store, overrides={"n_steps": 1})
     assert again.guarantee == "search only"

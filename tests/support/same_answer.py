@@ -84,6 +84,7 @@ def assert_targets_can_be_changed(operation: int) -> None:
     run.verify()
     assert run.status is ada.Status.CONVERGED
     after = run.steps()
+    assert_same(run, tables(run_case(case, db="pandas", n_steps=len(after))))
     continued = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.004, "global_target": 0.008})
     continued.verify()
     assert len(after) < len(continued.steps())
@@ -108,11 +109,14 @@ def assert_certified_the_same(case: str, path: Path) -> None:
 def assert_no_search_after_certifying(case: str) -> None:
     """The grid is frozen, and a certificate is accepted whatever it shows."""
     store = PandasStore()
-    run = run_case(case, n_steps=2, db=store).certify()
+    run_case(case, n_steps=2, db=store)
+    # more steps were allowed, those of the next coordination too, but there is no time for them
+    run = run_case(case, n_steps=2, db=store, overrides={"n_steps": 8, "timeout": 1e-9}).certify()
+    assert run.status is ada.Status.TIMED_OUT
     bound, threshold = run.bound, run.threshold
     with pytest.raises(ada.errors.ResumeError, match="n_steps"):
         run_case(case, n_steps=2, db=store, overrides={"n_steps": 5})
-    again = run_case(case, n_steps=2, db=store)
+    again = run_case(case, n_steps=2, db=store, overrides={"timeout": None})
     assert (again.bound, again.threshold, again.guarantee) == (bound, threshold, "certified")
     assert len(again.tiles()) == len(run.tiles())
 

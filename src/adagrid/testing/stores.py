@@ -638,10 +638,16 @@ class StoreContract:
         assert sorted(str(told.value).splitlines()[1:]) == sorted(lines)
 
     def test_verify_notices_a_gap(self, store: Store) -> None:
-        """The active tiles must cover the region."""
-        store.append({"tiles": tile_rows([1, 2]), "results": result_rows([1, 2], [0.5, 0.5])})
-        store.append({"done": done_rows([2], refine=0), "steps": step_row(_HERE, 2, 1)})
-        with pytest.raises(CorruptStoreError):
+        """The active tiles must cover the region: what no generation is found to lose adds up."""
+        store.append({"coordinations": coordination_row(0, "search", n_zones=1)})
+        store.append({"tiles": tile_rows([1]), "results": result_rows([1], [0.5]), "steps": step_row(_HERE, 1, 0)})
+        for parent in (1, 2):
+            store.verify()
+            place, volume = Place(0, 0, parent), (1 - 0.8e-6) ** parent
+            tiles = tile_rows([parent + 1], place, parent, volume)
+            store.append({"tiles": tiles, "results": results_of(tiles, [0.5])})
+            store.append({"done": done_rows([parent], place, refine=1), "steps": step_row(place, 1, 1)})
+        with pytest.raises(CorruptStoreError, match=r"\):\n- active and pruned tiles cover the region exactly: 0$"):
             store.verify()
 
     def test_verify_notices_a_gap_between_cells(self, empty: Store) -> None:

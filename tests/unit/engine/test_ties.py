@@ -111,3 +111,25 @@ def test_power_is_not_of_ties():
     """A share of 0.7 in single precision is below 0.7: of an array design, far from it in its double precision."""
     assert _rejections("at least", 0.7) == _rejections("large", 0.7)
     assert _rejections("at least", float(np.float32(0.7))) > _rejections("large", float(np.float32(0.7)))
+
+
+class Tied(ada.ArrayModel):
+    """Half of the statistics tie with 0.3: they are above it because they were rounded."""
+
+    family = ada.Normal()
+    reject_when = "large"
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return 0.1 * 3, or numbers below 0."""
+        uniform = self.uniforms(begin, end, 1).T
+        return np.where(uniform < 0.5, 0.1 * 3, -uniform) + 0 * theta
+
+
+@pytest.mark.parametrize(
+    ("quantity", "role", "estimate"), [("error", "null_hypos", 0.5), ("power", "alternatives", 0.0)]
+)
+def test_jobs_count_ties_for_errors_and_not_for_power(quantity, role, estimate):
+    grid = ada.cartesian_grid([0.5], [1.5], n=1, **{role: ["x >= 0"]})
+    results = ada.validate(Tied(), threshold=0.3, grid=grid, n_sims=1000, quantity=quantity, db="pandas").results()
+    name = "tie_estimate" if quantity == "error" else "power_estimate"
+    assert results[name][0] == pytest.approx(estimate, abs=0.1)

@@ -188,6 +188,17 @@ def test_a_grid_covers_its_region(seed, dim, n_planes):
         assert good.any(axis=1).all()
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_the_narrowest_tiles_contain_their_ends(steps):
+    """From one number to one of the next ones: the differences are exact, but the centre is rounded."""
+    lower = np.array([1.0])
+    upper = lower + steps * np.finfo(float).eps
+    tiles = cartesian_grid(lower, upper, n=1).tiles
+    assert (tiles.theta - tiles.radius <= lower).all()
+    assert (tiles.theta + tiles.radius >= upper).all()
+    assert in_box(np.stack([lower, upper]), tiles).all()
+
+
 @settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dim=dims, n_planes=counts_of_planes)
 def test_volumes_of_pieces_sum_to_the_region(seed, dim, n_planes):

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chisquare
 
 from adagrid._typing import IdArray
-from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
+from adagrid.grid.ids import NO_PARENT, Descent, hash_words, tile_ids
 
 MASK = 2**64 - 1
 # p-values of fixed ids: they do not change from run to run.
@@ -60,6 +60,18 @@ def test_ids_are_splitmix64_of_the_descent_on_any_machine(descent):
         for parent, child in zip(parents.tolist(), children.tolist(), strict=True)
     ]
     assert tile_ids(parents, children, descent).tolist() == expected
+
+
+def test_ids_of_points_are_splitmix64_of_their_columns_in_order():
+    """Stored as ids of tiles are: computed here in whole numbers."""
+    words = np.random.default_rng(3).integers(0, 2**64, (200, 4), dtype=np.uint64)
+    expected = []
+    for row in words.tolist():
+        value = 0
+        for word in row:
+            value = splitmix64((value + splitmix64(word)) & MASK)
+        expected.append(value)
+    assert hash_words(list(words.T)).tolist() == expected
 
 
 def test_an_id_depends_on_nothing_but_its_own_row():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,15 @@ def test_long_regions_are_covered():
     grid = cartesian_grid([0] * 4, [100, 0.02, 0.02, 0.02], n=1, null_hypos=["theta0 <= 1000"])
     simplices = triangulate(grid.tiles, grid.hypotheses)
     np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-7, 1e-8])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_slices_are_covered_or_refused(gap, dim):
+    grid = cartesian_grid([-1] * dim, [1] * dim, n=2, null_hypos=[f"x >= {1 - gap!r}"])
+    with nullcontext() if gap > 1e-7 else pytest.raises(InvalidInputError, match="too thin to be covered"):
+        simplices = triangulate(grid.tiles, grid.hypotheses)
+        assert simplices.volume.sum() == pytest.approx(2 ** (dim - 1) * gap, rel=1e-5)
 
 
 def test_thin_pieces_are_covered_or_refused():

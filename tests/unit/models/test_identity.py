@@ -53,6 +53,29 @@ def test_a_design_inside_another_is_part_of_it():
         assert model_fingerprint(around(ada.ZTest())) != model_fingerprint(around(Doubled()))
 
 
+def test_a_design_that_is_no_argument_is_part_of_the_one_around_it():
+    """Such as one that is set afterwards."""
+    designs = [Negated(ada.ZTest()) for _ in range(3)]
+    for design, inner in zip(designs, (ada.ZTest(), ada.ZTest(), Doubled()), strict=True):
+        design.others = {"in a list": [inner]}
+    one, same, other = map(model_fingerprint, designs)
+    assert one == same
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("attribute", "values"), [("reject_when", ("small", "large")), ("precision", ("single", "double"))]
+)
+def test_direction_and_precision_are_part_of_a_design(attribute, values):
+    """Wherever they were set."""
+    designs = [ada.ZTest() for _ in range(3)]
+    for design, value in zip(designs, (values[0], *values), strict=True):
+        setattr(design, attribute, value)
+    one, same, other = map(model_fingerprint, designs)
+    assert one == same
+    assert one != other
+
+
 # A module: what precedes the design, what its statistic returns, and members of its class.
 _MODULE = """
 import enum, functools, math
