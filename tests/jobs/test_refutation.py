@@ -188,6 +188,15 @@ def test_verify_computes_lines_again(column):
         ada.open_job(store).verify()
 
 
+def test_a_direction_that_was_forgotten_is_told_early(capsys):
+    class Forgotten(ArrayZ):
+        reject_when = "small"
+
+    run = ada.validate(Forgotten(), threshold=1.96, grid=ada.cartesian_grid([-1], [0], n=1), n_sims=64)
+    assert "trials across the region reject. Is reject_when='small' right" in " ".join(capsys.readouterr().err.split())
+    assert run.logs()["message"].str.contains("Is reject_when='small' right").any()
+
+
 class Seedless(ada.ArrayModel):
     """Decisions of a z-test that ignore the seed."""
 

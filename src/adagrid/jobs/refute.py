@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import FloatArray
+from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine.ties import near
 from adagrid.errors import ModelError
 from adagrid.grid import Tiles
@@ -21,12 +21,14 @@ from adagrid.jobs.work import AskedStatistics
 from adagrid.models import ArrayModel
 from adagrid.models._rounding import design_name
 from adagrid.refutation import Ask, Evidence, Inquiry, Lines
-from adagrid.refutation.evidence import SCAN_STREAM, IsNear, never
+from adagrid.refutation.evidence import SCAN_STREAM, never
 from adagrid.stores import Place
 
 # Simulations at each point of the lines that are compared between seeds; how many statistics of all must differ from
 # the commonest.
 _COMPARED, _DIFFERENT = (64, 512), 8
+# Share of trials that reject beyond which the direction is probably wrong.
+_NEARLY_ALL = 0.9
 # Lines are written before the first coordination, whose place they have.
 PLACE = Place(0, 0, 0)
 
@@ -51,7 +53,7 @@ def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) ->
     lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
     if isinstance(model, ArrayModel) and len(lines):
         _check_seeds(model, inquiry, lines, _asker(job))
-    for found in inquiry.bet(lines, _asker(job), _is_near(job)):
+    for found in inquiry.bet(lines, _asker(job), partial(_near_threshold, job)):
         job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
         logger.info("declared family %s", found)
     return found
@@ -109,12 +111,21 @@ def _is_constant(values: FloatArray) -> bool:
     return values.size - int(np.unique(values, return_counts=True)[1].max()) < _DIFFERENT
 
 
-def _is_near(job: AnyJob) -> IsNear:
-    """Return what tells which statistics tie with the threshold of a validation."""
+def _near_threshold(job: AnyJob, statistics: FloatArray) -> BoolArray:
+    """Return which statistics tie with the threshold of a validation; warn if nearly all reject."""
     settings = job.algorithm.settings
     if job.record.kind == "calibrate":
-        return never
-    return partial(near, threshold=job.record.model.direction * settings.cut)
+        return never(statistics)
+    threshold = job.record.model.direction * settings.cut
+    share = (statistics < threshold).mean() if settings.quantity == "error" else 0.0
+    if share > _NEARLY_ALL:
+        warning = (
+            f"{share:.1%} of {statistics.size:,} trials across the region reject. Is reject_when="
+            f"{job.record.model.reject_when!r} right for this statistic, and is the threshold {settings.threshold!r}?"
+        )
+        logger.warning(warning)
+        job.display.warn(warning)
+    return near(statistics, threshold)
 
 
 def _rows(inquiry: Inquiry, found: Evidence) -> pd.DataFrame:
