@@ -123,9 +123,9 @@ def _calls_python(text: str) -> bool:
 
 def _constants(closed: ClosedJaxpr) -> Iterator[Array]:
     """Yield the arrays that a traced program and the programs inside it hold, in a fixed order."""
-    yield from map(_plain, closed.consts)
+    yield from map(plain, closed.consts)
     for equation in closed.jaxpr.eqns:
-        yield from (_plain(value.val) for value in equation.invars if isinstance(value, Literal))
+        yield from (plain(value.val) for value in equation.invars if isinstance(value, Literal))
         for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
             if isinstance(inner, ClosedJaxpr):
                 yield from _constants(inner)
@@ -137,6 +137,7 @@ def _is_program(value: Any) -> bool:
     return isinstance(value, (ClosedJaxpr, Jaxpr))
 
 
-def _plain(constant: Any) -> Array:
+def plain(constant: Any) -> Array:
+    """Return an array of JAX as one of NumPy, random keys as their words."""
     is_key = isinstance(constant, jax.Array) and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(constant) if is_key else constant)

@@ -22,6 +22,8 @@ from adagrid.models._rounding import design_name
 _BLOCK = 64
 # Beyond this much memory per call for temporaries and output, calls become several times slower.
 _CALL_BYTES = 16 << 20
+# Bytes of the smallest type of statistics.
+_SMALLEST = 4
 # Below these, whole numbers are exact.
 _EXACT = {"float32": 2.0**24, "float64": 2.0**53}
 
@@ -132,6 +134,8 @@ class TracedDesign:
             # before turning, which would wrap whole numbers around; those that would be rounded are refused
             real = value.astype(self._real)
             value = jnp.where(jnp.abs(real) < _EXACT[self._real.name], real, jnp.nan)
+        if value.dtype.itemsize < _SMALLEST:  # half precisions, which NumPy does not know; nothing is lost
+            value = value.astype(self._real)
         return value if self._model.direction > 0 else -value
 
     def _check_indices(self) -> None:

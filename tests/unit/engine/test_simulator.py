@@ -215,6 +215,31 @@ def _flushed(x):
     return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), x)
 
 
+class KeyAsDraw(ada.Model):
+    """A z-test whose draw is the random key itself."""
+
+    family = ada.Normal()
+
+    def draw(self, key):
+        return key
+
+    def statistic(self, draw, theta, null_truth):
+        return jax.random.normal(draw) + theta[0]
+
+
+class HalfPrecision(ada.ZTest):
+    """A z-test that is computed in half precision."""
+
+    def statistic(self, draw, theta, null_truth):
+        return super().statistic(draw, theta, null_truth).astype(jnp.bfloat16)
+
+
+@pytest.mark.parametrize("design", [KeyAsDraw, HalfPrecision])
+def test_keys_as_draws_and_half_precision(design):
+    simulator = Simulator(design(), 0, 1, shape=ONE)
+    assert 1900 < simulator.count(THETA[:1] * 0, TRUTH[:1], 0.0, 0, 4096)[0] < 2200
+
+
 class Uniform(ada.Model):
     """A design whose statistic is 0 with probability one half."""
 
