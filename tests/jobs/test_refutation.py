@@ -8,6 +8,7 @@ from scipy.special import bdtr, bdtri, expit, ndtri
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ModelError, ResumeError
+from adagrid.refutation import Lines
 from adagrid.stores.pandas import PandasStore
 from tests.support.array_designs import ArrayZ
 from tests.support.interrupting import Stop, interrupting, recording
@@ -245,3 +246,57 @@ def test_a_rounded_mean_does_not_hide_that_the_seed_is_ignored():
 
     with pytest.raises(ModelError, match="self.seed makes no difference"):
         ada.ada_validate(Mean(), grid=ada.cartesian_grid([-1], [3], n=1), quantity="mean")
+
+
+class Needle(Count):
+    """Rejects in a narrow range of the responders among 200, and declares 20 patients."""
+
+    def simulate(self, begin, end, theta, null_truth):
+        """Return 1 where the number of responders is 60 to 63."""
+        responders = super().simulate(begin, end, theta, null_truth)
+        return ((responders >= 60) & (responders <= 63)) * 1.0
+
+
+# Tiles whose centres are on both sides of the needle.
+STRADDLING = ada.cartesian_grid([-2.4], [0.6], n=4)
+
+
+@pytest.mark.parametrize("method", ["classic", "interpolated"])
+def test_a_needle_between_certified_points_is_found(method, monkeypatch):
+    """As if no line had met it."""
+    monkeypatch.setattr("adagrid.refutation.evidence.choose_lines", lambda *_, **__: no_lines(1, 1))
+    how = {"init_sims": 4096, "max_sims": 4096, "n_steps": 1} if method == "classic" else {}
+    grid = STRADDLING if method == "classic" else ada.cartesian_grid([-2], [1], n=1)
+    run = ada.ada_validate(
+        Needle(20, 200), threshold=0.5, grid=grid, method=method, max_target=0.02, global_target=0.05, **how
+    )
+    assert run.status is ada.Status.REFUTED
+    assert "contradict the family" in run.summary()
+    assert "The family allows at most" in run.summary()
+    assert run.bound == 1
+    run.verify()
+
+
+def no_lines(dim, n_nulls):
+    return Lines(np.empty((0, dim)), np.empty((0, dim)), np.empty((0, n_nulls), bool))
+
+
+@pytest.mark.parametrize("case", ["validate_z", "staged_validate_z", "staged_calibrate_z"])
+def test_certified_jobs_are_looked_at_once_more(case):
+    run = run_case(case)
+    if case == "validate_z":
+        assert not len(run.spots())  # a search is no certificate
+        run.certify()
+    assert len(run.spots()) >= 8
+    assert not run.refuted
+    assert "Last look   between certified points" in run.summary()
+
+
+def test_a_certificate_that_is_refuted(monkeypatch):
+    monkeypatch.setattr("adagrid.refutation.evidence.choose_lines", lambda *_, **__: no_lines(1, 1))
+    how = {"init_sims": 4096, "max_sims": 8192, "n_steps": 1}
+    run = ada.ada_validate(Needle(20, 200), threshold=0.5, grid=STRADDLING, **how)
+    assert run.status is not ada.Status.REFUTED
+    run.certify()
+    assert run.status is ada.Status.REFUTED
+    assert not run.covered
