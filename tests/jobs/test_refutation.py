@@ -179,12 +179,15 @@ class TestResumed:
         assert_same(run_case("validate_z", family_sims=128, db=store), tables(whole))
 
 
-@pytest.mark.parametrize("column", ["share0", "allowed", "log_wealth"])
-def test_verify_computes_lines_again(column):
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [*(("lines", column) for column in ("share0", "allowed", "log_wealth")), ("spots", "allowed")],
+)
+def test_verify_computes_tests_again(table, column):
     store = PandasStore()
-    run_case("validate_z", db=store)
-    frame = store._tables["lines"]
-    store._tables["lines"] = frame.assign(**{column: np.where(frame["position"] == 2, np.inf, frame[column])})
+    run_case("staged_validate_z", db=store)
+    frame = store._tables[table]
+    store._tables[table] = frame.assign(**{column: np.where(frame["position"] == 2, np.inf, frame[column])})
     with pytest.raises(CorruptStoreError, match=str(frame["id"][2])):
         ada.open_job(store).verify()
 

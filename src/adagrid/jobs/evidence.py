@@ -46,6 +46,14 @@ def wrong_lines(store: Store, record: JobRecord) -> IdArray:
     return rows["id"].to_numpy(np.uint64)[~right]
 
 
+def wrong_spots(store: Store) -> IdArray:
+    """Return the ids of spots that count more events than simulations, or are allowed what is no probability."""
+    rows = store.table("spots")
+    right = (rows["ties"] <= rows["events"]) & (rows["events"] <= rows["n_sims"])
+    right &= (rows["allowed"] >= 0) & (rows["allowed"] <= 1)
+    return rows["id"].to_numpy(np.uint64)[~right.to_numpy(bool)]
+
+
 @final
 @dataclass(frozen=True)
 class SpotEvidence:

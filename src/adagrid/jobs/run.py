@@ -15,7 +15,7 @@ from adagrid.estimation import below_rounding
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.definition import from_definition
 from adagrid.jobs.archive import export, write_snapshot
-from adagrid.jobs.evidence import SpotEvidence, read_evidence, read_spots, wrong_lines
+from adagrid.jobs.evidence import SpotEvidence, read_evidence, read_spots, wrong_lines, wrong_spots
 from adagrid.jobs.figures import shown, wrong_figures
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.record import LEADER, read_records
@@ -334,10 +334,11 @@ class Run:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
         self._store.verify()
-        wrong = np.concatenate([wrong_figures(self._store, self.record), wrong_lines(self._store, self.record)])
+        tests = wrong_lines(self._store, self.record), wrong_spots(self._store)
+        wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(wrong):
             raise CorruptStoreError(
-                f"{self.db}: the figures of the tiles, cells, points or lines {wrong[:10].tolist()} do not follow from "
+                f"{self.db}: the figures of the tiles, cells, points, lines or spots {wrong[:10].tolist()} do not follow from "
                 "their simulations; do not use its certificate."
             )
 
