@@ -338,8 +338,8 @@ class Run:
         wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(wrong):
             raise CorruptStoreError(
-                f"{self.db}: the figures of the tiles, cells, points, lines or spots {wrong[:10].tolist()} do not follow from "
-                "their simulations; do not use its certificate."
+                f"{self.db}: the figures of the tiles, cells, points, lines or spots {wrong[:10].tolist()} do not "
+                "follow from their simulations; do not use its certificate."
             )
 
     def snapshot(self, path: str | PathLike[str]) -> None:
