@@ -104,7 +104,7 @@ class TestWords:
     def test_computed_errors_need_none(self, method):
         grid = ada.cartesian_grid([-0.5, -0.5], [0.5, 0.5], n=1, null_hypos=["x1 <= x0"])
         how = {"alpha": 0.1, "grid": grid, "method": method, "db": "pandas"}
-        how |= {"n_steps": 1} if method == "classic" else {"grid_target": 0.01}
+        how |= {"grid_target": 0.01} if method == "interpolated" else {"init_sims": 512, "n_steps": 2}
         table = ada.DecisionTable.of(ada.PooledZ(5))
         runs = [ada.ada_calibrate(table, confidence=confidence, **how) for confidence in (None, 0.99)]
         assert runs[0].record.computed

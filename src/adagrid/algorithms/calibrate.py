@@ -154,7 +154,7 @@ class AdaCalibrate(Algorithm):
         figures["bias"] = float(below[0] - below[1:].mean())
         figures["std"] = float(below[1:].std())
         figures["grid cost"] = float(frontier.take(["grid_cost"], np.array([worst]))["grid_cost"][0])
-        if settings.confidence is not None:
+        if settings.confidence is not None and self._exact is None:
             rank, n_sims = (int(value[0]) for value in frontier.take(_RANKED, np.array([worst])).values())
             figures["confidence cost"] = settings.alpha - figures["grid cost"] - rank / (n_sims + 1)
         converged = (

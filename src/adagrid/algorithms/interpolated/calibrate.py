@@ -7,6 +7,9 @@ parameters it is the mean of a function of the data with values in [0, 1] (the p
 the trial rejects), so it is at most alpha everywhere. This needs one pass that is accepted whatever it shows, with
 cells, levels and numbers of simulations that were fixed before: pilots fix them, and rehearsals with what the pilots
 suggest decide whether the targets will be met.
+
+With a confidence ranks are lower (`confident_rank`): the error with the one threshold that comes out is then at most
+alpha everywhere, with this confidence over the simulations of the pass. docs/guarantee.md, section 5, has both proofs.
 """
 
 from __future__ import annotations
