@@ -147,6 +147,7 @@ def ada_calibrate(
     model: Model | type[Model],
     *,
     alpha: float = 0.025,
+    confidence: float | None = None,
     grid: Grid | None = None,
     method: Method | None = None,
     db: Database = None,
@@ -184,6 +185,8 @@ def ada_calibrate(
     Args:
         model: a design, or its class.
         alpha: the level.
+        confidence: between 0.5 and 1: with this confidence over the simulations, the threshold keeps the error at or
+            below alpha everywhere in the region. None keeps the expected error there (docs/guarantee.md, section 5).
         grid: the region; needed for a new job.
         method: "classic" (the default of a new job) refines tiles and adds simulations where the bound is worst;
             certify the run to make it a certificate. "interpolated" plans from a pilot and certifies cells between
@@ -232,6 +235,7 @@ def ada_calibrate(
     """
     settings = {
         "alpha": alpha,
+        "confidence": confidence,
         "model_seed": model_seed,
         "bootstrap_seed": bootstrap_seed,
         "n_bootstrap": n_bootstrap,
@@ -322,6 +326,7 @@ def bootstrap_calibrate(
     *,
     grid: Grid,
     alpha: float = 0.025,
+    confidence: float | None = None,
     n_sims: int = 8192,
     bootstrap_seed: int = 0,
     n_bootstrap: int = 50,
@@ -340,6 +345,8 @@ def bootstrap_calibrate(
         model: a design, or its class.
         grid: the region.
         alpha: the level.
+        confidence: between 0.5 and 1: with this confidence over the simulations, the threshold keeps the error at or
+            below alpha everywhere in the region. None keeps the expected error there (docs/guarantee.md, section 5).
         n_sims: simulations of every tile.
         bootstrap_seed: seed of the bootstrap resamples.
         n_bootstrap: bootstrap resamples of either kind.
@@ -359,6 +366,7 @@ def bootstrap_calibrate(
     return ada_calibrate(
         model,
         alpha=alpha,
+        confidence=confidence,
         grid=grid,
         db=db,
         model_seed=model_seed,
@@ -384,6 +392,7 @@ def calibrate(
     *,
     grid: Grid,
     alpha: float = 0.025,
+    confidence: float | None = None,
     n_sims: int = 8192,
     db: Database = None,
     model_seed: int = 0,
@@ -399,6 +408,7 @@ def calibrate(
         model,
         grid=grid,
         alpha=alpha,
+        confidence=confidence,
         n_sims=n_sims,
         n_bootstrap=0,
         db=db,

@@ -17,6 +17,16 @@ from studies.coverage.runs import Calibration, Limits, Validation
 LEAST_P = 1e-4
 
 
+def at_most_share(count: int, runs: int, share: float) -> bool:
+    """Tell whether a count is compatible with a probability of at most a share in each run."""
+    return bool(binomtest(count, runs, share, alternative="greater").pvalue > LEAST_P)
+
+
+def upper_limit(count: int, runs: int) -> float:
+    """Return the upper 95% limit of the probability behind a count."""
+    return float(binomtest(count, runs, alternative="less").proportion_ci(0.95, "exact").high)
+
+
 @final
 @dataclass(frozen=True)
 class Misses:
@@ -43,19 +53,14 @@ class Misses:
     median: float
 
     @property
-    def p(self) -> float:
-        """The probability of so many misses, or more, if each has the probability delta."""
-        return float(binomtest(self.least, self.runs, self.delta, alternative="greater").pvalue)
-
-    @property
     def upper(self) -> float:
         """Upper 95% limit of the miss rate."""
-        return float(binomtest(self.least, self.runs, alternative="less").proportion_ci(0.95, "exact").high)
+        return upper_limit(self.least, self.runs)
 
     @property
     def holds(self) -> bool:
         """Whether the misses are compatible with the law."""
-        return self.p > LEAST_P
+        return at_most_share(self.least, self.runs, self.delta)
 
 
 def misses(problem: Problem, delta: float, found: Sequence[Validation]) -> list[Misses]:
@@ -136,6 +141,11 @@ def exact_errors(problem: Problem, found: Sequence[Calibration]) -> dict[str, Me
     return {name: Mean.of([one.errors[i] for one in found]) for i, name in enumerate(problem.values)}
 
 
+def exceeding(alpha: float, found: Sequence[Calibration]) -> int:
+    """Return in how many runs the largest exact error over the region is above alpha."""
+    return sum(one.largest > alpha for one in found)
+
+
 def broken_by_validations(problem: Problem, delta: float, found: Sequence[Validation]) -> list[str]:
     """Return what validations do not keep of what is promised, in words."""
     laws = {
@@ -152,8 +162,13 @@ def broken_by_validations(problem: Problem, delta: float, found: Sequence[Valida
     return [law for law, holds in laws.items() if not holds]
 
 
-def broken_by_calibrations(problem: Problem, alpha: float, found: Sequence[Calibration]) -> list[str]:
+def broken_by_calibrations(
+    problem: Problem, alpha: float, found: Sequence[Calibration], confidence: float | None = None
+) -> list[str]:
     """Return what calibrations do not keep of what is promised, in words."""
+    count, runs = exceeding(alpha, found), len(found)
+    if confidence is not None and not at_most_share(count, runs, 1 - confidence):
+        return [f"largest exact error above alpha in {count} of {runs} runs with confidence {confidence}"]
     return [
         f"mean exact error at {name} {problem.values[name]}: {mean.mean:.5f} ± {mean.error:.5f}"
         for name, mean in exact_errors(problem, found).items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, final
 
 import jax
@@ -17,6 +17,8 @@ from adagrid.models._binomial import binomial_counts
 from tests.support.oracles import binomial_error, fisher_table, pooled_z_table, z_error
 
 CRITICAL = 1.959964
+# Parameter values on the diagonal of the region and elsewhere where the largest error is sought.
+_DIAGONAL, _ELSEWHERE = 401, 100
 
 
 @final
@@ -72,6 +74,21 @@ class Problem:
     def null_truth(self, value: tuple[float, ...]) -> np.ndarray:
         """Return which hypotheses are true at a parameter value, those included on whose boundary it is."""
         return np.array([plane.dist(np.array([value]))[0] >= -1e-12 for plane in self.grid.hypotheses])
+
+    def largest(self, threshold: float) -> float:
+        """Return the largest exact error over the region, as a fixed look at it shows."""
+        theta, null_truth = self._looked_at
+        return float(self.error(theta, null_truth, threshold).max())
+
+    @cached_property
+    def _looked_at(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters where the error is sought: on the diagonal, where it is largest, and elsewhere."""
+        tiles = self.grid.tiles
+        low, high = (tiles.theta - tiles.radius).min(axis=0), (tiles.theta + tiles.radius).max(axis=0)
+        elsewhere = np.random.default_rng(0).uniform(low, high, (_ELSEWHERE, self.grid.dim))
+        theta = np.concatenate([np.linspace(low, high, _DIAGONAL), elsewhere, self.judged])
+        null_truth = np.stack([plane.dist(theta) >= -1e-12 for plane in self.grid.hypotheses], axis=1)
+        return theta[null_truth.any(axis=1)], null_truth[null_truth.any(axis=1)]
 
     def truth(self, value: tuple[float, ...], threshold: float | None = None) -> float:
         """Return the exact error at a parameter value."""
@@ -135,6 +152,6 @@ THREE_ARMS = Problem(
     },
     error=_three_arms_truth,
     settings={"max_target": 0.02, "global_target": 0.03},
-    calibration={},
+    calibration={"grid_target": 0.006, "bias_target": 0.006, "std_target": 0.006},
 )
 PROBLEMS = {problem.name: problem for problem in (Z_TEST, FISHER, THREE_ARMS)}

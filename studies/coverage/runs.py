@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 
 import adagrid as ada
-from adagrid.algorithms import InterpolatedValidation
+from adagrid.algorithms import InterpolatedCalibrateSettings, InterpolatedValidation
 from adagrid.algorithms import quantities as quantities_module
-from adagrid.algorithms.interpolated import calibrate as calibration_module
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.engine import Simulator
-from adagrid.estimation import calibration_rank, clopper_pearson_upper
+from adagrid.estimation import clopper_pearson_upper
 from studies.coverage.problems import PROBLEMS, Problem
 
 Method = Literal["interpolated", "classic"]
@@ -57,8 +56,10 @@ class Faults:
                 return np.asarray(rejections) / n_sims
             return clopper_pearson_upper(rejections, n_sims, np.minimum(np.asarray(level) * self.delta_factor, 0.99))
 
-        def rank(n_sims: Any, level: Any) -> Any:
-            return (calibration_rank(n_sims, level) * self.rank_factor).astype(np.int64)
+        stated = InterpolatedCalibrateSettings.rank
+
+        def rank(settings: InterpolatedCalibrateSettings, *of: Any) -> Any:
+            return (stated(settings, *of) * self.rank_factor).astype(np.int64)
 
         expected = Surrogates.rates
 
@@ -75,7 +76,7 @@ class Faults:
             return
         with (
             mock.patch.object(quantities_module, "clopper_pearson_upper", limit),
-            mock.patch.object(calibration_module, "calibration_rank", rank),
+            mock.patch.object(InterpolatedCalibrateSettings, "rank", rank),
             mock.patch.object(Simulator, "of_stream", stream),
             mock.patch.object(Surrogates, "rates", rates),
         ):
@@ -131,10 +132,14 @@ class Calibration:
     Args:
         threshold: in the model's own direction.
         errors: its exact errors at the problem's values, shape (values,).
+        largest: its largest exact error over the region.
+        n_sims: simulations of the certificate.
     """
 
     threshold: float
     errors: np.ndarray
+    largest: float
+    n_sims: int
 
 
 def validation_job(problem: Problem, method: Method, delta: float, seed: int) -> ada.Run:
@@ -148,9 +153,12 @@ def validation_job(problem: Problem, method: Method, delta: float, seed: int) ->
     return run.certify() if method == "classic" else run
 
 
-def calibration_job(problem: Problem, method: Method, alpha: float, seed: int) -> ada.Run:
+def calibration_job(
+    problem: Problem, method: Method, alpha: float, seed: int, confidence: float | None = None
+) -> ada.Run:
     """Run one calibration to its certificate."""
-    arguments: dict[str, Any] = problem.calibration | {"alpha": alpha, "model_seed": seed, "db": "pandas"}
+    arguments: dict[str, Any] = problem.calibration | {"alpha": alpha, "confidence": confidence}
+    arguments |= {"model_seed": seed, "db": "pandas"}
     if method == "classic":
         arguments |= {"init_sims": 1024, "max_sims": 8192}
     run = ada.ada_calibrate(problem.model, grid=problem.grid, method=method, progress=False, **arguments)
@@ -186,7 +194,8 @@ def judged_calibration(problem: Problem, run: ada.Run) -> Calibration:
     """Compare a calibration with the truth."""
     assert run.guarantee == "certified"
     errors = np.array([problem.truth(value, run.threshold) for value in problem.judged])
-    return Calibration(run.threshold, errors)
+    points = run.vertices() if run.record.method == "interpolated" else run.results()
+    return Calibration(run.threshold, errors, problem.largest(run.threshold), int(points["n_sims"].sum()))
 
 
 def containing(run: ada.Run, value: np.ndarray) -> np.ndarray:
@@ -215,11 +224,15 @@ def validations(name: str, method: Method, delta: float, seeds: Sequence[int], f
         return [judged_validation(problem, validation_job(problem, method, delta, seed)) for seed in seeds]
 
 
-def calibrations(name: str, method: Method, alpha: float, seeds: Sequence[int], faults: Faults) -> list[Calibration]:
+def calibrations(
+    name: str, method: Method, alpha: float, confidence: float | None, seeds: Sequence[int], faults: Faults
+) -> list[Calibration]:
     """Calibrate a problem once per seed."""
     problem = PROBLEMS[name]
     with faults.made():
-        return [judged_calibration(problem, calibration_job(problem, method, alpha, seed)) for seed in seeds]
+        return [
+            judged_calibration(problem, calibration_job(problem, method, alpha, seed, confidence)) for seed in seeds
+        ]
 
 
 @final

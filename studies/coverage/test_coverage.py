@@ -137,7 +137,7 @@ class TestCalibration:
         ids=lambda value: getattr(value, "name", str(value)),
     )
     def test_mean_exact_error_is_at_most_alpha_and_near_it(self, workers, problem, method, runs, short):
-        found = workers.run(calibrations, problem.name, method, ALPHA, seeds=seeds(runs))
+        found = workers.run(calibrations, problem.name, method, ALPHA, None, seeds=seeds(runs))
         assert len(found) == runs
         assert broken_by_calibrations(problem, ALPHA, found) == []
         means = exact_errors(problem, found)
@@ -148,11 +148,39 @@ class TestCalibration:
     @pytest.mark.sample
     def test_ranks_that_are_too_high_are_noticed(self, workers):
         faults = Faults(rank_factor=1.15)
-        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(20), faults=faults)
+        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, None, seeds=seeds(20), faults=faults)
         assert broken_by_calibrations(Z_TEST, ALPHA, found)
 
     @pytest.mark.parametrize("wrong", [0.5, 1.5])
     def test_wrong_surrogates_cost_simulations_not_validity(self, workers, wrong):
         faults = Faults(surrogate_factor=wrong)
-        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, seeds=seeds(40), faults=faults)
+        found = workers.run(calibrations, Z_TEST.name, "interpolated", ALPHA, None, seeds=seeds(40), faults=faults)
         assert broken_by_calibrations(Z_TEST, ALPHA, found) == []
+
+
+class TestConfidence:
+    CONFIDENCE = 0.9
+
+    @pytest.mark.parametrize(
+        ("problem", "method", "runs"),
+        [
+            pytest.param(Z_TEST, "interpolated", 40, marks=pytest.mark.sample),
+            (Z_TEST, "classic", 40),
+            (FISHER, "interpolated", 40),
+            (THREE_ARMS, "interpolated", 12),
+        ],
+        ids=lambda value: getattr(value, "name", str(value)),
+    )
+    def test_the_largest_error_exceeds_alpha_in_few_runs(self, workers, problem, method, runs):
+        found = workers.run(calibrations, problem.name, method, ALPHA, self.CONFIDENCE, seeds=seeds(runs))
+        assert len(found) == runs
+        assert broken_by_calibrations(problem, ALPHA, found, self.CONFIDENCE) == []
+        assert np.mean([one.largest for one in found]) > ALPHA / 2
+
+    @pytest.mark.sample
+    def test_ranks_that_are_too_high_are_noticed(self, workers):
+        faults = Faults(rank_factor=1.25)
+        found = workers.run(
+            calibrations, Z_TEST.name, "interpolated", ALPHA, self.CONFIDENCE, seeds=seeds(30), faults=faults
+        )
+        assert "largest exact error above alpha" in broken_by_calibrations(Z_TEST, ALPHA, found, self.CONFIDENCE)[0]

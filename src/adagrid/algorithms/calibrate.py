@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _BATCH = 128
 # What the policy judges a tile by.
 _JUDGED = ("grid_cost", "impossible", "tilewise_mean", "n_sims")
+# What expectation a rank stands for.
+_RANKED = ("rank", "n_sims")
 # Where the tiles that are not impossible begin in the order of work.
 _POSSIBLE = (1, -np.inf)
 
@@ -44,8 +46,9 @@ class AdaCalibrate(Algorithm):
     """Adaptive calibration.
 
     At the centre of a tile the error must stay at alpha0, the inverted tilt bound of alpha, so that it stays at
-    alpha on the whole tile. lambda_star is the floor((N + 1) alpha0)-th smallest statistic, -inf at rank 0; the
-    threshold is the least lambda_star of the active tiles. Statistics are turned so that small ones reject.
+    alpha on the whole tile. lambda_star is the floor((N + 1) alpha0)-th smallest statistic, with a confidence the one
+    of `confident_rank`, and -inf at rank 0. The threshold is the least lambda_star of the active tiles. Statistics are
+    turned so that small ones reject.
 
     Every tile also has lambda_star under bootstrap resamples of the simulations, the same for all tiles: the
     "bias" resamples are kept (columns bootstrap0..), of the "tilewise" ones the mean and the minimum. With f(x)
@@ -104,8 +107,8 @@ class AdaCalibrate(Algorithm):
         tiles, n_bootstrap = packet.tiles, self.settings.n_bootstrap
         points, displacements = tile_points(simulator, tiles)
         alpha0 = inverse_tilt_bound(simulator.model.family, points, displacements, self.settings.alpha)
-        rank = calibration_rank(tiles.n_sims, alpha0)
-        impossible = alpha0 < (self.settings.min_rank + 1) / (tiles.n_sims + 1)
+        rank = self.settings.rank(tiles.n_sims, alpha0)
+        impossible = rank <= self.settings.min_rank
         # column 0 is lambda_star, then the bias resamples, then the tilewise ones
         if self._exact is None:
             thresholds = self._thresholds(simulator, tiles, rank)
@@ -151,6 +154,9 @@ class AdaCalibrate(Algorithm):
         figures["bias"] = float(below[0] - below[1:].mean())
         figures["std"] = float(below[1:].std())
         figures["grid cost"] = float(frontier.take(["grid_cost"], np.array([worst]))["grid_cost"][0])
+        if settings.confidence is not None and self._exact is None:
+            rank, n_sims = (int(value[0]) for value in frontier.take(_RANKED, np.array([worst])).values())
+            figures["confidence cost"] = settings.alpha - figures["grid cost"] - rank / (n_sims + 1)
         converged = (
             figures["bias"] < settings.bias_target
             and figures["std"] < settings.std_target

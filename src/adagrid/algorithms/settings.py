@@ -7,10 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy.special import ndtri
 from typing_extensions import override
 
+from adagrid._typing import ArrayLike, IntArray
 from adagrid.algorithms.quantities import Quantity, QuantityName, Range, quantity_of
 from adagrid.errors import InvalidInputError
+from adagrid.estimation import calibration_rank, confident_rank
 
 # The least normal number in single precision.
 _SUBNORMAL = float(np.finfo(np.float32).tiny)
@@ -170,6 +173,8 @@ class _Calibration(Settings):
         bias_target: the bias of the threshold, in units of error, is at most this,
         std_target: and its standard deviation at most this.
         min_rank: a tile is worked on first while its threshold is one of this many smallest statistics.
+        confidence: with which the threshold keeps the error at or below alpha everywhere in the region; None keeps the
+            expected error there.
     """
 
     alpha: float = Field(0.025, gt=0, lt=1, description="a level between 0 and 1")
@@ -179,6 +184,26 @@ class _Calibration(Settings):
     bias_target: float = Field(0.001, ge=0, description="a slack in the Type I Error, from 0")
     std_target: float = Field(0.002, ge=0, description="a slack in the Type I Error, from 0")
     min_rank: int = Field(40, ge=1, description="a positive whole number")
+    confidence: float | None = Field(None, gt=0.5, lt=1, description="a confidence between 0.5 and 1, or None")
+
+    def rank(self, n_sims: ArrayLike, level: ArrayLike) -> IntArray:
+        """Return the ranks of thresholds at simulated points.
+
+        Every point has the whole confidence: the least of their thresholds is too large only if the one at a certain
+        point is, which point depends on the design alone (docs/guarantee.md, section 5).
+
+        Args:
+            n_sims: numbers of simulations.
+            level: levels, broadcast against n_sims.
+        """
+        if self.confidence is None:
+            return calibration_rank(n_sims, level)
+        return confident_rank(n_sims, level, 1 - self.confidence)
+
+    @property
+    def margin(self) -> float:
+        """By about how many standard errors ranks are below those of the expectation; 0 without a confidence."""
+        return 0.0 if self.confidence is None else float(ndtri(self.confidence))
 
 
 class ValidateSettings(_Validation, _Tiles):

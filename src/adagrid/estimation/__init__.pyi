@@ -1,6 +1,7 @@
 from .bootstrap import first_order_statistics as first_order_statistics
 from .clopper_pearson import clopper_pearson_lower as clopper_pearson_lower
 from .clopper_pearson import clopper_pearson_upper as clopper_pearson_upper
+from .confident_rank import confident_rank as confident_rank
 from .order_statistic import below_rounding as below_rounding
 from .order_statistic import calibration_rank as calibration_rank
 from .rounding import number_down as number_down

@@ -12,7 +12,6 @@ from adagrid.algorithms.interpolated.base import positions
 from adagrid.algorithms.interpolated.validate import SLICES
 from adagrid.algorithms.quantities import Limits, Quantity
 from adagrid.bounds import interpolated_lower_bound, interpolated_reach
-from adagrid.estimation import calibration_rank
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
@@ -56,7 +55,7 @@ def _right_validation(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
 
 def _right_calibration(frame: pd.DataFrame, record: JobRecord) -> BoolArray:
     right = (frame["alpha0"] >= 0) & (frame["alpha0"] <= record.settings["alpha"])
-    right &= frame["rank"] == calibration_rank(frame["n_sims"], frame["alpha0"])
+    right &= frame["rank"] == record.calibration.rank(frame["n_sims"], frame["alpha0"])
     right &= (frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.computed
     return right.to_numpy(bool)
 
@@ -114,7 +113,7 @@ def _wrong_vertices(store: Store, record: JobRecord) -> IdArray:
         right = right & (frame["tie_point_lower"] <= limits.lower * (1 + _ROUNDING)).to_numpy(bool)
         column = "tie_point_bound"
     else:
-        right = (frame["rank"] <= calibration_rank(points.n_sims, points.level)).to_numpy(bool)
+        right = (frame["rank"] <= record.calibration.rank(points.n_sims, points.level)).to_numpy(bool)
         right = right & ((frame["rank"] > 0) | (frame["lambda_star"] == -np.inf) | record.computed).to_numpy(bool)
         column = "level"
     certificate = store.results("certificate", active=True)

@@ -513,17 +513,19 @@ def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
 
 
 def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *, whole: bool) -> list[str]:
-    """Refuse settings that the job does not have and never had; those it was started with may be repeated."""
+    """Refuse settings that the job does not have and never had; those it was started with may be repeated.
+
+    Jobs that began before a setting existed have its default.
+    """
     record = history[-1]
     fields = record.settings_class.model_fields
+    had = [{name: field.default for name, field in fields.items()} | past.settings for past in history]
     return [
-        f"It was started with {name}={record.settings[name]!r}, not {value!r}. To continue it give the database "
+        f"It was started with {name}={had[-1][name]!r}, not {value!r}. To continue it give the database "
         + ("without a grid and other settings" if whole else f"without {name}=")
         + (f", or change it with overrides={{{name!r}: {value!r}}}." if _overridable(record, name) else ".")
         for name, value in requested.items()
-        if name in record.settings
-        and (whole or value != fields[name].default)
-        and all(value != past.settings[name] for past in history)
+        if name in fields and (whole or value != fields[name].default) and all(value != past[name] for past in had)
     ]
 
 

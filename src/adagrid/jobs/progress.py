@@ -45,7 +45,9 @@ class StepReport:
 
 
 # Figures that are errors or parts of them.
-_SHARES = ("expected error", "expected power", "bound", "estimate", "slack", "bias", "std", "grid cost")
+_SHARES = (
+    "expected error", "expected power", "bound", "estimate", "slack", "bias", "std", "grid cost", "confidence cost",
+)  # fmt: skip
 
 Callback: TypeAlias = Callable[[StepReport], object]
 

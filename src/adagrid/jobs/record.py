@@ -93,6 +93,13 @@ class JobRecord(BaseModel):
         return self.settings_class.checked(self.settings)
 
     @property
+    def calibration(self) -> CalibrateSettings | InterpolatedCalibrateSettings:
+        """The settings of a calibration."""
+        settings = self.checked_settings()
+        assert isinstance(settings, (CalibrateSettings, InterpolatedCalibrateSettings))  # noqa: S101 - callers know
+        return settings
+
+    @property
     def quantity(self) -> Quantity | None:
         """What a validation bounds; None for calibrations."""
         settings = self.checked_settings()

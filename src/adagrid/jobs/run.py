@@ -121,7 +121,8 @@ class Run:
         """What is certified of the quantity over the region, with confidence 1 - delta at each parameter value.
 
         Of the Type I Error or a mean the upper bound, of power the lower one; what is trivially true until all of the
-        region has a bound. Calibration: alpha, the level at which the threshold controls the error.
+        region has a bound. Calibration: alpha, the level at which the threshold controls the error: on average, or with
+        the setting `confidence`.
         """
         quantity = self.record.quantity
         if quantity is None:

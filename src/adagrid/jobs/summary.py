@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adagrid.jobs.wording import bounded_as, columns_of, error_name, estimated_as
+from adagrid.jobs.wording import bounded_as, columns_of, controlled_as, estimated_as
 
 if TYPE_CHECKING:
     from adagrid.jobs.evidence import SpotEvidence
@@ -49,8 +49,9 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         bound = "none" if run.refuted else f"{bounded_as(record, run.bound, several=several)} ({sure})"
         lines.append(f"Bound       {bound}")
     else:
+        controlled = controlled_as(record, several=several, certified=run.guarantee == "certified")
         lines += [
-            f"Level       alpha = {settings['alpha']!r}: the expected {error_name(several=several)} is at most this",
+            f"Level       alpha = {settings['alpha']!r}: {controlled}",
             f"Threshold   {'none' if run.refuted else f'reject when the statistic {side} {run.threshold!r}'}",
             *_spread(run),
         ]
@@ -202,4 +203,7 @@ def _spread(run: Run) -> list[str]:
     if not told:
         return []
     std, bias, grid = (float(told[-1][name]) for name in ("std", "bias", "grid cost"))
-    return [f"Spread      of the error: standard deviation {std:.2%}, bias {bias:.2%}; lost to tile size {grid:.2%}"]
+    lost = f"lost to tile size {grid:.2%}"
+    if "confidence cost" in told[-1]:
+        lost += f", to the confidence {float(told[-1]['confidence cost']):.2%}"
+    return [f"Spread      of the error: standard deviation {std:.2%}, bias {bias:.2%}; {lost}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from adagrid.estimation import number_down, number_up, percent_down, percent_up
@@ -29,6 +30,24 @@ def bounded_as(record: JobRecord, bound: float, *, several: bool = False) -> str
 def error_name(*, several: bool) -> str:
     """Return what the error of one or several hypotheses is called."""
     return "family-wise Type I Error" if several else "Type I Error"
+
+
+def controlled_as(record: JobRecord, *, several: bool, certified: bool) -> str:
+    """Return a sentence about what the threshold of a calibration keeps at or below alpha.
+
+    Args:
+        record: the job's.
+        several: whether there are several hypotheses.
+        certified: whether a pass that chose nothing gave the threshold.
+    """
+    error, confidence = error_name(several=several), record.calibration.confidence
+    if record.computed:
+        return f"for certain, the {error} with this threshold is at most this everywhere in the region"
+    if confidence is None:
+        return f"the expected {error} is at most this"
+    percent = f"{(Decimal(repr(confidence)) * 100).normalize():f}%"
+    kept = f"the {error} with this threshold is at most this everywhere in the region"
+    return f"with confidence {percent} over the simulations{'' if certified else ', once certified'}, {kept}"
 
 
 def columns_of(record: JobRecord) -> tuple[str, str, str]:

@@ -83,3 +83,16 @@ def test_thresholds_at_vertices(simulator):
     points = Points.asked(THETA, TRUTH, stream=1001, n_sims=np.full(len(THETA), 64), level=ALPHA)
     threshold = -algorithm.simulate(simulator, "pass", points)["lambda_star"]
     assert (ndtr(THETA[:, 0] - threshold) <= ALPHA).all()
+
+
+@pytest.mark.parametrize("confidence", [None, 0.99])
+def test_ranks_at_vertices(simulator, confidence):
+    """They are those of the level at the point that is simulated, lower wherever this is another one."""
+    settings = InterpolatedCalibrateSettings(alpha=ALPHA, confidence=confidence)
+    points = Points.asked(THETA, TRUTH, stream=1001, n_sims=np.full(len(THETA), 2**24), level=ALPHA)
+    rank = staged(InterpolatedCalibration, settings).simulate(simulator, "pass", points)["rank"]
+    most, moved = settings.rank(2**24, ALPHA), (simulator.represented(THETA) != THETA)[:, 0]
+    assert moved.any()
+    assert (rank[moved] < most).all()
+    assert (rank <= most).all()
+    assert (rank > 0.9 * most).all()

@@ -7,6 +7,9 @@ parameters it is the mean of a function of the data with values in [0, 1] (the p
 the trial rejects), so it is at most alpha everywhere. This needs one pass that is accepted whatever it shows, with
 cells, levels and numbers of simulations that were fixed before: pilots fix them, and rehearsals with what the pilots
 suggest decide whether the targets will be met.
+
+With a confidence ranks are lower (`confident_rank`): the error with the one threshold that comes out is then at most
+alpha everywhere, with this confidence over the simulations of the pass. docs/guarantee.md, section 5, has both proofs.
 """
 
 from __future__ import annotations
@@ -45,7 +48,6 @@ from adagrid.algorithms.quantities import TypeIError
 from adagrid.algorithms.settings import InterpolatedCalibrateSettings
 from adagrid.bounds import interpolated_bound, inverse_tilt_bound
 from adagrid.bounds.interpolated import interpolated_log_bound
-from adagrid.estimation import calibration_rank
 from adagrid.families import Family
 from adagrid.grid import NullHypothesis, Tiles
 from adagrid.grid.cells import Cells
@@ -126,6 +128,11 @@ class InterpolatedCalibration(StagedAlgorithm):
         """Return alpha less a share of what may be lost to the size of cells."""
         return self.settings.alpha - share * min(self.settings.grid_target, self.settings.alpha)
 
+    def _least_count(self) -> float:
+        """Return how many statistics are expected below a level for its rank to be above `min_rank`."""
+        least, margin = self.settings.min_rank + 1, self.settings.margin
+        return least + margin**2 / 2 + margin * float(np.sqrt(least + margin**2 / 4))
+
     @property
     def _bootstrap_columns(self) -> list[str]:
         return [f"bootstrap{b}" for b in range(self.settings.n_bootstrap)]
@@ -154,7 +161,7 @@ class InterpolatedCalibration(StagedAlgorithm):
         represented = simulator.represented(points.theta)
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
         level = np.minimum(level, points.level)
-        rank = calibration_rank(points.n_sims, level)
+        rank = self.settings.rank(points.n_sims, level)
         if self._exact is not None:
             star = self._exact.thresholds(represented, points.null_truth, level)
             return {"rank": rank, "lambda_star": star, **dict.fromkeys(self._bootstrap_columns, star)}
@@ -194,10 +201,14 @@ class InterpolatedCalibration(StagedAlgorithm):
         if self._exact is None:
             below = fraction_below(worst, np.concatenate([[threshold], resampled]))
             bias, std = float(below[0] - below[1:].mean()), float(below[1:].std())
-        grid_cost = float(settings.alpha - vertices.points.level[worst])
+        level = vertices.points.level[worst]
+        grid_cost = float(settings.alpha - level)
+        figures = {"threshold": threshold, "bias": bias, "std": std, "grid cost": grid_cost}
+        if settings.confidence is not None and self._exact is None:
+            figures["confidence cost"] = float(level - vertices["rank"][worst] / (vertices.points.n_sims[worst] + 1))
         return Convergence(
             converged=bias < settings.bias_target and std < settings.std_target and grid_cost < settings.grid_target,
-            figures={"threshold": threshold, "bias": bias, "std": std, "grid cost": grid_cost},
+            figures=figures,
         )
 
     @override
@@ -283,6 +294,8 @@ class InterpolatedCalibration(StagedAlgorithm):
     def _threshold(self, pilot: Simulated) -> tuple[float, Surrogates, FloatArray, bool]:
         """Find the threshold at which the largest expected error is what plans aim at.
 
+        With a confidence ranks are lower, and so will be the threshold that comes out: plans are then a little careful.
+
         Returns:
             The threshold; surrogates of the error rates at it; the counts of the pilot points below thresholds around
             it, shape (points, thresholds); and whether these are all there are, as for statistics with few values.
@@ -348,7 +361,7 @@ class InterpolatedCalibration(StagedAlgorithm):
     def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float = 1.0) -> IntArray:
         """Return how often to simulate vertices.
 
-        A vertex either has its level so many standard errors above its error that it hardly ever sets the threshold,
+        A vertex either has its rank so many standard errors above its error that it hardly ever sets the threshold,
         or, where its level costs little of alpha, enough simulations for the targets if it does.
 
         Args:
@@ -361,11 +374,13 @@ class InterpolatedCalibration(StagedAlgorithm):
         variance = settings.alpha * (1 - settings.alpha)
         enough = more**2 * variance * max(settings.std_target**-2, _BIAS_ERRORS**2 * settings.bias_target**-2)
         room = level - rate - np.minimum(error, 0.3 * (settings.grid_target + settings.bias_target))
+        noise = np.maximum(rate, 1e-4) * (1 - rate)
+        distance = more * _CLEAR + settings.margin * np.sqrt(level * (1 - level) / noise)
         with np.errstate(divide="ignore"):
-            clear = np.where(room > 0, (more * _CLEAR / room) ** 2 * np.maximum(rate, 1e-4) * (1 - rate), np.inf)
+            clear = np.where(room > 0, (distance / room) ** 2 * noise, np.inf)
         may_decide = settings.alpha - level <= _MOST_GRID_SHARE * settings.grid_target
         sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), _MOST_SIMS * enough)
-        return rounded_sims(np.maximum(sims, (settings.min_rank + 1) / level))
+        return rounded_sims(np.maximum(sims, self._least_count() / level))
 
     def _rehearsed(self, rehearsals: Rehearsals, error: FloatArray) -> tuple[IntArray, FloatArray]:
         """Return the fewest simulations, and levels, that would probably meet the targets.

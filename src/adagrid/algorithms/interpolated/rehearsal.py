@@ -12,7 +12,6 @@ from adagrid._typing import FloatArray, IntArray
 from adagrid.algorithms.interpolated.planning import Mesh
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.algorithms.settings import InterpolatedCalibrateSettings
-from adagrid.estimation import calibration_rank
 
 _REHEARSALS = 60
 # Standard errors between level and error beyond which a vertex does not set the threshold.
@@ -52,7 +51,7 @@ class Rehearsals:
         """
         settings, mesh = self.settings, self.mesh
         spread = np.sqrt(level * (1 - level) / n_sims)
-        vertices = np.flatnonzero(level - mesh.rate < _IN_PLAY * spread)
+        vertices = np.flatnonzero(level - mesh.rate < (_IN_PLAY + settings.margin) * spread)
         if not len(vertices):
             return 1.0
         theta, null_truth = mesh.theta[vertices], mesh.null_truth[vertices]
@@ -61,7 +60,7 @@ class Rehearsals:
         below = ndtri(np.maximum.accumulate(rates, axis=1))
         ladder = np.arange(self.counts.shape[1], dtype=float)
         generator = np.random.Generator(np.random.PCG64([settings.model_seed, settings.bootstrap_seed]))
-        rank = np.maximum(calibration_rank(n_sims, level)[vertices], 1)
+        rank = np.maximum(settings.rank(n_sims, level)[vertices], 1)
         level, n_sims, shape = level[vertices], n_sims[vertices], (_REHEARSALS, 1 + settings.n_bootstrap)
         wrong = generator.standard_normal((_REHEARSALS, 1))
         lowest, winner = np.full(shape, np.inf), np.zeros(_REHEARSALS, int)
