@@ -112,11 +112,11 @@ def test_all_workers_killed_within_a_step(cluster, two_workers, expected):
 
 
 @pytest.mark.smoke
-def test_errors_name_the_tile_as_in_one_process(two_workers):
+def test_errors_name_the_point_as_in_one_process(two_workers):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
     messages = []
     for backend in (ada.LocalBackend(), two_workers):
-        with pytest.raises(ModelError, match=r"^Tile \d+: .*NaN") as error:
+        with pytest.raises(ModelError, match=r"^Point \d+: .*NaN") as error:
             ada.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=backend)
         messages.append(str(error.value))
     assert messages[0] == messages[1]
