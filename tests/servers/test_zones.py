@@ -154,9 +154,9 @@ def test_one_zone_is_led_here_and_all_workers_simulate(clusters, on_server):
         assert set(run.results(active=False)["worker_id"]) == set(numbers[1:])
 
 
-def test_errors_name_the_tile_as_in_one_process(workers, on_server):
+def test_errors_name_the_point_as_in_one_process(workers, on_server):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    with pytest.raises(ModelError, match=r"^Tile \d+: .*NaN"):
+    with pytest.raises(ModelError, match=r"^Point \d+: .*NaN"):
         ada.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=workers, db=on_server())
 
 
