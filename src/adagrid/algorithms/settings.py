@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from scipy.special import ndtri
 from typing_extensions import override
 
@@ -41,6 +41,9 @@ class Settings(BaseModel):
         {"max_target", "global_target", "grid_target", "bias_target", "std_target"}
     )
 
+    # Settings that are no numbers.
+    words: ClassVar[frozenset[str]] = frozenset({"quantity", "trust_family"})
+
     model_seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
     n_steps: int = Field(100, ge=1, description="a positive whole number of steps")
     timeout: float | None = Field(None, gt=0, description="a positive number of seconds, or None")
@@ -53,6 +56,14 @@ class Settings(BaseModel):
     trust_family: str | None = Field(
         None, min_length=10, max_length=200, description="a reason of 10 to 200 letters, or None"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text and truth values for numbers, which pydantic would read as numbers."""
+        if isinstance(value, (str, bool)) and info.field_name not in cls.words:
+            raise ValueError(f"{type(value).__name__} is no number")
+        return value
 
     @property
     def rounded_range(self) -> Range | None:
@@ -255,5 +266,6 @@ def _sentence(cls: type[BaseModel], problem: Any) -> str:
     name = str(problem["loc"][0])
     if name not in cls.model_fields:
         return f"{name!r} is no setting of this job. Settings: {', '.join(sorted(cls.model_fields))}."
-    rule = str(problem["msg"])[0].lower() + str(problem["msg"])[1:]
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    rule = message[0].lower() + message[1:]
     return f"{name} must be {cls.model_fields[name].description}; got {problem['input']!r} ({rule})."

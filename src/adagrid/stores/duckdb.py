@@ -64,7 +64,12 @@ class DuckDBStore(SqlStore):
         if not self.in_memory:
             if read_only and is_new:
                 raise NotAJobError(f"There is no database at {self._path!r}.")
-            if file.is_dir() or not file.absolute().parent.is_dir():
+            if file.is_dir():
+                raise InvalidInputError(
+                    f"db must be a file, but {self._path!r} is a folder. Give a file in it, such as "
+                    f"{str(file / 'job.duckdb')!r}."
+                )
+            if not file.absolute().parent.is_dir():
                 raise InvalidInputError(
                     f"db must be a file in an existing folder; got {self._path!r}. Create the folder first."
                 )
