@@ -9,7 +9,7 @@ import pytest
 from tests.support.copies import IN_PROCESS, assert_a_copy_is_the_job
 
 
-@pytest.mark.parametrize(("first", "second"), permutations(IN_PROCESS, 2))
+@pytest.mark.parametrize(("first", "second"), list(permutations(IN_PROCESS, 2)))
 def test_a_copy_is_the_job(copied_job, empty_store, first, second):
     source = empty_store(first)
     assert_a_copy_is_the_job(copied_job, copied_job, source)
