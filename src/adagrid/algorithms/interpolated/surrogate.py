@@ -43,7 +43,6 @@ class Surrogate:
         """Choose length and scale, and condition the process on what was simulated."""
         self._centre = points.mean(axis=0)
         self._points = points - self._centre
-        self._tree = scipy.spatial.cKDTree(self._points)
         rate = (rejections + 0.5) / (n_sims + 1.0)
         probit = ndtri(rate)
         smooth = rate
@@ -79,22 +78,23 @@ class Surrogate:
 
     def probit_error(self, points: FloatArray) -> FloatArray:
         """Return about how wrong probits of rates at coordinates may be: as at the nearest simulated point."""
-        _, nearest = self._tree.query(points - self._centre)
+        nearest = np.empty(len(points), np.int64)
+        with _one_thread():
+            for part in _slices(len(points)):
+                nearest[part] = _squared_distances(points[part] - self._centre, self._points).argmin(axis=1)
         return self._deviation[nearest]
 
     def _expected(self, points: FloatArray, weights: FloatArray) -> FloatArray:
         """Return expected rates for the weights of one or several thresholds."""
         mean = np.empty((len(points), *weights.shape[1:]))
         with _one_thread():
-            for start in range(0, len(points), _SLICE):
-                part = slice(start, start + _SLICE)
+            for part in _slices(len(points)):
                 mean[part] = self._kernel(points[part] - self._centre, self._points) @ weights
         return np.clip(ndtr(mean), LEAST, MOST)
 
     def _kernel(self, left: FloatArray, right: FloatArray) -> FloatArray:
-        product = left @ right.T
-        distance = np.maximum((left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * product, 0.0)
-        return self._scale**2 * np.exp(-distance / (2 * self._length**2)) + _TREND * (1 + product)
+        distance = _squared_distances(left, right)
+        return self._scale**2 * np.exp(-distance / (2 * self._length**2)) + _TREND * (1 + left @ right.T)
 
     def _fit(self, probit: FloatArray, noise: FloatArray) -> tuple[float, float]:
         """Return the length and scale with the largest likelihood, with a weak prior, on at most some points."""
@@ -178,6 +178,16 @@ def _one_thread() -> AbstractContextManager[object]:
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def _slices(n: int) -> Iterator[slice]:
+    """Yield slices of so many points that their distances from all simulated ones fit in memory."""
+    return (slice(start, start + _SLICE) for start in range(0, n, _SLICE))
+
+
+def _squared_distances(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return squared distances between points, shape (left, right)."""
+    return np.maximum((left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * (left @ right.T), 0.0)
 
 
 def _density(x: FloatArray) -> FloatArray:
