@@ -21,7 +21,7 @@ from adagrid._compilation_cache import persistent
 from adagrid._typing import Array
 
 # Compiled programs that stay in memory; those used longest ago go first.
-_MOST = 256
+_MOST = 64
 _compiled: OrderedDict[str, jax.stages.Compiled] = OrderedDict()
 _lock = threading.Lock()
 
