@@ -122,7 +122,7 @@ class TracedDesign:
 
     def _turned(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         """Return the statistic of one trial, turned so that small ones reject."""
-        value = jnp.asarray(self._model.statistic(draw, theta, null_truth))
+        value = jnp.asarray(self._model.statistic_at(draw, theta, null_truth))
         if jnp.issubdtype(value.dtype, jnp.complexfloating):
             raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
         if value.dtype == bool:
@@ -139,17 +139,25 @@ class TracedDesign:
         return value if self._model.direction > 0 else -value
 
     def _check_indices(self) -> None:
-        """Refuse indices beyond the parameters or hypotheses, which JAX would silently move into range."""
+        """Refuse indices beyond parameters, hypotheses or data, which JAX would silently move into range."""
         theta, truth = np.zeros(self._model.family.dim, self._real), np.ones(self._n_nulls, bool)
         one = jax.tree.map(lambda leaf: shaped(leaf.shape[1:], leaf.dtype), self.draw.out)
-        statistic: Any = self._model.statistic  # NumPy arrays refuse what JAX arrays do not
+        model: Any = self._model
+        shapes: list[Any] = []
+
+        def statistic(draw: Any) -> Any:
+            seen = model.seen(draw, theta, truth)
+            shapes.append(jax.tree.map(np.shape, seen[0]))
+            return model.statistic(*jax.tree.map(_in_numpy, seen))
+
         try:
             with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
-                Program(lambda draw: statistic(draw, theta, truth), one, double=self._double)
+                Program(statistic, one, double=self._double)
         except IndexError as error:
+            trial = f", and the arrays of the trial have the shapes {shapes[0]}" if shapes else ""
             raise ModelError(
                 f"{self._name}.statistic reads beyond its arguments ({error}): theta has "
-                f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid."
+                f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid{trial}."
             ) from error
         except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; tracing the statistic reports others
             pass
@@ -174,6 +182,13 @@ class TracedDesign:
             traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
             hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
             raise ModelError(f"{self._name}.{method} raised {type(error).__name__}: {error}{hint}") from error
+
+
+def _in_numpy(leaf: Any) -> Any:
+    """Return an array of NumPy, which refuses indices that one of JAX does not, in place of one of JAX."""
+    if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return np.zeros(leaf.shape, leaf.dtype)
 
 
 def key_words(seed: int) -> Array:

@@ -91,8 +91,7 @@ class Binomial(Arms):
     @override
     def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
         """Return who responds, 1 or 0: one array of whole numbers per arm, shape (n,)."""
-        xp = namespace(theta)
-        return tuple(xp.asarray(own < logit, dtype=np.int32) for own, logit in zip(draw, theta, strict=True))
+        return tuple((own < logit).astype(np.int32) for own, logit in zip(draw, theta, strict=True))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

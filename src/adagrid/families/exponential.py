@@ -12,7 +12,6 @@ from typing_extensions import override
 from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Rates, observations, sums
 from adagrid.families._fields import whole
-from adagrid.families.base import like
 
 
 @final
@@ -57,7 +56,7 @@ class Exponential(Rates):
     @override
     def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
         """Return the waiting times, one array per arm, shape (n,)."""
-        return tuple(like(theta, own) / rate for own, rate in zip(draw, theta, strict=True))
+        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

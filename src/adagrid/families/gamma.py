@@ -12,7 +12,6 @@ from typing_extensions import override
 from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Rates, observations, sums
 from adagrid.families._fields import arms, positive, whole
-from adagrid.families.base import like
 
 
 @final
@@ -61,7 +60,7 @@ class Gamma(Rates):
     @override
     def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
         """Return the observations, one array per arm, shape (n,)."""
-        return tuple(like(theta, own) / rate for own, rate in zip(draw, theta, strict=True))
+        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

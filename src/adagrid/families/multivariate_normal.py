@@ -101,7 +101,7 @@ class MultivariateNormal(Family):
     @override
     def data(self, draw: Array, theta: FloatArray) -> Array:
         """Return the observations, one in each row, shape (n, dim)."""
-        return like(theta, draw) + theta[None]
+        return draw.astype(theta.dtype) + theta[None]
 
     @override
     def sufficient(self, data: Array) -> Array:

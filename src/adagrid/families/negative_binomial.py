@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Arms, exponential_growth, observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import arms, positive, whole
-from adagrid.families.base import like, namespace
+from adagrid.families.base import namespace
 
 
 @final
@@ -105,8 +105,8 @@ class NegativeBinomial(Arms):
         key, frailties = draw
         xp = namespace(theta)
         odds = xp.exp(theta) / -xp.expm1(theta)
-        means = [like(theta, own) * odds[arm] for arm, own in enumerate(frailties)]
-        return _random.by_arm(_random.poisson(key, xp.concatenate(means)), observations(self.n))
+        means = [own.astype(theta.dtype) * odds[arm] for arm, own in enumerate(frailties)]
+        return _random.by_arm(_random.poisson(key, namespace(means[0]).concatenate(means)), observations(self.n))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

@@ -13,7 +13,7 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import Array, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._arms import observations, sums
-from adagrid.families.base import Family, like, namespace
+from adagrid.families.base import Family, namespace
 
 
 @final
@@ -101,7 +101,7 @@ class Normal(Family):
     @override
     def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
         """Return the observations, one array per mean, shape (n,)."""
-        return tuple(like(theta, own) + mean for own, mean in zip(draw, theta, strict=True))
+        return tuple(own.astype(theta.dtype) + mean for own, mean in zip(draw, theta, strict=True))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

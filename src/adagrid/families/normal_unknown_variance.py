@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
-from adagrid.families.base import Family, like, namespace
+from adagrid.families.base import Family, namespace
 
 
 @final
@@ -111,7 +111,7 @@ class NormalUnknownVariance(Family):
         """Return the observations, one array per arm, shape (n,)."""
         variance = -1 / (2 * theta[1::2])
         mean, sd = theta[0::2] * variance, namespace(theta).sqrt(variance)
-        return tuple(like(theta, own) * sd[arm] + mean[arm] for arm, own in enumerate(draw))
+        return tuple(own.astype(theta.dtype) * sd[arm] + mean[arm] for arm, own in enumerate(draw))
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:

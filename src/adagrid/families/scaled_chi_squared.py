@@ -12,7 +12,6 @@ from typing_extensions import override
 from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Rates
 from adagrid.families._fields import positive
-from adagrid.families.base import like
 
 
 @final
@@ -56,7 +55,7 @@ class ScaledChiSquared(Rates):
     @override
     def data(self, draw: Array, theta: FloatArray) -> Array:
         """Return the sums of squares, one number per arm, shape (arms,)."""
-        return like(theta, draw) / theta
+        return draw.astype(theta.dtype) / theta
 
     @override
     def sufficient(self, data: Array) -> Array:

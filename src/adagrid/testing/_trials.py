@@ -90,6 +90,13 @@ def derivatives(family: Family, theta: FloatArray) -> tuple[FloatArray, FloatArr
     return tuple(map(np.asarray, Program(jax.vmap(every), theta, double=True)(theta)))  # type: ignore[return-value]
 
 
+def assert_law(trials: Trials, family: Family, theta: FloatArray) -> None:
+    """Check that T has the mean and the covariance that follow from A at points, shape (points, dim)."""
+    first, index = np.ones(TRIALS), np.arange(TRIALS)
+    for point, *moments in zip(theta, *derivatives(family, theta), strict=True):
+        assert_moments(trials(first, index, np.broadcast_to(point, (TRIALS, family.dim))), *moments)
+
+
 def assert_moments(statistics: FloatArray, mean: FloatArray, covariance: FloatArray, fourth: FloatArray) -> None:
     """Check the mean and the covariance of sufficient statistics within standard errors that follow from A.
 

@@ -36,7 +36,7 @@ from adagrid.testing._tiles import (
     rounding_of,
     tilt_cost,
 )
-from adagrid.testing._trials import TRIALS, Trials, assert_moments, derivatives, same_programs
+from adagrid.testing._trials import Trials, assert_law, same_programs
 
 # Sizes of tiles, as the information K(h) + K(-h) between the two ends of each side.
 _INFORMATION = (1e-6, 1e-2, 0.3, 3.0)
@@ -286,10 +286,7 @@ class FamilyContract:
         self, family: Family, theta: FloatArray, trials: Trials
     ) -> None:
         """In single precision, T of the data has the gradient of A as its mean, the Hessian as its covariance."""
-        index = np.arange(TRIALS)
-        for point, *moments in zip(theta, *derivatives(family, theta), strict=True):
-            found = trials(np.full(TRIALS, 1), index, np.broadcast_to(point, (TRIALS, family.dim)))
-            assert_moments(found, *moments)
+        assert_law(trials, family, theta)
 
     def test_data_are_pure(self, theta: FloatArray, trials: Trials) -> None:
         """Data are a function of the draw and the parameters: no state, nothing of other trials."""
