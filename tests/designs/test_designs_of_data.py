@@ -110,6 +110,10 @@ class Faulty(ada.Design):
                 return control[0] + treatment[4]
             case "beyond arms":
                 return data[2].mean()
+            case "beyond nulls, sorted":  # which arrays of NumPy refuse
+                return jnp.where(null_truth[1], control[jnp.argsort(control)][0], jnp.inf)
+            case "mask":
+                return control[control > 0].mean()
             case "vector":
                 return control
             case "if":
@@ -121,6 +125,8 @@ class Faulty(ada.Design):
     ("how", "words"),
     [
         ("beyond nulls", ["Faulty.statistic reads beyond", "size 1", "null_truth 1", r"\(\(3,\), \(4,\)\)"]),
+        ("beyond nulls, sorted", ["Faulty.statistic reads beyond", "size 1", "null_truth 1"]),
+        ("mask", ["Faulty.statistic raised NonConcreteBooleanIndexError", "In a design use jnp.where"]),
         ("beyond patients", ["Faulty.statistic reads beyond", "index 4", r"\(\(3,\), \(4,\)\)"]),
         ("beyond arms", ["Faulty.statistic reads beyond", "tuple index"]),
         ("vector", ["Faulty.statistic", "scalar", r"\(3,\)"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, final
 
 import jax
@@ -145,22 +145,25 @@ class TracedDesign:
         model: Any = self._model
         shapes: list[Any] = []
 
-        def statistic(draw: Any) -> Any:
+        def statistic(draw: Any, stand_in: Callable[[Any], Any]) -> Any:
             seen = model.seen(draw, theta, truth)
-            shapes.append(jax.tree.map(np.shape, seen[0]))
-            return model.statistic(*jax.tree.map(_in_numpy, seen))
+            shapes[:] = [jax.tree.map(np.shape, seen[0])]
+            return model.statistic(*jax.tree.map(stand_in, seen))
 
-        try:
-            with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
-                Program(statistic, one, double=self._double)
-        except IndexError as error:
-            trial = f", and the arrays of the trial have the shapes {shapes[0]}" if shapes else ""
-            raise ModelError(
-                f"{self._name}.statistic reads beyond its arguments ({error}): theta has "
-                f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid{trial}."
-            ) from error
-        except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; tracing the statistic reports others
-            pass
+        for stand_in in (_same, _in_numpy):  # a design may need data of JAX, and those of NumPy refuse more
+            try:
+                with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
+                    Program(partial(statistic, stand_in=stand_in), one, double=self._double)
+            except jax.errors.JAXIndexError:
+                pass  # masks and the like: tracing the statistic reports them
+            except IndexError as error:
+                trial = f", and the arrays of the trial have the shapes {shapes[0]}" if shapes else ""
+                raise ModelError(
+                    f"{self._name}.statistic reads beyond its arguments ({error}): theta has "
+                    f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid{trial}."
+                ) from error
+            except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; tracing the statistic reports others
+                pass
 
     def _checked_dtype(self) -> np.dtype[Any]:
         result = self.statistics.out
@@ -182,6 +185,10 @@ class TracedDesign:
             traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
             hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
             raise ModelError(f"{self._name}.{method} raised {type(error).__name__}: {error}{hint}") from error
+
+
+def _same(leaf: Any) -> Any:
+    return leaf
 
 
 def _in_numpy(leaf: Any) -> Any:
