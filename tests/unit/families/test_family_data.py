@@ -68,14 +68,18 @@ def test_data_follow_the_parameters():
     assert responders.tolist() == [1] * 50
 
 
-@pytest.mark.parametrize("bits", [0, 1, 2, 3, 2**32 - 2, 2**32 - 1])
-def test_extreme_random_numbers_have_finite_logarithms(bits, monkeypatch):
+@pytest.mark.parametrize("from_end", [False, True])
+@pytest.mark.parametrize("bits", [0, 1, 2, 3])
+@pytest.mark.parametrize("width", [32, 64])
+def test_extreme_random_numbers_have_finite_logarithms(width, bits, from_end, monkeypatch):
     """Neither a uniform number of 0 nor one of 1 gives times of 0 or infinity."""
-    monkeypatch.setattr(jax.random, "bits", lambda key, shape, dtype: jnp.full(shape, bits, dtype))
-    time, noise = _random.exponential(key(), 1), _random.logistic(key(), 1)
-    assert 0 < time[0] < 24
-    assert abs(noise[0]) < 24
-    assert (bits & 1 == 1) == (noise[0] < 0) or noise[0] == 0
+    bits = 2**width - 1 - bits if from_end else bits
+    monkeypatch.setattr(jax.random, "bits", lambda key, shape, dtype: jnp.full(shape, np.uint64(bits), dtype))
+    with jax.enable_x64(width == 64):
+        time, noise = (float(draw(key(), 1)[0]) for draw in (_random.exponential, _random.logistic))
+    assert 0 < time < 0.75 * width
+    assert abs(noise) < 0.75 * width
+    assert (bits & 1 == 1) == (noise < 0) or abs(noise) < 1e-6
 
 
 def test_small_shapes_never_give_zero():
