@@ -1,7 +1,7 @@
 """Chance numbers of one trial: the one module of families that imports JAX. Load it where data are drawn.
 
-Numbers have the default precision of JAX, which the engine sets to the design's. No number is such that its logarithm
-is infinite, and both tails of the logistic and the exponential distribution are fine to 2^-33 in single precision.
+Numbers have the default precision of JAX, which the engine sets to the design's. No exponential or gamma number is 0 or
+infinite, and both tails of the logistic and the exponential distribution are fine to 2^-33 in single precision.
 """
 
 from __future__ import annotations
