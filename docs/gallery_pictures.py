@@ -445,7 +445,7 @@ def row(case, run):
         f"{away(1e6 * run.bound) / 1e4:.4f}%",
         f"about {100 * case.exact:.2f}% (standard error {spread:.2f})" if spread else f"{100 * case.exact:.4f}%",
         f"about {difference:.2f}" if spread else f"{difference:.4f}",
-        "none: computed" if run.record.model.exact else f"{run.counts()['simulations']:,}",
+        "none: computed" if run.record.computed else f"{run.counts()['simulations']:,}",
         case.source,
     ]
     return f"| {' | '.join(cells)} |"

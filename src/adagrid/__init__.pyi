@@ -60,6 +60,7 @@ from .models import BayesianBasket as BayesianBasket
 from .models import Boschloo as Boschloo
 from .models import ChiSquaredVariance as ChiSquaredVariance
 from .models import DecisionTable as DecisionTable
+from .models import Design as Design
 from .models import Dunnett as Dunnett
 from .models import FisherExact as FisherExact
 from .models import GroupSequential as GroupSequential

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
@@ -20,7 +21,7 @@ from adagrid.jobs import Run, continue_job, start_job
 from adagrid.jobs.backup import BackupTo, destinations
 from adagrid.jobs.progress import Callback
 from adagrid.jobs.record import SETTINGS, Kind
-from adagrid.models import Model
+from adagrid.models import Design, Model
 from adagrid.models.base import RejectWhen
 from adagrid.stores import Method, Store, is_url, open_store
 
@@ -550,6 +551,23 @@ def checked_design(model: Model | type[Model], arguments: Mapping[str, Any] | No
         value = getattr(model, attribute, None)
         if value not in allowed:
             problems.append(f"{name}.{attribute} must be one of {allowed}; got {value!r}.")
+    problems += _wrong_form(model)
     if problems:
         raise InvalidInputError(problems)
     return model
+
+
+def _wrong_form(design: Model) -> list[str]:
+    """Return a sentence if the statistic of a design takes the arguments of the other form, or other ones."""
+    takes = ("data", "null_truth") if isinstance(design, Design) else ("draw", "theta", "null_truth")
+    try:
+        signature = inspect.signature(design.statistic)
+    except ValueError:  # functions that do not tell, such as those of extension modules
+        return []
+    with suppress(TypeError):
+        signature.bind(*takes)
+        return []
+    return [
+        f"{type(design).__name__}.statistic must take ({', '.join(takes)}), but takes {signature}. The statistic of an "
+        "adagrid.Design takes (data, null_truth), that of any other adagrid.Model (draw, theta, null_truth)."
+    ]

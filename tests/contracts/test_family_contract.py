@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import final
 
+import jax
 import numpy as np
 import pytest
 from jax.errors import TracerArrayConversionError
@@ -17,6 +19,7 @@ from adagrid._registry import implementations
 from adagrid._typing import FloatArray
 from adagrid.families import Binomial, Family, Normal, family_record, recorded_family
 from adagrid.families.base import namespace
+from adagrid.testing._trials import Trials
 from adagrid.testing.families import Draw, FamilyContract
 
 
@@ -345,6 +348,50 @@ def test_the_contract_refuses_wrong_claims(wrong: str, law: str):
         getattr(FamilyContract(), law)(_Claims("nothing"), theta)
     with pytest.raises(AssertionError):
         getattr(FamilyContract(), law)(_Claims(wrong), theta)
+
+
+_calls = itertools.count()
+
+
+@dataclass(frozen=True)
+class _Drawn(Family):
+    """Two normal observations, drawn in a wrong way."""
+
+    wrong: str
+    dim = 1
+    coordinates = "means"
+
+    def log_partition(self, theta: FloatArray) -> FloatArray:
+        return theta[..., 0] ** 2
+
+    def draw(self, key):
+        return jax.random.normal(key, (2,))
+
+    def data(self, draw, theta):
+        shift = {"mean": 0.2, "state": next(_calls)}.get(self.wrong, 0.0)
+        return draw * {"spread": 0.9, "precise": 0.5}.get(self.wrong, 1.0) + theta[0] + shift
+
+    def sufficient(self, data):
+        return data.sum(keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        ("mean", "test_data_have_the_moments_of_the_log_partition"),
+        ("spread", "test_data_have_the_moments_of_the_log_partition"),
+        ("state", "test_data_are_pure"),
+        ("precise", "test_no_function_of_the_data_refutes_the_family"),
+    ],
+)
+def test_the_contract_refuses_wrong_data(wrong: str, law: str):
+    theta, family = np.array([[0.3]]), _Drawn(wrong)
+    trials = Trials(family.draw, family.data, family.sufficient, family.dim, double=False)
+    arguments = {"family": family, "theta": theta, "trials": trials}
+    if law == "test_data_are_pure":
+        del arguments["family"]
+    with pytest.raises(AssertionError):
+        getattr(FamilyContract(), law)(**arguments)
 
 
 def test_the_contract_refuses_other_data_and_other_arrays():

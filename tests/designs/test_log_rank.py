@@ -40,13 +40,13 @@ def test_scipy_on_single_trials(n, theta, accrual, follow_up):
     for seed in range(5):
         survival, observed = (x[0] for x in survival_data(n, theta, accrual, follow_up, 1, seed))
         time, death = np.minimum(survival, observed), survival <= observed
-        arms = [
+        censored = [
             CensoredData(uncensored=time[part & death], right=time[part & ~death])
             for part in (np.arange(sum(n)) < n[0], np.arange(sum(n)) >= n[0])
         ]
-        draw = survival * np.repeat(theta, n), observed
-        z = statistic(tuple(np.float32(x) for x in draw), np.float32(theta), NULL)
-        assert float(z) == pytest.approx(logrank(*arms).statistic, abs=2e-5)
+        arms = np.split(np.float32(survival), [n[0]])
+        z = statistic((arms, np.float32(observed)), NULL)
+        assert float(z) == pytest.approx(logrank(*censored).statistic, abs=2e-5)
         assert log_rank_z(survival[None], observed[None], n)[0] == pytest.approx(float(z), abs=2e-5)
 
 
@@ -79,8 +79,8 @@ def test_the_largest_z_counts_when_the_threshold_is_beside_it(n):
 
 
 def test_a_trial_without_deaths_is_no_evidence():
-    draw = np.ones(7, np.float32), np.full(7, 0.5, np.float32)
-    assert float(jax.jit(ada.LogRank((3, 4), 0.0, 0.5).statistic)(draw, np.ones(2, np.float32), NULL)) == 0.0
+    data = (np.ones(3, np.float32), np.ones(4, np.float32)), np.full(7, 0.5, np.float32)
+    assert float(jax.jit(ada.LogRank((3, 4), 0.0, 0.5).statistic)(data, NULL)) == 0.0
 
 
 def assert_certificate(n, sims):

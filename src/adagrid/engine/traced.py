@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, final
 
 import jax
@@ -122,7 +122,7 @@ class TracedDesign:
 
     def _turned(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         """Return the statistic of one trial, turned so that small ones reject."""
-        value = jnp.asarray(self._model.statistic(draw, theta, null_truth))
+        value = jnp.asarray(self._model.statistic_at(draw, theta, null_truth))
         if jnp.issubdtype(value.dtype, jnp.complexfloating):
             raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
         if value.dtype == bool:
@@ -139,20 +139,31 @@ class TracedDesign:
         return value if self._model.direction > 0 else -value
 
     def _check_indices(self) -> None:
-        """Refuse indices beyond the parameters or hypotheses, which JAX would silently move into range."""
+        """Refuse indices beyond parameters, hypotheses or data, which JAX would silently move into range."""
         theta, truth = np.zeros(self._model.family.dim, self._real), np.ones(self._n_nulls, bool)
         one = jax.tree.map(lambda leaf: shaped(leaf.shape[1:], leaf.dtype), self.draw.out)
-        statistic: Any = self._model.statistic  # NumPy arrays refuse what JAX arrays do not
-        try:
-            with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
-                Program(lambda draw: statistic(draw, theta, truth), one, double=self._double)
-        except IndexError as error:
-            raise ModelError(
-                f"{self._name}.statistic reads beyond its arguments ({error}): theta has "
-                f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid."
-            ) from error
-        except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; tracing the statistic reports others
-            pass
+        model: Any = self._model
+        shapes: list[Any] = []
+
+        def statistic(draw: Any, stand_in: Callable[[Any], Any]) -> Any:
+            seen = model.seen(draw, theta, truth)
+            shapes[:] = [jax.tree.map(np.shape, seen[0])]
+            return model.statistic(*jax.tree.map(stand_in, seen))
+
+        for stand_in in (_same, _in_numpy):  # a design may need data of JAX, and those of NumPy refuse more
+            try:
+                with np.errstate(all="ignore"):  # zero need not be in the natural parameter space
+                    Program(partial(statistic, stand_in=stand_in), one, double=self._double)
+            except jax.errors.JAXIndexError:
+                pass  # masks and the like: tracing the statistic reports them
+            except IndexError as error:
+                trial = f", and the arrays of the trial have the shapes {shapes[0]}" if shapes else ""
+                raise ModelError(
+                    f"{self._name}.statistic reads beyond its arguments ({error}): theta has "
+                    f"{len(theta)} entries, null_truth {len(truth)}, one per null hypothesis of the grid{trial}."
+                ) from error
+            except Exception:  # noqa: S110 - NumPy arrays lack methods of JAX arrays; tracing the statistic reports others
+                pass
 
     def _checked_dtype(self) -> np.dtype[Any]:
         result = self.statistics.out
@@ -174,6 +185,17 @@ class TracedDesign:
             traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
             hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
             raise ModelError(f"{self._name}.{method} raised {type(error).__name__}: {error}{hint}") from error
+
+
+def _same(leaf: Any) -> Any:
+    return leaf
+
+
+def _in_numpy(leaf: Any) -> Any:
+    """Return an array of NumPy, which refuses indices that one of JAX does not, in place of one of JAX."""
+    if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return np.zeros(leaf.shape, leaf.dtype)
 
 
 def key_words(seed: int) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
 from adagrid.families.base import Family, namespace
 
 
@@ -82,6 +83,18 @@ class Rates(Arms):
         rise = (displacements / theta).max(axis=(1, 2))
         with np.errstate(divide="ignore", over="ignore"):
             return np.where(rise > 0, np.maximum(1 / rise, 1.0) ** 2, np.inf)
+
+
+def observations(n: int | Sequence[int]) -> list[int]:
+    """Return the number of observations of every arm."""
+    return np.atleast_1d(np.asarray(n)).tolist()
+
+
+def sums(data: Sequence[Array]) -> Array:
+    """Return the sum of every arm's observations, shape (arms,)."""
+    xp = namespace(data[0])
+    total: Array = xp.stack([xp.sum(own) for own in data])
+    return total
 
 
 def exponential_growth(theta: FloatArray, displacement: FloatArray) -> FloatArray:

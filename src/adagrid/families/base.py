@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 
-from adagrid._typing import BoolArray, FloatArray
+from adagrid._typing import Array, BoolArray, FloatArray
+from adagrid.errors import ModelError
 
 
 def namespace(array: FloatArray) -> ModuleType:
     """Return the module whose functions work on an array: NumPy's, or JAX's while a bound is being compiled."""
     module: ModuleType = array.__array_namespace__()
     return module
+
+
+def like(theta: FloatArray, numbers: Any) -> FloatArray:
+    """Return numbers as an array of the kind and precision of theta."""
+    array: FloatArray = namespace(theta).asarray(numbers, dtype=theta.dtype)
+    return array
 
 
 def softplus(theta: FloatArray) -> FloatArray:
@@ -30,8 +38,9 @@ class Family(ABC):
 
     The data X have density exp(theta . T(X) - A(theta)) with respect to some measure, where theta are the
     natural parameters and A is the log-partition function. The certificates need A and nothing else: neither
-    T, nor the measure, nor how the data are drawn. A family whose parameters are a linear map of the natural ones
-    (means of normal observations, rates of waiting times) is one as well, with another T.
+    T, nor the measure, nor how the data are drawn. Designs whose data the family draws (`adagrid.Design`) need
+    these, too. A family whose parameters are a linear map of the natural ones (means of normal observations, rates of
+    waiting times) is one as well, with another T.
 
     To add a family, write a frozen dataclass in a file of its own in this package, named as the class, with
     `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
@@ -39,8 +48,9 @@ class Family(ABC):
     `separable` if every parameter belongs to data of its own: bounds of tiles are then as tight as can be. (They are
     valid without.) If the natural parameter space is no box, override `contains`, `reach` and `border`.
     Methods are pure, work in float64 and broadcast over leading axes. `log_partition` and `cumulant` take NumPy and
-    JAX arrays alike: they use the functions of `namespace(theta)`, of which gradients are taken. Fields are numbers,
-    tuples of them, or families, so that a job can write them down. Check the class with
+    JAX arrays alike: they use the functions of `namespace(theta)`, of which gradients are taken. `draw`, `data` and
+    `sufficient` are for one trial and are compiled by JAX; leave them out where no design lets the family draw. Fields
+    are numbers, tuples of them, or families, so that a job can write them down. Check the class with
     `adagrid.testing.FamilyContract`.
     """
 
@@ -87,6 +97,60 @@ class Family(ABC):
     def scales(self) -> tuple[str, ...]:
         """In which scale, other than the natural one, people may state each parameter (`adagrid.grid.scales`)."""
         return ("natural",) * self.dim
+
+    # The data of one trial
+
+    def draw(self, key: Any) -> Any:
+        """Return the randomness of one trial, which every parameter value shares.
+
+        Args:
+            key: a JAX random key.
+
+        Returns:
+            A pytree of JAX arrays, of the same shapes and types for every key.
+
+        Raises:
+            ModelError: if the family does not say how its data are drawn.
+        """
+        del key
+        self._refuse_to_draw()
+
+    def data(self, draw: Any, theta: FloatArray) -> Any:
+        """Return the complete data of one trial, patient by patient where the family has patients.
+
+        Args:
+            draw: what `draw` returned.
+            theta: parameters, shape (dim,), inside `domain`.
+
+        Returns:
+            A pytree of JAX arrays, whose real numbers have the precision of theta.
+
+        Raises:
+            ModelError: if the family does not say how its data are drawn.
+        """
+        del draw, theta
+        self._refuse_to_draw()
+
+    def sufficient(self, data: Any) -> Array:
+        """Return T, the sufficient statistic whose mean is the gradient of A and whose covariance its Hessian.
+
+        Args:
+            data: what `data` returned.
+
+        Returns:
+            Shape (dim,); whole numbers where T counts.
+
+        Raises:
+            ModelError: if the family does not say how its data are drawn.
+        """
+        del data
+        self._refuse_to_draw()
+
+    def _refuse_to_draw(self) -> NoReturn:
+        raise ModelError(
+            f"{type(self).__name__} does not say how its data are drawn. Write its methods draw, data and sufficient, "
+            "or a design with methods draw and statistic of its own (adagrid.Model)."
+        )
 
     # The natural parameter space
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
-from adagrid.families._arms import Arms
+from adagrid._typing import Array, FloatArray
+from adagrid.families._arms import Arms, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
 from adagrid.families.base import namespace, softplus
@@ -80,3 +80,20 @@ class Binomial(Arms):
         """Return the q up to which A'' = n p (1 - p) falls by a factor of q at most: log A'' has slopes 1 - 2p."""
         fall = np.abs(displacements).max(axis=(1, 2))
         return largest_tilt(lambda q: (q - 1) * fall)
+
+    @override
+    def draw(self, key: Any) -> tuple[Array, ...]:
+        """Return logistic noise, one number per patient: a patient responds whose noise is below the logit."""
+        from adagrid.families import _random  # loads JAX
+
+        return _random.by_arm(_random.logistic(key, sum(self.patients)), self.patients)
+
+    @override
+    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
+        """Return who responds, 1 or 0: one array of whole numbers per arm, shape (n,)."""
+        return tuple((own < logit).astype(np.int32) for own, logit in zip(draw, theta, strict=True))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return the numbers of responders."""
+        return sums(data)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
-from adagrid.families._arms import Rates
+from adagrid._typing import Array, FloatArray
+from adagrid.families._arms import Rates, observations, sums
 from adagrid.families._fields import whole
 
 
@@ -44,3 +44,21 @@ class Exponential(Rates):
     @override
     def weights(self) -> FloatArray:
         return np.asarray(self.n, float)
+
+    @override
+    def draw(self, key: Any) -> tuple[Array, ...]:
+        """Return waiting times with rates of 1."""
+        from adagrid.families import _random  # loads JAX
+
+        sizes = observations(self.n)
+        return _random.by_arm(_random.exponential(key, sum(sizes)), sizes)
+
+    @override
+    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
+        """Return the waiting times, one array per arm, shape (n,)."""
+        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return minus the sums of the waiting times."""
+        return -sums(data)

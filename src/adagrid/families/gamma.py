@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
-from adagrid.families._arms import Rates
+from adagrid._typing import Array, FloatArray
+from adagrid.families._arms import Rates, observations, sums
 from adagrid.families._fields import arms, positive, whole
 
 
@@ -48,3 +48,21 @@ class Gamma(Rates):
     @override
     def weights(self) -> FloatArray:
         return np.asarray(self.n, float) * np.asarray(self.shape)
+
+    @override
+    def draw(self, key: Any) -> tuple[Array, ...]:
+        """Return observations with rates of 1."""
+        from adagrid.families import _random  # loads JAX
+
+        sizes = observations(self.n)
+        return _random.by_arm(_random.gamma(key, np.repeat(self.shape, sizes)), sizes)
+
+    @override
+    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
+        """Return the observations, one array per arm, shape (n,)."""
+        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return minus the sums of the observations."""
+        return -sums(data)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
 from adagrid._checks import real_numbers
-from adagrid._typing import BoolArray, FloatArray
+from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._fields import matrix, rows
-from adagrid.families.base import Family
+from adagrid.families.base import Family, like, namespace
 
 
 @final
@@ -106,6 +106,24 @@ class LinearMap(Family):
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
         return self.family.convex_up_to(self.mapped(theta), self._moved(displacements))
+
+    @override
+    def draw(self, key: Any) -> Any:
+        """Return a draw of the family."""
+        return self.family.draw(key)
+
+    @override
+    def data(self, draw: Any, theta: FloatArray) -> Any:
+        """Return the data of the family at matrix @ theta + offset."""
+        moved = (like(theta, self.matrix) * theta[None]).sum(axis=1)  # accelerators round products of matrices more
+        return self.family.data(draw, moved + like(theta, self.offset))
+
+    @override
+    def sufficient(self, data: Any) -> Array:
+        """Return the transposed matrix times the family's sufficient statistic."""
+        own = self.family.sufficient(data)
+        mapped: Array = (namespace(own).asarray(self.matrix).T * own[None]).sum(axis=1)
+        return mapped
 
     def mapped(self, theta: FloatArray) -> FloatArray:
         """Return the family's own parameters, shape (..., family.dim)."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from scipy.linalg import solve_triangular
 from typing_extensions import override
 
 from adagrid._checks import whole_numbers
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._fields import matrix, rows
-from adagrid.families.base import Family, namespace
+from adagrid.families.base import Family, like, namespace
 
 # The smallest eigenvalue of a correlation matrix with which sums keep enough digits.
 _SINGULAR = 1e-8
@@ -88,6 +88,26 @@ class MultivariateNormal(Family):
         """Return infinity: A'' is the same everywhere."""
         del displacements
         return np.full(len(theta), np.inf)
+
+    @override
+    def draw(self, key: Any) -> Array:
+        """Return the observations' distances from their means."""
+        from adagrid.families import _random  # loads JAX
+
+        factor = np.linalg.cholesky(np.asarray(self.covariance))
+        noise = _random.normal(key, (self.n, self.dim))
+        return (noise[:, None, :] * like(noise, factor)[None]).sum(axis=2)  # a product of matrices may be rounded more
+
+    @override
+    def data(self, draw: Array, theta: FloatArray) -> Array:
+        """Return the observations, one in each row, shape (n, dim)."""
+        return draw.astype(theta.dtype) + theta[None]
+
+    @override
+    def sufficient(self, data: Array) -> Array:
+        """Return the inverse of the covariance times the sum of the observations."""
+        inverse = like(data, np.linalg.inv(np.asarray(self.covariance)))
+        return (inverse * data.sum(axis=0)[None]).sum(axis=1)
 
     def _in_standard_errors(self, theta: FloatArray) -> FloatArray:
         """Return independent coordinates in which the estimated means have unit variance."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
-from adagrid.families._arms import Arms, exponential_growth
+from adagrid._typing import Array, FloatArray
+from adagrid.families._arms import Arms, exponential_growth, observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import arms, positive, whole
 from adagrid.families.base import namespace
@@ -87,3 +87,28 @@ class NegativeBinomial(Arms):
         down = np.maximum(-displacements, 0.0)
         fall = (down / np.tanh((down - theta) / 2)).max(axis=(1, 2))
         return largest_tilt(lambda q: (q - 1) * fall)
+
+    @override
+    def draw(self, key: Any) -> tuple[Any, Sequence[Array]]:
+        """Return a key and a gamma number for every observation: given these, the counts are Poisson."""
+        from adagrid.families import _random  # loads JAX
+
+        counts, gamma = _random.split(key, 2)
+        sizes = observations(self.n)
+        return counts, _random.by_arm(_random.gamma(gamma, np.repeat(self.size, sizes)), sizes)
+
+    @override
+    def data(self, draw: tuple[Any, Sequence[Array]], theta: FloatArray) -> tuple[Array, ...]:
+        """Return the counts, one array of whole numbers per arm, shape (n,)."""
+        from adagrid.families import _random  # loads JAX
+
+        key, frailties = draw
+        xp = namespace(theta)
+        odds = xp.exp(theta) / -xp.expm1(theta)
+        means = [own.astype(theta.dtype) * odds[arm] for arm, own in enumerate(frailties)]
+        return _random.by_arm(_random.poisson(key, namespace(means[0]).concatenate(means)), observations(self.n))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return the sums of the counts."""
+        return sums(data)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
 from adagrid._checks import real_numbers, whole_numbers
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
 from adagrid.errors import InvalidInputError
+from adagrid.families._arms import observations, sums
 from adagrid.families.base import Family, namespace
 
 
@@ -87,3 +88,26 @@ class Normal(Family):
         """Return infinity: A'' is the same everywhere."""
         del displacements
         return np.full(len(theta), np.inf)
+
+    @override
+    def draw(self, key: Any) -> tuple[Array, ...]:
+        """Return the observations' distances from their means."""
+        from adagrid.families import _random  # loads JAX
+
+        sizes = observations(self.n)
+        noise = _random.by_arm(_random.normal(key, sum(sizes)), sizes)
+        return tuple(own * sd for own, sd in zip(noise, self._spreads, strict=True))
+
+    @override
+    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
+        """Return the observations, one array per mean, shape (n,)."""
+        return tuple(own.astype(theta.dtype) + mean for own, mean in zip(draw, theta, strict=True))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return the sums of the observations over their variances."""
+        return sums([own / sd**2 for own, sd in zip(data, self._spreads, strict=True)])
+
+    @property
+    def _spreads(self) -> list[float]:
+        return np.atleast_1d(np.asarray(self.sd, float)).tolist()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
+from adagrid.families._arms import observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
 from adagrid.families.base import Family, namespace
@@ -96,6 +97,26 @@ class NormalUnknownVariance(Family):
             return (2 * np.log1p((q - 1) * rise) + 2 * np.arcsinh(shift / 2)).max(axis=1)
 
         return largest_tilt(fall)
+
+    @override
+    def draw(self, key: Any) -> tuple[Array, ...]:
+        """Return standard normal numbers, one for each observation."""
+        from adagrid.families import _random  # loads JAX
+
+        sizes = observations(self.n)
+        return _random.by_arm(_random.normal(key, sum(sizes)), sizes)
+
+    @override
+    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
+        """Return the observations, one array per arm, shape (n,)."""
+        variance = -1 / (2 * theta[1::2])
+        mean, sd = theta[0::2] * variance, namespace(theta).sqrt(variance)
+        return tuple(own.astype(theta.dtype) * sd[arm] + mean[arm] for arm, own in enumerate(draw))
+
+    @override
+    def sufficient(self, data: Sequence[Array]) -> Array:
+        """Return the sum of the observations and the sum of their squares, arm after arm."""
+        return sums([part for own in data for part in (own, own**2)])
 
     @property
     def _observations(self) -> FloatArray:

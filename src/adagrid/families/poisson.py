@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Arms, exponential_growth
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import positive
-from adagrid.families.base import namespace
+from adagrid.families.base import like, namespace
 
 
 @final
@@ -64,3 +64,20 @@ class Poisson(Arms):
         """Return the q up to which A'' = exp(theta), which falls only downwards, falls by a factor of q at most."""
         fall = np.maximum(-displacements, 0.0).max(axis=(1, 2))
         return largest_tilt(lambda q: (q - 1) * fall)
+
+    @override
+    def draw(self, key: Any) -> Any:
+        """Return the key itself: how many random numbers a count takes depends on its mean."""
+        return key
+
+    @override
+    def data(self, draw: Any, theta: FloatArray) -> Array:
+        """Return the numbers of events, one whole number per arm, shape (arms,)."""
+        from adagrid.families import _random  # loads JAX
+
+        return _random.poisson(draw, like(theta, self.exposure) * namespace(theta).exp(theta))
+
+    @override
+    def sufficient(self, data: Array) -> Array:
+        """Return the numbers of events."""
+        return data

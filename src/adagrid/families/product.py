@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import BoolArray, FloatArray
+from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.errors import InvalidInputError
-from adagrid.families.base import Family
+from adagrid.families.base import Family, namespace
 
 
 @final
@@ -95,6 +95,26 @@ class Product(Family):
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
         limits = [family.convex_up_to(theta[..., block], displacements[..., block]) for family, block in self._blocks()]
         return np.min(limits, axis=0)
+
+    @override
+    def draw(self, key: Any) -> tuple[Any, ...]:
+        """Return the draws of every family, independent of each other."""
+        from adagrid.families import _random  # loads JAX
+
+        keys = _random.split(key, len(self.families))
+        return tuple(family.draw(own) for family, own in zip(self.families, keys, strict=True))
+
+    @override
+    def data(self, draw: Sequence[Any], theta: FloatArray) -> tuple[Any, ...]:
+        """Return the data of every family."""
+        return tuple(family.data(own, theta[block]) for own, (family, block) in zip(draw, self._blocks(), strict=True))
+
+    @override
+    def sufficient(self, data: Sequence[Any]) -> Array:
+        """Return the sufficient statistics of every family, one after the other."""
+        parts = [family.sufficient(own) for family, own in zip(self.families, data, strict=True)]
+        whole: Array = namespace(parts[0]).concatenate(parts)
+        return whole
 
     def _reaches(self, theta: FloatArray, displacement: FloatArray) -> list[FloatArray]:
         return [family.reach(theta[..., block], displacement[..., block]) for family, block in self._blocks()]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
 
-from adagrid._typing import FloatArray
+from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Rates
 from adagrid.families._fields import positive
 
@@ -44,3 +44,20 @@ class ScaledChiSquared(Rates):
     @override
     def weights(self) -> FloatArray:
         return np.asarray(self.df) / 2
+
+    @override
+    def draw(self, key: Any) -> Array:
+        """Return sums of squares with variances of 1."""
+        from adagrid.families import _random  # loads JAX
+
+        return 2 * _random.gamma(key, self.weights)
+
+    @override
+    def data(self, draw: Array, theta: FloatArray) -> Array:
+        """Return the sums of squares, one number per arm, shape (arms,)."""
+        return draw.astype(theta.dtype) / theta
+
+    @override
+    def sufficient(self, data: Array) -> Array:
+        """Return minus the halves of the sums of squares."""
+        return -data / 2

@@ -4,6 +4,7 @@ from .bayesian_basket import BayesianBasket as BayesianBasket
 from .boschloo import Boschloo as Boschloo
 from .chi_squared_variance import ChiSquaredVariance as ChiSquaredVariance
 from .decision_table import DecisionTable as DecisionTable
+from .design import Design as Design
 from .dunnett import Dunnett as Dunnett
 from .fisher_exact import FisherExact as FisherExact
 from .group_sequential import GroupSequential as GroupSequential

@@ -76,7 +76,7 @@ class _Rounded(_Rounding):
     def statistic(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         lowest, highest = self.value_range
         trial, uniform = draw
-        value = self.design.statistic(trial, theta, null_truth)
+        value = self.design.statistic_at(trial, theta, null_truth)
         value = jnp.asarray(value, jnp.result_type(value, jnp.float32))
         room = _room(lowest, highest, value.dtype)
         inside = (value >= lowest - room) & (value <= highest + room)

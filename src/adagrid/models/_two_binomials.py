@@ -17,10 +17,10 @@ from adagrid._typing import FloatArray
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import Model
+from adagrid.models.design import Design
 
 
-class TwoBinomials(Model):
+class TwoBinomials(Design):
     """Responders in a control arm (theta0) and a treatment arm (theta1), compared once.
 
     Subclasses give `table`. Counts are drawn by inverting the distribution function with one 32-bit uniform
@@ -48,8 +48,19 @@ class TwoBinomials(Model):
 
     @final
     @override
-    def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        control, treatment = binomial_counts(draw, self.family.patients, theta)
+    def data(self, draw: jax.Array, theta: jax.Array) -> jax.Array:
+        """Return the responders of both arms, shape (2,)."""
+        return binomial_counts(draw, self.family.patients, theta)
+
+    @final
+    @override
+    def sufficient(self, data: jax.Array) -> jax.Array:
+        return data
+
+    @final
+    @override
+    def statistic(self, data: jax.Array, null_truth: jax.Array) -> jax.Array:
+        control, treatment = data
         return jnp.asarray(self._table)[control * np.int32(self.family.patients[1] + 1) + treatment]
 
 

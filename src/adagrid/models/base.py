@@ -20,6 +20,9 @@ RejectWhen: TypeAlias = Literal["small", "large", "at most", "at least"]
 class Model(ABC):
     """A trial design, written for ONE trial as two pure functions of JAX arrays.
 
+    First see `Design`, which needs one function: the family draws the data. This form is for data that are drawn by
+    hand, for speed, or because only a part of them is needed. The family is then a claim about what is drawn.
+
     The engine runs `draw` for many simulations and `statistic` for many simulations and parameters at once;
     neither needs to know. To add a design, subclass this in a file of its own (in this package named as the class:
     `two_by_two.py` for `TwoByTwo`):
@@ -90,18 +93,43 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def statistic(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        """Return one trial's test statistic.
+    def statistic(self, *args: Any, **kwargs: Any) -> jax.Array:
+        """Return one trial's test statistic: written as `statistic(self, draw, theta, null_truth)`.
+
+        (`Design` has another form, so that type checkers know no arguments here.)
 
         Args:
-            draw: what `draw` returned.
-            theta: the parameters, shape (family.dim,), in the family's coordinates.
-            null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true ones
-                count: a trial that rejects still does where more of them are true.
+            args: three arguments:
+                draw: what `draw` returned.
+                theta: the parameters, shape (family.dim,), in the family's coordinates.
+                null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true
+                ones count: a trial that rejects still does where more of them are true.
+            kwargs: nothing.
 
         Returns:
             A real scalar, never NaN.
         """
+
+    def seen(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> tuple[Any, ...]:
+        """Return the arguments of `statistic` for one trial: the same three, or other ones in other forms of designs.
+
+        Args:
+            draw: what `draw` returned.
+            theta: the parameters, shape (family.dim,).
+            null_truth: which null hypotheses are true, shape (hypotheses,).
+        """
+        return draw, theta, null_truth
+
+    @final
+    def statistic_at(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        """Return the statistic of one trial at some parameters, whatever form the design has: what the engine calls.
+
+        Args:
+            draw: what `draw` returned.
+            theta: the parameters, shape (family.dim,).
+            null_truth: which null hypotheses are true, shape (hypotheses,).
+        """
+        return self.statistic(*self.seen(draw, theta, null_truth))
 
     def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray | None:
         """Return the probabilities of rejection where they can be computed: certificates then need no simulations.

@@ -14,14 +14,15 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.base import RejectWhen
+from adagrid.models.design import Design
 
 # Wang and Tsiatis's exponents of the two classical shapes.
 _SHAPES = {"pocock": 0.5, "obrien-fleming": 0.0}
 
 
 @final
-class GroupSequential(Model):
+class GroupSequential(Design):
     """Group-sequential z-test that a normal mean with known standard deviation is above zero.
 
     At look k, with the share t_k of all observations, the trial stops and rejects if Z_k > threshold * c_k. It stops
@@ -89,23 +90,30 @@ class GroupSequential(Model):
         return tuple(z)
 
     @override
-    def statistic(self, draw: tuple[jax.Array, ...], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        largest, going = jnp.full_like(draw[0], -jnp.inf), jnp.ones((), bool)
-        for scaled, futile in self.at_looks(draw, theta):
+    def data(self, draw: tuple[jax.Array, ...], theta: jax.Array) -> tuple[jax.Array, ...]:
+        """Return Z_k, one array per look."""
+        drift = theta[0] * self._per_unit
+        return tuple(null + root * drift for null, root in zip(draw, self._roots, strict=True))
+
+    @override
+    def sufficient(self, data: tuple[jax.Array, ...]) -> jax.Array:
+        return data[-1][None] * self._per_unit
+
+    @override
+    def statistic(self, data: tuple[jax.Array, ...], null_truth: jax.Array) -> jax.Array:
+        largest, going = jnp.full_like(data[0], -jnp.inf), jnp.ones((), bool)
+        for scaled, futile in self.at_looks(data):
             largest = jnp.where(going, jnp.maximum(largest, scaled), largest)
             going = going & ~futile
         return largest
 
-    def at_looks(self, draw: tuple[jax.Array, ...], theta: jax.Array) -> Iterator[tuple[jax.Array, jax.Array]]:
+    def at_looks(self, data: tuple[jax.Array, ...]) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Yield, for every look, Z_k / c_k (|Z_k| / c_k if two-sided) and whether the trial stops for futility.
 
         Args:
-            draw: what `draw` returned.
-            theta: the mean, shape (1,).
+            data: Z_k, one array per look.
         """
-        drift = theta[0] * self._per_unit
-        for null, root, constant, futile in zip(draw, self._roots, self._constants, self._futility, strict=True):
-            z = null + root * drift
+        for z, constant, futile in zip(data, self._constants, self._futility, strict=True):
             scaled = (abs(z) if self._two_sided else z) * np.float32(1 / constant)
             # z / inf is 0, which a threshold below 0 would reject
             yield scaled if constant < np.inf else jnp.full_like(z, -jnp.inf), z <= futile

@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from adagrid._checks import real_numbers
 from adagrid.errors import InvalidInputError
-from adagrid.models.base import Model
+from adagrid.models.design import Design
 from adagrid.models.group_sequential import GroupSequential
 
 
 @final
-class GroupSequentialSize(Model):
+class GroupSequentialSize(Design):
     """The share of all observations that a group-sequential z-test uses, for `quantity="mean"`.
 
     The trial is that of `GroupSequential`. It ends at the first look at which it rejects, Z_k > threshold * c_k, or is
@@ -66,9 +66,18 @@ class GroupSequentialSize(Model):
         return self._trial.draw(key)
 
     @override
-    def statistic(self, draw: tuple[jax.Array, ...], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        size = jnp.ones_like(draw[0])
-        stops = [(scaled > self._threshold) | futile for scaled, futile in self._trial.at_looks(draw, theta)]
+    def data(self, draw: tuple[jax.Array, ...], theta: jax.Array) -> tuple[jax.Array, ...]:
+        """Return Z_k, one array per look."""
+        return self._trial.data(draw, theta)
+
+    @override
+    def sufficient(self, data: tuple[jax.Array, ...]) -> jax.Array:
+        return self._trial.sufficient(data)
+
+    @override
+    def statistic(self, data: tuple[jax.Array, ...], null_truth: jax.Array) -> jax.Array:
+        size = jnp.ones_like(data[0])
+        stops = [(scaled > self._threshold) | futile for scaled, futile in self._trial.at_looks(data)]
         # backwards, so that the first look at which it stops has the last word
         for share, stop in reversed(list(zip(self._trial.shares[:-1], stops[:-1], strict=True))):
             size = jnp.where(stop, share, size)

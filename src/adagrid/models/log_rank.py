@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,12 @@ from adagrid._checks import real_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Exponential
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.base import RejectWhen
+from adagrid.models.design import Design
 
 
 @final
-class LogRank(Model):
+class LogRank(Design):
     """One-sided log-rank test that a treatment's hazard is below a control's, for exponential survival.
 
     Patients enter at uniform times during the accrual, and those alive `follow_up` after its end are censored. At each
@@ -70,18 +71,26 @@ class LogRank(Model):
         return ["theta1 >= theta0"]
 
     @override
-    def draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return survival times under hazards of 1, and times from entry to the analysis; shapes (n0 + n1,)."""
+    def draw(self, key: jax.Array) -> tuple[Any, jax.Array]:
+        """Return the family's draw, and times from entry to the analysis, shape (n0 + n1,)."""
         survival, entry = jax.random.split(key)
-        shape = self._treated.shape
-        return jax.random.exponential(survival, shape), self._follow_up + self._accrual * jax.random.uniform(
-            entry, shape
-        )
+        waiting = self._accrual * jax.random.uniform(entry, self._treated.shape)
+        return self.family.draw(survival), self._follow_up + waiting
 
     @override
-    def statistic(self, draw: tuple[jax.Array, jax.Array], theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        standard, observed = draw
-        survival = standard / jnp.where(self._treated == 1, theta[1], theta[0])
+    def data(self, draw: tuple[Any, jax.Array], theta: jax.Array) -> tuple[Any, jax.Array]:
+        """Return the survival times of every arm, and times from entry to the analysis."""
+        survival, observed = draw
+        return super().data(survival, theta), observed
+
+    @override
+    def sufficient(self, data: tuple[Any, jax.Array]) -> jax.Array:
+        return super().sufficient(data[0])
+
+    @override
+    def statistic(self, data: tuple[Any, jax.Array], null_truth: jax.Array) -> jax.Array:
+        arms, observed = data
+        survival = jnp.concatenate(arms)
         # arm and death in one number, so that sorting moves one array less
         labels = jnp.asarray(2 * self._treated) + (survival <= observed).astype(jnp.int32)
         _, labels = jax.lax.sort((jnp.minimum(survival, observed), labels), num_keys=1)

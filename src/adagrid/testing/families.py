@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -17,8 +17,12 @@ import pytest
 from adagrid._programs import Program
 from adagrid._typing import FloatArray
 from adagrid.bounds import inverse_tilt_bound, tilt_bound, tilt_lower_bound
-from adagrid.errors import DomainError
+from adagrid.errors import DomainError, ModelError
 from adagrid.families import Family
+from adagrid.grid import cartesian_grid
+from adagrid.grid.points import Points
+from adagrid.refutation import Inquiry
+from adagrid.refutation.bet import DOUBTED
 from adagrid.testing._tiles import (
     axis_reach,
     boxes,
@@ -32,9 +36,12 @@ from adagrid.testing._tiles import (
     rounding_of,
     tilt_cost,
 )
+from adagrid.testing._trials import Trials, assert_law, same_programs
 
 # Sizes of tiles, as the information K(h) + K(-h) between the two ends of each side.
 _INFORMATION = (1e-6, 1e-2, 0.3, 3.0)
+# The region in which a family is tested against its own data, some 10 standard errors wide.
+_WIDE = 30.0
 _LEVELS = (1e-4, 0.025, 0.3, 0.9)
 _RELATIVE = 1e-9
 
@@ -47,6 +54,12 @@ def _tiles(family: Family, theta: FloatArray) -> tuple[FloatArray, FloatArray, F
     radius = np.concatenate([np.tile(half_widths(family, theta, size), (len(_LEVELS), 1)) for size in _INFORMATION])
     at = np.tile(theta, (len(_INFORMATION) * len(_LEVELS), 1))
     return at, radius, np.tile(np.repeat(_LEVELS, len(theta)), len(_INFORMATION))
+
+
+@cache
+def _trials(family: Family) -> Trials:
+    """Trace a family once for all its tests."""
+    return Trials(family.draw, family.data, family.sufficient, family.dim, double=False)
 
 
 class FamilyContract:
@@ -85,6 +98,14 @@ class FamilyContract:
         None, the default, leaves out the test that needs it.
         """
         return None
+
+    @pytest.fixture
+    def trials(self, family: Family) -> Trials:
+        """Return what simulates data that the family draws; tests that need it are left out if it draws none."""
+        try:
+            return _trials(family)
+        except ModelError:
+            pytest.skip("this family does not draw its data")
 
     # The log-partition and its differences
 
@@ -258,6 +279,41 @@ class FamilyContract:
                 places = np.concatenate([vertices[i], some])
                 least = np.exp(least_objective(family, point, places, partial(log_bound, level)))
                 assert bound[i] >= min(1.0, least) * (1 - _RELATIVE)
+
+    # The data that it draws
+
+    def test_data_have_the_moments_of_the_log_partition(
+        self, family: Family, theta: FloatArray, trials: Trials
+    ) -> None:
+        """In single precision, T of the data has the gradient of A as its mean, the Hessian as its covariance."""
+        assert_law(trials, family, theta)
+
+    def test_data_are_pure(self, theta: FloatArray, trials: Trials) -> None:
+        """Data are a function of the draw and the parameters: no state, nothing of other trials."""
+        assert same_programs(trials)
+        index = np.arange(16)
+        points = theta[index % len(theta)]
+        together = trials(np.full(16, 2), index, points)
+        backwards = trials(np.full(16, 2), index[::-1], points[::-1])[::-1]
+        np.testing.assert_array_equal(together, backwards)
+
+    def test_no_function_of_the_data_refutes_the_family(
+        self, family: Family, theta: FloatArray, trials: Trials
+    ) -> None:
+        """The bet against the family does not win where the family draws."""
+        centre, radius = theta[0], half_widths(family, theta[:1], _WIDE)[0]
+        tiles = cartesian_grid((centre - radius).tolist(), (centre + radius).tolist(), n=1).tiles
+        weight = np.cos(np.arange(family.dim)) * half_widths(family, theta[:1], _INFORMATION[0])[0]  # parts alike
+
+        def ask(points: Points) -> FloatArray:
+            n = int(points.n_sims[0])
+            seed, trial = np.repeat(points.stream, n), points.begin[:, None] + np.arange(n)
+            return (trials(seed, trial.ravel(), np.repeat(points.theta, n, axis=0)) @ weight).reshape(-1, n)
+
+        inquiry = Inquiry(family, "single", n_lines=8, n_sims=512, seed=0)
+        found = list(inquiry.bet(inquiry.lines(tiles, ask), ask))
+        assert found
+        assert all(evidence.log_value < DOUBTED for evidence in found)
 
     # The bounds that are made from it
 

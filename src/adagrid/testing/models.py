@@ -12,7 +12,8 @@ import pytest
 from adagrid._programs import Program, shaped
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine import Simulator
-from adagrid.models import ArrayModel, Model
+from adagrid.models import ArrayModel, Design, Model
+from adagrid.testing._trials import Trials, assert_law
 
 
 @cache
@@ -126,13 +127,21 @@ class ModelContract(_Laws):
         key = jax.random.key(np.uint32(0), impl="threefry2x32")
 
         def one_trial(i: Any, point: Any, truth: Any) -> Any:
-            return model.statistic(model.draw(jax.random.fold_in(key, i)), point, truth)
+            return model.statistic_at(model.draw(jax.random.fold_in(key, i)), point, truth)
 
         at = shaped((), np.uint32), shaped(theta.shape[1:], real), shaped(null_truth.shape[1:], bool)
         statistic = Program(one_trial, *at, double=model.precision == "double")
         for point, truth, expected in zip(theta.astype(real), null_truth, smallest, strict=True):
             own = [model.direction * float(statistic(np.uint32(i), point, truth)) for i in range(16)]
             np.testing.assert_allclose(expected, np.sort(own), rtol=1e-4, atol=1e-5)
+
+    def test_data_have_the_law_of_the_family(self, model: Model, theta: FloatArray) -> None:
+        """However a `Design` draws its data: T has the mean and the covariance that follow from the log-partition."""
+        if not isinstance(model, Design):
+            pytest.skip("this design draws by hand: its family is tested in every job")
+        double = model.precision == "double"
+        trials = Trials(model.draw, model.data, model.sufficient, model.family.dim, double=double)
+        assert_law(trials, model.family, theta)
 
 
 class ArrayModelContract(_Laws):
