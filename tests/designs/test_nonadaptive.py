@@ -24,7 +24,7 @@ def plain_statistics():
         key = jax.random.key(np.uint32(5), impl="threefry2x32")
         draw = jax.jit(lambda i: MODEL.draw(jax.random.fold_in(key, i)))
         draws = np.stack([draw(np.uint32(i)) for i in range(N_SIMS)])
-        statistic = jax.jit(jax.vmap(MODEL.statistic, in_axes=(0, None, None)))
+        statistic = jax.jit(jax.vmap(MODEL.statistic_at, in_axes=(0, None, None)))
         found = {tuple(theta): np.asarray(statistic(draws, theta, np.ones(1, bool))) for theta in GRID.tiles.theta}
     return lambda results: np.stack([found[tuple(row)] for row in results[["theta0", "theta1"]].to_numpy()])
 
