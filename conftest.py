@@ -57,5 +57,5 @@ def pytest_testnodedown(node, error):
 
 def pytest_terminal_summary(terminalreporter):
     if _peaks:
-        told = ", ".join(f"{name} {peak:.2f} GB" for name, peak in sorted(_peaks.items()))
-        terminalreporter.write_line(f"Most memory of each process: {told}")
+        peaks = ", ".join(f"{name} {peak:.2f} GB" for name, peak in sorted(_peaks.items()))
+        terminalreporter.write_line(f"Most memory of each process: {peaks}")

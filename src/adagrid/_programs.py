@@ -70,8 +70,7 @@ class Program:
 
         It is the same in every process with the same version of JAX and the same kind of processor.
         """
-        text = self._text
-        return None if _calls_python(text) else self._digest(text)
+        return None if self._calls_python else self._key
 
     @cached_property
     def _lowered(self) -> jax.stages.Lowered:
@@ -87,10 +86,10 @@ class Program:
     def _executable(self) -> jax.stages.Compiled:
         with self._precision(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            if _calls_python(self._text):
+            if self._calls_python:
                 return self._lowered.compile()
             where = jax.config.jax_default_device or jax.devices()[0]  # type: ignore[attr-defined]
-            key = f"{where!r} {self._digest(self._text)}"
+            key = f"{where!r} {self._key}"
             with _lock:
                 if key not in _compiled:
                     with persistent():
@@ -99,6 +98,15 @@ class Program:
                         _compiled.popitem(last=False)
                 _compiled.move_to_end(key)
                 return _compiled[key]
+
+    @property
+    def _calls_python(self) -> bool:
+        """Whether it names functions of Python by number: another one may have the same number."""
+        return "callback" in self._text
+
+    @cached_property
+    def _key(self) -> str:
+        return self._digest(self._text)
 
     def _digest(self, text: str) -> str:
         digest = hashlib.sha256(f"{self._double} {text}".encode())
@@ -114,11 +122,6 @@ class Program:
 def shaped(shape: tuple[int, ...], dtype: DTypeLike) -> jax.ShapeDtypeStruct:
     """Return what stands for an array of a shape and type while a program is traced."""
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
-
-
-def _calls_python(text: str) -> bool:
-    """Return whether a program names functions of Python by number: another one may have the same number."""
-    return "callback" in text
 
 
 def _constants(closed: ClosedJaxpr) -> Iterator[Array]:

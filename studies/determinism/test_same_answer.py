@@ -24,15 +24,8 @@ def test_packets_and_batches_of_designs_in_jax(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-class TestSteps:
-    def test_verified_at_every_step(self, case):
-        law.assert_verified_at_every_step(case)
-
-    def test_one_step_at_a_time(self, case):
-        law.assert_one_step_at_a_time_agrees(case)
-
-    def test_zones(self, case):
-        law.assert_zones_do_not_depend_on_packets(case)
+class TestSteps(law.StepLaws):
+    """The laws of steps."""
 
 
 @pytest.mark.parametrize("case", [*STAGED, "staged_validate_mean"])

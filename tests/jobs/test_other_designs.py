@@ -104,6 +104,14 @@ def test_an_accepted_change_is_told_for_ever():
     assert ada.open_job(store).changed_model
 
 
+def test_programs_of_another_jax_are_no_other_design(monkeypatch):
+    """They cannot be compared, so that the source decides."""
+    store = PandasStore()
+    _run(Held(), store)
+    monkeypatch.setattr("jax.__version__", "0.0")
+    assert not _resume(Held(), store).changed_model
+
+
 MODULE = """
 import adagrid as ada
 

@@ -131,3 +131,16 @@ def assert_certified_with_fresh_simulations(case: str) -> None:
     pd.testing.assert_frame_equal(by_id(certified)[tile], by_id(searched)[tile])
     found = "rejections" if case.startswith("validate") else "lambda_star"
     assert not by_id(certified)[found].equals(by_id(searched)[found])
+
+
+class StepLaws:
+    """What holds of the steps of a job; tests and studies give the cases."""
+
+    def test_verified_at_every_step(self, case):
+        assert_verified_at_every_step(case)
+
+    def test_one_step_at_a_time(self, case):
+        assert_one_step_at_a_time_agrees(case)
+
+    def test_zones(self, case):
+        assert_zones_do_not_depend_on_packets(case)

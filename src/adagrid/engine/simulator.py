@@ -192,11 +192,8 @@ class Simulator:
         kept = [SmallestValues(int(count), self._chunk, self.dtype) for count in wanted]
 
         def finish(call: Call, values: Array) -> None:
-            for row, first, last, statistics in zip(call.rows, call.first, call.last, values, strict=False):
-                if np.isnan(statistics[first:last]).any():
-                    self._raise_nan(call, theta)
-                if first < last:
-                    kept[row].push(statistics[first:last])
+            for row, _, statistics in self._counted(call, values, theta):
+                kept[row].push(statistics)
 
         ends = np.asarray(begin, np.int64) + np.asarray(n_sims, np.int64)
         self._run(self._calls(theta, null_truth, begin, ends), self._evaluator.statistics, finish)
@@ -225,11 +222,9 @@ class Simulator:
         result = np.empty((len(theta), n_sims), self.dtype)
 
         def finish(call: Call, values: Array) -> None:
-            for row, first, last, own in zip(call.rows, call.first, call.last, values, strict=False):
-                if np.isnan(own[first:last]).any():
-                    self._raise_nan(call, theta)
-                start = call.chunk * self._chunk - begins[row]
-                result[row, start + first : start + last] = own[first:last]
+            for row, first, statistics in self._counted(call, values, theta):
+                start = first - begins[row]
+                result[row, start : start + len(statistics)] = statistics
 
         self._run(self._calls(theta, null_truth, begins, begins + n_sims), self._evaluator.statistics, finish)
         return result
@@ -249,6 +244,19 @@ class Simulator:
                 finish(done, np.asarray(answer))
         for done, answer in pending:
             finish(done, np.asarray(answer))
+
+    def _counted(self, call: Call, values: Array, theta: FloatArray) -> Iterator[tuple[int, int, Array]]:
+        """Yield, for every point of a call with simulations that count, its row, the first of these, and statistics.
+
+        Raises:
+            StatisticError: if one is NaN.
+        """
+        for row, first, last, own in zip(call.rows, call.first, call.last, values, strict=False):
+            statistics = own[first:last]
+            if np.isnan(statistics).any():
+                self._raise_nan(call, theta)
+            if len(statistics):
+                yield int(row), call.chunk * self._chunk + int(first), statistics
 
     def _calls(self, theta: FloatArray, null_truth: BoolArray, begin: ArrayLike, end: ArrayLike) -> Iterator[Call]:
         """Yield every call that is needed; points with similar ranges of simulations share blocks."""

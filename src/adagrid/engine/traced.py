@@ -73,7 +73,7 @@ class TracedDesign:
         limit = shaped((), self.dtype)
         return self._program("statistic", self._count_block, *self._arguments, limit, limit, column, column)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str | None:
         """A hash of what draws and statistics compute; None if they call functions of Python."""
         parts = [self.draw.fingerprint, self.statistics.fingerprint]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -65,6 +65,16 @@ class Rates(Arms):
     @override
     def domain(self) -> tuple[FloatArray, FloatArray]:
         return np.zeros(self.dim), np.full(self.dim, np.inf)
+
+    @override
+    def data(self, draw: Any, theta: FloatArray) -> Any:
+        """Return the observations, one array per arm, shape (n,). Draws are observations with rates of 1."""
+        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
+
+    @override
+    def sufficient(self, data: Any) -> Array:
+        """Return minus the sums of the observations."""
+        return -sums(data)
 
     @final
     @override

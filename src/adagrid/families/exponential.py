@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, FloatArray
-from adagrid.families._arms import Rates, observations, sums
+from adagrid.families._arms import Rates, observations
 from adagrid.families._fields import whole
 
 
@@ -52,13 +52,3 @@ class Exponential(Rates):
 
         sizes = observations(self.n)
         return _random.by_arm(_random.exponential(key, sum(sizes)), sizes)
-
-    @override
-    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
-        """Return the waiting times, one array per arm, shape (n,)."""
-        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
-
-    @override
-    def sufficient(self, data: Sequence[Array]) -> Array:
-        """Return minus the sums of the waiting times."""
-        return -sums(data)

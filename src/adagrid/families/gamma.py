@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, FloatArray
-from adagrid.families._arms import Rates, observations, sums
+from adagrid.families._arms import Rates, observations
 from adagrid.families._fields import arms, positive, whole
 
 
@@ -56,13 +56,3 @@ class Gamma(Rates):
 
         sizes = observations(self.n)
         return _random.by_arm(_random.gamma(key, np.repeat(self.shape, sizes)), sizes)
-
-    @override
-    def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
-        """Return the observations, one array per arm, shape (n,)."""
-        return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
-
-    @override
-    def sufficient(self, data: Sequence[Array]) -> Array:
-        """Return minus the sums of the observations."""
-        return -sums(data)

@@ -56,6 +56,21 @@ class Points:
         words = [streams, begins, n_sims, *null_truth.T, *(real.view(np.uint64) for real in (*(theta + 0.0).T, levels))]
         return Points(hash_words(words), theta, null_truth, streams, begins, n_sims, levels)
 
+    @staticmethod
+    def apart(theta: FloatArray, null_truth: BoolArray, *, stream: int, first: int, each: int) -> Points:
+        """Return points of which no two share simulations, for looks that certify nothing.
+
+        Args:
+            theta: parameters, shape (points, dim).
+            null_truth: their null configurations.
+            stream: number of the seed stream.
+            first: the first simulation of the first point; those of the others follow.
+            each: simulations of each point.
+        """
+        begin = first + each * np.arange(len(theta), dtype=np.int64)
+        n_sims = np.full(len(theta), each, np.int64)
+        return Points.asked(theta, null_truth, stream=stream, begin=begin, n_sims=n_sims, level=1.0)
+
     def __len__(self) -> int:
         return len(self.id)
 

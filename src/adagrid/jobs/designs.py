@@ -13,7 +13,7 @@ from adagrid.engine import Shape, Simulator
 from adagrid.errors import BackendError
 from adagrid.grid import NullHypothesis
 from adagrid.grid.definition import hypothesis_fingerprint
-from adagrid.jobs.identity import is_other
+from adagrid.jobs.record import is_other
 from adagrid.models import Model
 from adagrid.models._identity import model_fingerprint, model_name
 from adagrid.models._rounding import unrounded

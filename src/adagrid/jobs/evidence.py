@@ -1,4 +1,4 @@
-"""Reads what simulations say against a job's declared family and against computed errors."""
+"""Read the evidence of simulations against a job's declared family and its computed errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROUNDING, _ALLOWED = 1e-9, 1e-5
 
 
 def read_evidence(store: Store) -> Evidence | None:
-    """Return what the test of a job's family has found; None if no line is stored."""
+    """Return the evidence of a job's lines; None if no line is stored."""
     rows = store.table("lines")
     if not len(rows):
         return None
@@ -47,7 +47,7 @@ def wrong_lines(store: Store, record: JobRecord) -> IdArray:
 
 
 def wrong_spots(store: Store) -> IdArray:
-    """Return the ids of spots that count more events than simulations, or are allowed what is no probability."""
+    """Return the ids of spots with more events than simulations, or with a limit that is no probability."""
     rows = store.table("spots")
     right = (rows["ties"] <= rows["events"]) & (rows["events"] <= rows["n_sims"])
     right &= (rows["allowed"] >= 0) & (rows["allowed"] <= 1)
@@ -57,7 +57,7 @@ def wrong_spots(store: Store) -> IdArray:
 @final
 @dataclass(frozen=True)
 class SpotEvidence:
-    """What spots show.
+    """The counts at the spots of one last look.
 
     Args:
         rows: the rows of `spots`, those of the last look.
@@ -67,7 +67,7 @@ class SpotEvidence:
 
     @property
     def computed(self) -> bool:
-        """Whether the spots are compared with computed errors, and not with what the family allows."""
+        """Whether the spots are compared with computed errors instead of limits."""
         return bool(self.rows["computed"].any())
 
     @property
@@ -96,7 +96,7 @@ class SpotEvidence:
 
 
 def read_spots(store: Store) -> SpotEvidence | None:
-    """Return what the last look has found; None if there was none."""
+    """Return the evidence of the last look; None if no spot is stored."""
     rows = store.table("spots")
     if not len(rows):
         return None

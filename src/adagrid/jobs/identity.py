@@ -39,13 +39,6 @@ def model_record(model: Model, program: str | None) -> ModelRecord:
     )
 
 
-def is_other(recorded: str | None, given: str | None) -> bool:
-    """Return whether two fingerprints of what is simulated can be compared, and differ."""
-    if recorded is None or given is None or recorded.partition(": ")[0] != given.partition(": ")[0]:
-        return False
-    return recorded != given
-
-
 def grid_fingerprint(grid: Grid) -> str:
     """Return a hash of a grid's tiles and hypotheses."""
     digest = hashlib.sha256()

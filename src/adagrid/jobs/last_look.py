@@ -21,7 +21,7 @@ from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.run import Run
 from adagrid.jobs.work import AskedStatistics
 from adagrid.refutation import Evidence
-from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM, spot_points, spots_in_cells, spots_in_tiles
+from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM, spots_in_cells, spots_in_tiles
 from adagrid.stores import Place
 from adagrid.stores.base import Table
 
@@ -79,7 +79,7 @@ def _look(job: AnyJob, table: Table, place: Place, evidence: Evidence | None, nu
     computed = _computed(job, theta, null_truth, cut)
     if computed is None and job.algorithm.settings.trust_family is not None:
         return None
-    points = spot_points(theta, null_truth, number)
+    points = Points.apart(theta, null_truth, stream=SPOT_STREAM, first=number * SPOT_SIMS, each=SPOT_SIMS)
     job.display.begin(place, len(points), "spots")
     (answer,) = job.ask([AskedStatistics(points)])
     events, ties = _counted(job, answer.content["statistics"], cut)

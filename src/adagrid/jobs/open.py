@@ -36,7 +36,7 @@ from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.certify import certify
 from adagrid.jobs.crew import Crew, differences
 from adagrid.jobs.evidence import read_spots
-from adagrid.jobs.identity import grid_fingerprint, is_other, model_record
+from adagrid.jobs.identity import grid_fingerprint, model_record
 from adagrid.jobs.interrupt import stoppable
 from adagrid.jobs.job import AnyJob, Job, logger
 from adagrid.jobs.journal import Journal
@@ -44,7 +44,7 @@ from adagrid.jobs.last_look import look_once_more
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
+from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, is_other, read_records
 from adagrid.jobs.refute import gather_evidence
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
@@ -223,15 +223,15 @@ def continue_job(
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
         model = _simulated(model, record.checked_settings())
-        same = model_record(model, record.model.program)  # what it simulates is compared below
-        problems += _model_problems(record.model, same, accept_changed_model)
+        given = model_record(model, None)  # what it simulates is compared below
+        problems += _model_problems(record.model, given, accept_changed_model)
     _refuse(store, problems)
     for destination in kept:
         destination.check(store)
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
-    given = model_record(model, simulator.fingerprint)
+    given = given.model_copy(update={"program": simulator.fingerprint})
     _refuse(store, _model_problems(record.model, given, accept_changed_model))
     changed = record.model_copy(update={"settings": settings, "model": given})
     hypotheses = _job_hypotheses(store, grid, accept_changed_model)
@@ -421,10 +421,12 @@ def _check_scales(grid: Grid, family: Family) -> None:
                 f"{family.coordinates}. Use {family.scales[wrong[0]]!r} or 'natural'."
             )
         return
+    rates = np.array([scale == "probability" for scale in family.scales])
+    if not rates.any():
+        return
     tiles = Tiles.concatenate([grid.tiles, grid.retired])
     lower, upper = (tiles.theta - tiles.radius).min(axis=0), (tiles.theta + tiles.radius).max(axis=0)
-    rates = np.array([scale == "probability" for scale in family.scales])
-    if rates.any() and (lower[rates] > 0).all() and (upper[rates] < 1).all():
+    if (lower[rates] > 0).all() and (upper[rates] < 1).all():
         raise InvalidInputError(
             f"The parameters of {family} are logits, and all limits of the region are between 0 and 1, as response "
             f"rates are: from {lower[rates].tolist()} to {upper[rates].tolist()}. Say scale='probability' in "

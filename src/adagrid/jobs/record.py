@@ -18,7 +18,7 @@ from adagrid.algorithms import (
 from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
 from adagrid.errors import NotAJobError
-from adagrid.models.base import RejectWhen
+from adagrid.models.base import RejectWhen, direction_of
 from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
@@ -55,7 +55,12 @@ class ModelRecord(BaseModel):
     @property
     def direction(self) -> float:
         """1.0 if small statistics reject, -1.0 if large ones do."""
-        return 1.0 if self.reject_when in ("small", "at most") else -1.0
+        return direction_of(self.reject_when)
+
+    def is_version_of(self, other: ModelRecord) -> bool:
+        """Return whether two records are of the same version of a design, as far as they can be compared."""
+        alike = (self.name, self.arguments, self.fingerprint) == (other.name, other.arguments, other.fingerprint)
+        return alike and not is_other(self.program, other.program)
 
 
 class JobRecord(BaseModel):
@@ -106,6 +111,13 @@ class JobRecord(BaseModel):
         if isinstance(settings, (ValidateSettings, InterpolatedValidateSettings)):
             return settings.bounded
         return None
+
+
+def is_other(recorded: str | None, given: str | None) -> bool:
+    """Return whether two fingerprints of what is simulated can be compared, and differ."""
+    if recorded is None or given is None or recorded.partition(": ")[0] != given.partition(": ")[0]:
+        return False
+    return recorded != given
 
 
 def read_records(store: Store) -> list[JobRecord]:

@@ -50,25 +50,22 @@ def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) ->
     if found is not None and not found.is_open:
         return found
     inquiry = Inquiry(model.family, model.precision, settings.family_lines, settings.family_sims, settings.model_seed)
-    lines = inquiry.lines(tiles(), _asker(job)) if found is None else found.lines
+    ask = partial(_statistics, job)
+    lines = inquiry.lines(tiles(), ask) if found is None else found.lines
     if isinstance(model, ArrayModel) and len(lines):
-        _check_seeds(model, inquiry, lines, _asker(job))
-    for found in inquiry.bet(lines, _asker(job), partial(_near_threshold, job)):
+        _check_seeds(model, inquiry, lines, ask)
+    for found in inquiry.bet(lines, ask, partial(_near_threshold, job)):
         job.append_missing({"lines": job.signed(_rows(inquiry, found))}, key="lines", is_new=is_new)
         logger.info("declared family %s", found)
     return found
 
 
-def _asker(job: AnyJob) -> Callable[[Points], FloatArray]:
-    """Return what lets points be simulated wherever the job's backend simulates."""
-
-    def ask(points: Points) -> FloatArray:
-        job.display.begin(PLACE, len(points), "points to test the family")
-        (answer,) = job.ask([AskedStatistics(points)])
-        job.display.advance(len(points))
-        return answer.content["statistics"]
-
-    return ask
+def _statistics(job: AnyJob, points: Points) -> FloatArray:
+    """Simulate points wherever the job's backend simulates, and return their statistics."""
+    job.display.begin(PLACE, len(points), "points to test the family")
+    (answer,) = job.ask([AskedStatistics(points)])
+    job.display.advance(len(points))
+    return answer.content["statistics"]
 
 
 def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) -> None:

@@ -297,12 +297,8 @@ class Run:
     @property
     def changed_model(self) -> bool:
         """Whether parts of the job were simulated with another version of its design, as its user accepted."""
-        models = [record.model for record in read_records(self._store)]
-        return any(
-            (each.name, each.arguments, each.fingerprint, each.program)
-            != (models[0].name, models[0].arguments, models[0].fingerprint, models[0].program)
-            for each in models
-        )
+        first, *others = (record.model for record in read_records(self._store))
+        return not all(first.is_version_of(other) for other in others)
 
     @property
     def refuted(self) -> bool:

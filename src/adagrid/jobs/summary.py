@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from adagrid.jobs.run import Run
     from adagrid.refutation import Evidence
 
-
 # Computed shares below this count as this when the most contradicted one is sought.
 _LEAST = 1e-9
 
@@ -26,7 +25,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         run: the job.
         counts: what the store counts.
     """
-    record, settings, computed = run.record, run.settings, run.record.computed
+    record, settings, computed, refuted = run.record, run.settings, run.record.computed, run.refuted
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
     side = {"small": "<", "large": ">", "at most": "<=", "at least": ">="}[record.model.reject_when]
     hypotheses = run.null_hypos()["description"].tolist()
@@ -46,20 +45,20 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
             lines.append(f"Rejects     when the statistic {side} {settings['threshold']!r}")
         else:
             lines.append("Statistic   between {!r} and {!r}".format(*settings["value_range"]))
-        bound = "none" if run.refuted else f"{bounded_as(record, run.bound, several=several)} ({sure})"
+        bound = "none" if refuted else f"{bounded_as(record, run.bound, several=several)} ({sure})"
         lines.append(f"Bound       {bound}")
     else:
         controlled = controlled_as(record, several=several, certified=run.guarantee == "certified")
         lines += [
             f"Level       alpha = {settings['alpha']!r}: {controlled}",
-            f"Threshold   {'none' if run.refuted else f'reject when the statistic {side} {run.threshold!r}'}",
+            f"Threshold   {'none' if refuted else f'reject when the statistic {side} {run.threshold!r}'}",
             *_spread(run),
         ]
     if run.covered:
         lines.append(f"Decided at  {_decided_at(run, computed)}")
     if run.changed_model:
         lines.insert(1, "            Parts were simulated with another version of the design (accept_changed_model).")
-    told = [_work(run, counts, computed), *_family(run), _status(run), _guarantee(run, computed), _job(run)]
+    told = [_work(run, counts, computed), *_family(run), _status(run), _guarantee(run, computed, refuted), _job(run)]
     return "\n".join([*lines, *told])
 
 
@@ -79,7 +78,7 @@ def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
 
 
 def _family(run: Run) -> list[str]:
-    """Return what is known of the declared family and of computed errors, and where simulations contradict them."""
+    """Return the lines on the tests of the declared family and of computed errors."""
     found, spots, family = run.evidence, run.spot_evidence, run.record.model.family
     if run.settings["trust_family"] is not None:
         lines = [f"Family      {family} was not tested: {run.settings['trust_family']}"]
@@ -104,7 +103,7 @@ def _family(run: Run) -> list[str]:
 
 
 def _line_seen(run: Run, found: Evidence) -> list[str]:
-    """Return what was seen on the line that contradicts the family most, and why that may be."""
+    """Return the shares on the line that contradicts the family most, and likely causes."""
     number = max(range(len(found.wagers)), key=lambda i: found.wagers[i].log_wealth)
     wager, points = found.wagers[number], found.lines.points[number]
     seen = [f"{share:.1%} at {_place(run, point.tolist())}" for share, point in zip(wager.shares, points, strict=True)]
@@ -117,7 +116,7 @@ def _line_seen(run: Run, found: Evidence) -> list[str]:
 
 
 def _spot_seen(run: Run, spots: SpotEvidence) -> list[str]:
-    """Return at which point simulations differ most from what is allowed or computed, and why that may be."""
+    """Return the counts at the spot that contradicts its limit most, and likely causes."""
     rows = spots.rows
     worst = rows.iloc[int(np.argmax(rows["events"] / rows["n_sims"] / rows["allowed"].clip(lower=_LEAST)))]
     theta = [float(worst[f"theta{i}"]) for i in range(len(run.record.theta_min))]
@@ -147,8 +146,8 @@ def _status(run: Run) -> str:
     return f"Status      {run.status.name}: {meaning}"
 
 
-def _guarantee(run: Run, computed: bool) -> str:
-    if run.refuted:
+def _guarantee(run: Run, computed: bool, refuted: bool) -> str:
+    if refuted:
         return "Guarantee   none: simulations contradict what the bounds rest on"
     if computed and run.guarantee == "certified":
         return (

@@ -237,7 +237,7 @@ def algorithm_of(
     if tiles is None:
         return classic_algorithm(record, model, hypotheses)
     settings, tiles = record.checked_settings(), tiles.take(np.argsort(tiles.id))
-    exact = ExactErrors(model) if record.computed else None
+    exact = _exact(record, model)
     if isinstance(settings, InterpolatedValidateSettings):
         return InterpolatedValidation(settings, model.family, tiles, hypotheses, exact)
     assert isinstance(settings, InterpolatedCalibrateSettings)  # noqa: S101 - the only other kind
@@ -246,11 +246,16 @@ def algorithm_of(
 
 def classic_algorithm(record: JobRecord, model: Model, hypotheses: Sequence[NullHypothesis]) -> Algorithm:
     """Return the algorithm of a classic job with the null hypotheses of its grid."""
-    settings, exact = record.checked_settings(), ExactErrors(model) if record.computed else None
+    settings, exact = record.checked_settings(), _exact(record, model)
     if isinstance(settings, ValidateSettings):
         return AdaValidate(settings, hypotheses, exact=exact)
     assert isinstance(settings, CalibrateSettings)  # noqa: S101 - the only other kind
     return AdaCalibrate(settings, exact=exact)
+
+
+def _exact(record: JobRecord, model: Model) -> ExactErrors | None:
+    """Return what a design computes of a job's errors; None if they are simulated."""
+    return ExactErrors(model) if record.computed else None
 
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:

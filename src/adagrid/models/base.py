@@ -17,6 +17,11 @@ RejectWhen: TypeAlias = Literal["small", "large", "at most", "at least"]
 """Which statistics reject: below the threshold, above it, at most the threshold, at least it."""
 
 
+def direction_of(reject_when: RejectWhen) -> float:
+    """Return 1.0 if small statistics reject, -1.0 if large ones do."""
+    return 1.0 if reject_when in ("small", "at most") else -1.0
+
+
 class Model(ABC):
     """A trial design, written for ONE trial as two pure functions of JAX arrays.
 
@@ -172,7 +177,7 @@ class Model(ABC):
     @property
     def direction(self) -> float:
         """1.0 if small statistics reject, -1.0 if large ones do: statistic * direction rejects when small."""
-        return 1.0 if self.reject_when in ("small", "at most") else -1.0
+        return direction_of(self.reject_when)
 
     @final
     @property

@@ -114,7 +114,7 @@ class Inquiry:
         shift = np.random.SeedSequence([self.seed, SCAN_STREAM]).generate_state(tiles.dim + 1) / 2.0**32
         theta = region.spread(0, _SCAN_POINTS, shift)
         truth = np.tile(np.logical_or.reduce(configurations), (len(theta), 1))
-        scan = Scan.of(theta, ask(_points(theta, truth, SCAN_STREAM, 0, _SCAN_SIMS)))
+        scan = Scan.of(theta, ask(Points.apart(theta, truth, stream=SCAN_STREAM, first=0, each=_SCAN_SIMS)))
         return choose_lines(
             self.family, region, scan, configurations, self.n_lines, self.n_sims, precision=self.precision, shift=shift
         )
@@ -150,7 +150,7 @@ class Inquiry:
         """Return the points of lines, in order, with simulations begin to end of each: no two points share any."""
         theta = lines.points.reshape(-1, self.family.dim)
         truth = np.repeat(lines.null_truth, 3, axis=0)
-        return _points(theta, truth, LINE_STREAM, begin * len(theta), end - begin)
+        return Points.apart(theta, truth, stream=LINE_STREAM, first=begin * len(theta), each=end - begin)
 
 
 def configurations_of(tiles: Tiles) -> BoolArray:
@@ -160,11 +160,3 @@ def configurations_of(tiles: Tiles) -> BoolArray:
     truth, place = np.unique(tiles.null_truth, axis=0, return_inverse=True)
     volume = np.bincount(place.ravel(), weights=tiles.volume, minlength=len(truth))
     return truth[np.argsort(-volume, kind="stable")]
-
-
-def _points(theta: FloatArray, truth: BoolArray, stream: int, first: int, n_sims: int) -> Points:
-    """Return points with consecutive ranges of simulations of a stream."""
-    begin = first + n_sims * np.arange(len(theta))
-    return Points.asked(
-        theta, truth, stream=stream, begin=begin, n_sims=np.full(len(theta), n_sims, np.int64), level=1.0
-    )

@@ -14,7 +14,6 @@ from adagrid.bounds import tilt_bound
 from adagrid.estimation import clopper_pearson_lower, clopper_pearson_upper
 from adagrid.families import Family
 from adagrid.grid import Tiles
-from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
 from adagrid.refutation.bet import REFUTED
 from adagrid.refutation.region import chosen_by, sequence
@@ -108,21 +107,6 @@ def log_evidence_against(probability: FloatArray, events: IntArray, n_sims: IntA
     # the likelihood ratio of odds c p / (1 - p) is c^k / (1 - p + c p)^n
     logs = [float((k * np.log(c) - n * np.log1p((c - 1) * p)).sum()) for c in _FACTORS]
     return float(np.logaddexp.reduce(logs) - np.log(len(logs)))
-
-
-def spot_points(theta: FloatArray, null_truth: BoolArray, number: int) -> Points:
-    """Return spots as points with simulations that no others use.
-
-    Args:
-        theta: parameters, shape (spots, dim).
-        null_truth: null configurations, shape (spots, hypotheses).
-        number: how many spots were simulated before.
-    """
-    n = len(theta)
-    begin = (number + np.arange(n)) * SPOT_SIMS
-    return Points.asked(
-        theta, null_truth, stream=SPOT_STREAM, begin=begin, n_sims=np.full(n, SPOT_SIMS, np.int64), level=1.0
-    )
 
 
 def _raised(limit: FloatArray) -> FloatArray:

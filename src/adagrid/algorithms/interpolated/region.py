@@ -137,5 +137,4 @@ def _spread(n: int, most: int) -> IntArray:
 def _blocks(theta: FloatArray, null_truth: BoolArray, stream: int, used: int, each: int) -> Points:
     """Return pilot points with disjoint simulations of a stream, after those that are used."""
     rounded = -(-each // MULTIPLE) * MULTIPLE
-    begin = used + np.arange(len(theta), dtype=np.int64) * rounded
-    return Points.asked(theta, null_truth, stream=stream, begin=begin, n_sims=np.full(len(theta), rounded), level=1.0)
+    return Points.apart(theta, null_truth, stream=stream, first=used, each=rounded)
