@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import resource
 import sys
@@ -10,9 +11,13 @@ import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
+from adagrid import _jax_settings
+
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.fixtures", "tests.support.faults.fixtures"]
 
+# Shapes that fit by chance are errors in this package, though designs may rely on them.
+_jax_settings.OURS["jax_numpy_rank_promotion"] = "raise"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +31,14 @@ def _x64_stays_off():
     """No code of ours may leave JAX in double precision."""
     yield
     assert not jax.config.jax_enable_x64
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_is_given_back():
+    """Compilers leave holes in the heap that the C library would keep."""
+    yield
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library
+        trim(0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from numpy.typing import DTypeLike
 
 from adagrid._compilation_cache import persistent
+from adagrid._jax_settings import COMPILER_OPTIONS, jax_settings
 from adagrid._typing import Array
 
 # Compiled programs that stay in memory; those used longest ago go first.
@@ -41,14 +42,14 @@ class Program:
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, double: bool) -> None:
         self._double = double
-        with self._precision():
+        with self._settings():
             self._traced = jax.jit(function).trace(*arguments)
         self.out: Any = self._traced.out_info
         """Shapes and types of the results."""
 
     def __call__(self, *arguments: Any) -> Any:
         """Compute the results."""
-        with self._precision():
+        with self._settings():
             return self._executable(*arguments)
 
     def inside(self, *arguments: Any) -> Any:
@@ -74,7 +75,7 @@ class Program:
 
     @cached_property
     def _lowered(self) -> jax.stages.Lowered:
-        with self._precision(), warnings.catch_warnings():
+        with self._settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return self._traced.lower()
 
@@ -84,16 +85,16 @@ class Program:
 
     @cached_property
     def _executable(self) -> jax.stages.Compiled:
-        with self._precision(), warnings.catch_warnings():
+        with self._settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             if self._calls_python:
-                return self._lowered.compile()
+                return self._lowered.compile(COMPILER_OPTIONS)
             where = jax.config.jax_default_device or jax.devices()[0]  # type: ignore[attr-defined]
             key = f"{where!r} {self._key}"
             with _lock:
                 if key not in _compiled:
                     with persistent():
-                        _compiled[key] = self._lowered.compile()
+                        _compiled[key] = self._lowered.compile(COMPILER_OPTIONS)
                     while len(_compiled) > _MOST:
                         _compiled.popitem(last=False)
                 _compiled.move_to_end(key)
@@ -114,9 +115,8 @@ class Program:
             digest.update(f"{constant.dtype} {constant.shape} ".encode() + constant.tobytes())
         return digest.hexdigest()
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        """Give JAX the program's precision for the calls in a with block, and for nothing else."""
-        return jax.enable_x64(self._double)
+    def _settings(self) -> AbstractContextManager[None]:
+        return jax_settings(double=self._double)
 
 
 def shaped(shape: tuple[int, ...], dtype: DTypeLike) -> jax.ShapeDtypeStruct:
@@ -143,4 +143,5 @@ def _is_program(value: Any) -> bool:
 def plain(constant: Any) -> Array:
     """Return an array of JAX as one of NumPy, random keys as their words."""
     is_key = isinstance(constant, jax.Array) and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(constant) if is_key else constant)
+    with jax_settings(double=bool(jax.config.jax_enable_x64)):  # type: ignore[attr-defined]
+        return np.asarray(jax.random.key_data(constant) if is_key else constant)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from adagrid._numpy_settings import usual_numpy_errors
 from adagrid.algorithms import Settings
 from adagrid.algorithms.quantities import Mean, QuantityName
 from adagrid.backends import Backend
@@ -423,6 +424,7 @@ def calibrate(
     )
 
 
+@usual_numpy_errors
 def _start_or_continue(
     kind: Kind,
     model: Model | type[Model],

@@ -14,6 +14,7 @@ from typing import final
 import numpy as np
 
 from adagrid._checks import real_numbers, whole_numbers
+from adagrid._numpy_settings import usual_numpy_errors
 from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.boundaries import MAX_DEPTH, Halves, check_hypothesis, decide, halve
@@ -175,6 +176,7 @@ def create_grid(
     return _grid(lower, upper, null_hypos, alternatives, depth, scales, gaps=True)
 
 
+@usual_numpy_errors
 def _grid(
     lower: FloatArray,
     upper: FloatArray,

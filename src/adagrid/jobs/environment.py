@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import psutil
 
+from adagrid import _jax_settings, _numpy_settings
+
 _PACKAGES = (
     "adagrid",
     "jax",
@@ -37,7 +39,7 @@ _SHORTEST = 4
 
 
 def environment(*, git: bool = True) -> dict[str, Any]:
-    """Return platform, processors, memory, accelerators, package versions, and the commit and diff of the folder.
+    """Return platform, processors, memory, accelerators, unusual settings, versions, the commit and diff of the folder.
 
     Secrets are blotted out, as `without_secrets` does.
 
@@ -54,6 +56,7 @@ def environment(*, git: bool = True) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "accelerator": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "settings": blotted({**_jax_settings.set_otherwise(), **_numpy_settings.set_otherwise()}),
         "packages": {name: _version(name) for name in _PACKAGES},
         "adagrid_code": _own_code(),
         "git_commit": commit,

@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 import numpy as np
 import pandas as pd
 
+from adagrid._numpy_settings import usual_numpy_errors
 from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
 from adagrid.grid import NullHypothesis, Tiles
@@ -86,6 +87,7 @@ class Run:
         asked = all(each["n_steps"] == 1 and each.get("max_sims", 0) == each.get("init_sims") for each in settings)
         return asked and self._searched and not self._store.table("steps")["step_id"].any()
 
+    @usual_numpy_errors
     def certify(self) -> Run:
         """Certify a search: freeze its grid and simulate it afresh, with a seed stream that chose nothing.
 
@@ -180,6 +182,7 @@ class Run:
         """
         return self._shown(self._extreme(count))
 
+    @usual_numpy_errors
     def slack(self) -> pd.DataFrame:
         """Return what separates the bounds in force from the estimates, by source.
 
@@ -190,6 +193,7 @@ class Run:
         costs = ["grid_cost", "sim_cost", "total_cost"] if self.record.kind == "validate" else ["grid_cost"]
         return self._store.spread(costs, self._outcome)
 
+    @usual_numpy_errors
     def results(self, *, active: bool = True) -> pd.DataFrame:
         """Return one row per simulated tile, or per certified cell; after `certify`, of the fresh pass.
 
@@ -324,6 +328,7 @@ class Run:
         """What the last look at the certified region shows; None if there was none."""
         return read_spots(self._store)
 
+    @usual_numpy_errors
     def verify(self) -> None:
         """Check the relations between the tables, and that the figures of active tiles follow from their counts.
 
@@ -376,6 +381,7 @@ class Run:
         """Return counts of tiles or cells, steps, points and simulations, as `Store.summary` explains them."""
         return self._store.summary()
 
+    @usual_numpy_errors
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
         return summary(self, self.counts())

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, final
 import numpy as np
 from typing_extensions import override
 
+from adagrid._numpy_settings import usual_numpy_errors
 from adagrid._typing import Array, FloatArray, IntArray
 from adagrid.algorithms import (
     AdaCalibrate,
@@ -211,6 +212,7 @@ class Work(Generic[A]):
         sent = SentDesign.of(self.simulator.model, self.hypotheses, self.simulator.fingerprint)
         return _received, (self.record, sent, self.simulator.n_nulls, self.tiles, self.crew)
 
+    @usual_numpy_errors
     def __call__(self, asked: Asked[A]) -> Answer:
         """Answer one question, such as a packet.
 
