@@ -18,7 +18,13 @@ Every message states the rule that was broken, the value received, and what to d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def at_most_ten(problems: Iterable[str]) -> list[str]:
+    """Return the first ten problems of a kind, and how many more there are."""
+    found = list(problems)
+    return found[:10] + ([f"... and {len(found) - 10:,} more of this kind."] if len(found) > 10 else [])
 
 
 class AdagridError(Exception):

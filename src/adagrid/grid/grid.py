@@ -7,6 +7,7 @@ cross a tile its hypothesis counts as true, the safe side.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
@@ -26,6 +27,9 @@ from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
 from adagrid.grid.scales import Scale, checked_scales, hypothesis_in_natural, to_natural
 from adagrid.grid.tiles import Tiles
 from adagrid.grid.touching import refuse_loose_edges, refuse_touching
+
+# Of all tiles that a grid begins with: each takes some hundred bytes per parameter, as often as jobs copy it.
+_MOST_NUMBERS = 10**8
 
 
 @final
@@ -107,11 +111,11 @@ def cartesian_grid(
         problems.extend(error.problems)
     if problems:
         raise InvalidInputError(problems)
+    counts = np.broadcast_to(counts, lower.shape)
+    _check_size(counts)
     scales = checked_scales(scale, lower.size)
     lower, upper = to_natural("theta_min", lower, scales), to_natural("theta_max", upper, scales)
-    edges = [
-        np.linspace(lower[i], upper[i], int(count) + 1) for i, count in enumerate(np.broadcast_to(counts, lower.shape))
-    ]
+    edges = [np.linspace(lower[i], upper[i], int(count) + 1) for i, count in enumerate(counts)]
     corners = [
         np.stack(np.meshgrid(*side, indexing="ij"), axis=-1).reshape(-1, lower.size)
         for side in ([e[:-1] for e in edges], [e[1:] for e in edges])
@@ -384,6 +388,18 @@ def _checked(
         definition(hypothesis)  # what cannot be written down cannot be part of a job
         check_hypothesis(hypothesis, lower, upper)
     return tuple(hypotheses)
+
+
+def _check_size(counts: IntArray) -> None:
+    """Refuse grids that no machine holds before memory is asked for them."""
+    n_tiles = math.prod(map(int, counts))
+    if n_tiles * len(counts) > _MOST_NUMBERS:
+        sides = " x ".join(f"{count:,}" for count in counts)
+        raise InvalidInputError(
+            f"A grid may begin with {_MOST_NUMBERS // len(counts):,} tiles of {len(counts)} parameters; got n={sides}, "
+            f"which are {n_tiles:,} tiles. Give a smaller n: tiles are split where that pays, and "
+            "method='interpolated' needs few to begin with."
+        )
 
 
 def _checked_depth(depth: int | None, dim: int) -> int:

@@ -10,7 +10,7 @@ from typing import ClassVar, Self, final
 import numpy as np
 from typing_extensions import override
 
-from adagrid._checks import real_numbers
+from adagrid._checks import real_number, real_numbers
 from adagrid._typing import FloatArray, IntArray
 from adagrid.errors import InvalidInputError
 
@@ -54,6 +54,11 @@ class NullHypothesis(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Return the hypothesis in words or as an inequality."""
+
+    @property
+    def probabilities(self) -> tuple[int, ...]:
+        """Numbers of the parameters that it takes for logits of probabilities: those of another family are refused."""
+        return ()
 
     def side(self, lower: FloatArray, upper: FloatArray) -> IntArray:
         """Tell on which side of the boundary whole boxes lie. When in doubt, and within rounding: 0.
@@ -127,9 +132,10 @@ class HalfSpace(NullHypothesis):
             raise InvalidInputError(
                 f"A half-space needs finite coefficients that are not all zero; got normal={self.normal}."
             )
-        if not np.isfinite(self.offset):
+        offset = real_number("offset", self.offset)
+        if not np.isfinite(offset):
             raise InvalidInputError(f"A half-space needs a finite offset; got offset={self.offset}.")
-        largest, offset = float(np.abs(normal).max()), float(self.offset)
+        largest = float(np.abs(normal).max())
         if not _MODERATE[0] <= largest <= _MODERATE[1]:  # squares of the coefficients must not over- or underflow
             normal, offset = normal / largest, offset / largest
         if not np.isfinite(offset):

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 from typing_extensions import override
 
+from adagrid._checks import real_number
 from adagrid._typing import FloatArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
@@ -46,9 +47,15 @@ class RiskDifference(NullHypothesis):
                 "treatment and control must be the numbers of two parameters, counted from 0; got "
                 f"treatment={self.treatment}, control={self.control}."
             )
-        if not -1 < self.margin < 1:
+        margin = real_number("margin", self.margin)
+        if not -1 < margin < 1:
             raise InvalidInputError(f"-1 < margin < 1 must hold for a difference of probabilities; got {self.margin}.")
-        object.__setattr__(self, "margin", float(self.margin))
+        object.__setattr__(self, "margin", margin)
+
+    @property
+    @override
+    def probabilities(self) -> tuple[int, ...]:
+        return (self.control, self.treatment)
 
     @override
     def in_dimension(self, dim: int) -> RiskDifference:

@@ -407,8 +407,21 @@ def _check_grid(grid: Grid, model: Model) -> None:
             f"The grid must have the parameters of the design's family {family} ({family.dim}: {family.coordinates}); "
             f"got {grid.dim}."
         )
+    _check_coordinates(grid, family)
     _check_scales(grid, family)
     tilt_bound(family, grid.tiles.theta, grid.tiles.displacements(grid.tiles.theta), 0.5)  # raises DomainError
+
+
+def _check_coordinates(grid: Grid, family: Family) -> None:
+    """Check that hypotheses about probabilities are about parameters that are their logits."""
+    for hypothesis in grid.hypotheses:
+        wrong = [i for i in hypothesis.probabilities if family.scales[i] != "probability"]
+        if wrong:
+            raise InvalidInputError(
+                f"The hypothesis {hypothesis.describe()} takes theta{wrong[0]} for the logit of a probability, but the "
+                f"parameters of {family} are {family.coordinates}. State a hypothesis about these, such as "
+                f"'theta1 <= theta0 - 0.1', or a class of your own."
+            )
 
 
 def _check_scales(grid: Grid, family: Family) -> None:

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
-from adagrid.errors import InvalidInputError
+from adagrid.errors import InvalidInputError, at_most_ten
 
 Missing: TypeAlias = Literal["reject", "accept"]
 
-# Problems that are told in full; of more, the number is told.
-_TOLD = 20
 _MAX_ENTRIES = 2**26
+_DECISIONS = {"true": "1", "t": "1", "false": "0", "f": "0"}
 
 
 def read_table(
@@ -35,6 +34,11 @@ def read_table(
     Raises:
         InvalidInputError: with everything that is wrong.
     """
+    if frame.columns.nlevels > 1:
+        raise InvalidInputError(
+            f"A decision table has one name for each column; got {frame.columns.nlevels} levels of names, such as "
+            f"{frame.columns[0]}. Join them, or take one: table.columns = table.columns.get_level_values(-1)."
+        )
     frame = frame.rename(columns=lambda name: str(name).strip())
     shape = tuple(n + 1 for n in patients)
     values, kind, problems = _value_columns(list(frame.columns), len(patients))
@@ -43,7 +47,8 @@ def read_table(
             f"A decision table may have at most {_MAX_ENTRIES:,} entries; {' x '.join(map(str, shape))} outcomes have "
             "more. Write the design as a Model instead."
         )
-    numbers = {name: _numbers(frame[name]) for name in frame.columns if list(frame.columns).count(name) == 1}
+    columns = {name: frame[name] for name in frame.columns if list(frame.columns).count(name) == 1}
+    numbers = {name: _numbers(column, decisions=_is_value(name, "reject")) for name, column in columns.items()}
     outcome, known = np.zeros(len(frame), np.int64), np.ones(len(frame), bool)
     for arm, n in enumerate(patients):
         name = f"responders{arm}"
@@ -56,14 +61,13 @@ def read_table(
             known[:] = False
     for name in values:
         wrong = ~np.isin(numbers[name], [0, 1]) if kind == "reject" else np.isnan(numbers[name])
-        rule = "0 or 1" if kind == "reject" else "a number (inf where the design can never reject)"
+        rule = "0 or 1 (or FALSE or TRUE)" if kind == "reject" else "a number (inf where the design can never reject)"
         problems += _wrong(frame, name, wrong, rule)
     problems += _repeated(frame[known], outcome[known])
     if known.all() and missing is None:
         problems += _absent(outcome, shape)
     if problems:
-        more = len(problems) - _TOLD
-        raise InvalidInputError(problems[:_TOLD] + ([f"... and {more:,} more problems."] if more > 0 else []))
+        raise InvalidInputError(problems)
     tables = np.full((len(values), int(np.prod(shape))), limits[0] if missing == "reject" else limits[1])
     for table, name in zip(tables, values, strict=True):
         table[outcome] = numbers[name]
@@ -84,13 +88,13 @@ def _value_columns(columns: list[str], arms: int) -> tuple[list[str], str, list[
     if len(kinds) != 1 or sorted(values) != sorted(expected):
         problems.append(
             "The decision must be one column statistic or reject, or, with several null hypotheses, statistic0, "
-            f"statistic1, ... or reject0, reject1, ...; the columns are {', '.join(columns)}."
+            f"statistic1, ... or reject0, reject1, ...; the columns are {', '.join(map(repr, columns))}."
         )
     unknown = [name for name in columns if name not in counts and not any(_is_value(name, kind) for kind in kinds)]
     if unknown:
         problems.append(
-            f"The columns {', '.join(unknown)} mean nothing here. A table for n of {arms} arms has {', '.join(counts)} "
-            "and the decision, separated by commas."
+            f"The columns {', '.join(map(repr, unknown))} mean nothing here. A table for n of {arms} arms has "
+            f"{', '.join(counts)} and the decision, separated by commas, semicolons or tabs."
         )
     return ([] if problems else expected), kind, problems
 
@@ -99,14 +103,25 @@ def _is_value(name: str, kind: str) -> bool:
     return name.startswith(kind) and (name == kind or name[len(kind) :].isdigit())
 
 
-def _numbers(column: pd.Series) -> FloatArray:
-    """Return a column as numbers, NaN where it has none."""
+def _numbers(column: pd.Series, *, decisions: bool) -> FloatArray:
+    """Return a column as numbers, NaN where it has none.
+
+    Args:
+        column: of a table; texts are read as numbers.
+        decisions: whether TRUE and FALSE, as R writes them, stand for 1 and 0.
+    """
+    if decisions:
+        column = column.map(
+            lambda value: _DECISIONS.get(value.strip().lower(), value) if isinstance(value, str) else value
+        )
     return np.asarray(pd.to_numeric(column, errors="coerce"), float)
 
 
 def _wrong(frame: pd.DataFrame, name: str, wrong: BoolArray, rule: str) -> list[str]:
     given = frame[name].to_numpy()
-    return [f"{row}: {name} must be {rule}; got {given[i]!r}." for i, row in _rows(frame, np.flatnonzero(wrong))]
+    return at_most_ten(
+        f"{row}: {name} must be {rule}; got {given[i]!r}." for i, row in _rows(frame, np.flatnonzero(wrong))
+    )
 
 
 def _rows(frame: pd.DataFrame, positions: IntArray) -> Iterator[tuple[int, str]]:
@@ -119,10 +134,10 @@ def _repeated(frame: pd.DataFrame, outcome: IntArray) -> list[str]:
     _, first, place = np.unique(outcome, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[place] != np.arange(len(outcome)))
     earlier = dict(_rows(frame, first))
-    return [
+    return at_most_ten(
         f"{row}: the outcome of {earlier[int(first[place[i]])]} is given again. Keep one of them."
         for i, row in _rows(frame, again)
-    ]
+    )
 
 
 def _absent(outcome: IntArray, shape: tuple[int, ...]) -> list[str]:

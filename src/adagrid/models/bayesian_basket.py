@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import logit
 from typing_extensions import override
 
-from adagrid._checks import real_numbers, whole_numbers
+from adagrid._checks import real_number, real_numbers, whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
@@ -65,26 +65,27 @@ class BayesianBasket(Model):
         shape: float = 0.0005,
         scale: float = 0.000005,
     ) -> None:
-        k = int(whole_numbers("arms", arms)[0])
-        self.family = Binomial([int(whole_numbers("n", n)[0])] * k)
+        k, size = (int(whole_numbers(name, value)[0]) for name, value in {"arms": arms, "n": n}.items())
+        self.family = Binomial([size] * k)
         numbers = {"prior_sd": prior_sd, "shape": shape, "scale": scale}
         problems = [
             f"{name} must be a finite number above 0; got {value}." for name, value in numbers.items()
             if real_numbers(name, value).ndim or not 0 < value < np.inf
         ]  # fmt: skip
-        if np.ndim(null_rate) or not 0 < null_rate < 1:
+        mean, rate = real_number("prior_mean", prior_mean), real_number("null_rate", null_rate)
+        if not 0 < rate < 1:
             problems.append(f"null_rate must be one rate between 0 and 1; got {null_rate}.")
         if np.ndim(n) or np.ndim(arms) or k < 2:
             problems.append(f"A basket trial has one n for all arms, and at least two arms; got n={n}, arms={arms}.")
-        elif (n + 1) * comb(n + k - 1, k - 1) > _MAX_ENTRIES:
+        elif (size + 1) * comb(size + k - 1, k - 1) > _MAX_ENTRIES:
             problems.append(
                 f"The table of a basket trial may have {_MAX_ENTRIES:,} entries; n={n} with arms={arms} needs "
-                f"{(n + 1) * comb(n + k - 1, k - 1):,}. Use fewer arms or patients."
+                f"{(size + 1) * comb(size + k - 1, k - 1):,}. Use fewer arms or patients."
             )
         if problems:
             raise InvalidInputError(problems)
-        self._null_logit = float(logit(null_rate))
-        prior = HierarchicalPrior(prior_mean, prior_sd, shape, scale)
+        n, self._null_logit = size, float(logit(rate))
+        prior = HierarchicalPrior(mean, float(prior_sd), float(shape), float(scale))
         # every outcome once, but for the order of arms
         outcomes = np.array(list(combinations_with_replacement(range(n + 1), k)))
         above = probabilities_above(outcomes, n, self._null_logit, prior)

@@ -44,9 +44,9 @@ class ChiSquaredVariance(Model):
             problems.append(f"alternative must be 'larger' or 'smaller'; got alternative={alternative!r}.")
         if problems:
             raise InvalidInputError(problems)
-        self.family = ScaledChiSquared(float(n - 1))
+        self.family = ScaledChiSquared(float(int(n) - 1))
         self.reject_when = "large" if alternative == "larger" else "small"  # type: ignore[misc]
-        self._df, self._variance = float(n - 1), float(variance)
+        self._df, self._variance = float(int(n) - 1), float(variance)
 
     @property
     def null_hypos(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from os import PathLike
 from typing import Self, final
@@ -19,6 +18,7 @@ from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._exact import exact_error, exact_threshold
 from adagrid.models._family_wise import largest_of_true
+from adagrid.models._outcome_files import read_file
 from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
 from adagrid.models.base import Model, RejectWhen
@@ -95,25 +95,15 @@ class DecisionTable(Model):
         reject_when: RejectWhen | None = None,
         missing: Missing | None = None,
     ) -> Self:
-        """Read a table from a file with a line of column names and numbers separated by commas.
+        """Read a table from a file whose first line has the names of the columns.
+
+        Columns are separated by commas, or as R and spreadsheets write them in other countries: by semicolons or tabs,
+        with decimal commas. Names of rows are left out; TRUE and FALSE are decisions, too.
 
         Raises:
             InvalidInputError: with everything that is wrong, and in which line.
         """
-        try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                reader = csv.reader(file)
-                header = next(reader, [])
-                lines = [(reader.line_num, row) for row in reader if row]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InvalidInputError(f"{path} must be a readable CSV file in UTF-8, but: {error}.") from error
-        wrong = [f"line {line}: {len(row)} values for {len(header)} columns." for line, row in lines
-                 if len(row) != len(header)]  # fmt: skip
-        if wrong or not header:
-            raise InvalidInputError(wrong or f"{path} is empty; its first line must name the columns.")
-        index = pd.Index([line for line, _ in lines], name="line")
-        frame = pd.DataFrame([row for _, row in lines], index=index, columns=header)
-        return cls(n, frame, reject_when=reject_when, missing=missing)
+        return cls(n, read_file(path), reject_when=reject_when, missing=missing)
 
     @classmethod
     def of(cls, design: TwoBinomials) -> Self:

@@ -57,7 +57,7 @@ class LogRank(Design):
             problems.append(f"accrual must be one finite duration of at least 0; got accrual={accrual}.")
         if np.ndim(follow_up) or not real_numbers("follow_up", follow_up) >= 0:
             problems.append(f"follow_up must be one duration of at least 0; got follow_up={follow_up}.")
-        if not problems and accrual + follow_up == 0:
+        if not problems and accrual == follow_up == 0:
             problems.append("accrual and follow_up must not both be 0: nobody would be observed; got 0 and 0.")
         if problems:
             raise InvalidInputError(problems)

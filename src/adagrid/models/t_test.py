@@ -40,8 +40,8 @@ class TTest(Model):
             raise InvalidInputError(
                 f"TTest needs n, one number of observations of at least 2, for a variance; got n={n}."
             )
-        self.family = NormalUnknownVariance(n)
-        self._df, self._root = float(n - 1), float(np.sqrt(n))
+        self.family = NormalUnknownVariance(int(n))
+        self._df, self._root = float(int(n) - 1), float(np.sqrt(int(n)))
 
     @property
     def null_hypos(self) -> list[str]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from typing_extensions import override
 
+from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
 from adagrid.models.base import Model, RejectWhen
 
@@ -28,7 +29,9 @@ class ZTest(Model):
 
     def __init__(self, n: int = 1, sd: float = 1.0) -> None:
         self.family = Normal(sd=sd, n=n)
-        self._scale = float(np.sqrt(n) / sd)
+        if self.family.dim > 1:
+            raise InvalidInputError(f"ZTest has one arm: one n and one sd; got n={n}, sd={sd}. Several: Dunnett.")
+        self._scale = float(np.sqrt(int(n)) / float(sd))
 
     @override
     def draw(self, key: jax.Array) -> jax.Array:

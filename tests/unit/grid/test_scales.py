@@ -82,3 +82,15 @@ class TestJobs:
         grid = ada.cartesian_grid([0.1], [1.0], n=1, scale="rate")
         with pytest.raises(InvalidInputError, match=r"scale='rate' of theta0 does not fit Normal.*Use 'mean'"):
             ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=16)
+
+
+def test_grids_that_no_machine_holds_are_refused_at_once():
+    with pytest.raises(InvalidInputError, match=r"n=20 x 20 x .*, which are 25,600,000,000 tiles"):
+        ada.cartesian_grid([-1] * 8, [1] * 8, n=20)
+
+
+@pytest.mark.parametrize("design", [ada.Dunnett(1, 20), ada.TwoExponentials(5)])
+def test_differences_of_probabilities_are_of_parameters_that_are_logits(design):
+    grid = ada.cartesian_grid([0.1, 0.1], [1, 1], n=1, null_hypos=[ada.RiskDifference(margin=-0.1)])
+    with pytest.raises(InvalidInputError, match="takes theta0 for the logit of a probability, but the parameters"):
+        ada.validate(design, threshold=2.0, grid=grid, n_sims=64)
