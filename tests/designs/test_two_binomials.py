@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import comb, copysign, inf, sqrt
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
@@ -106,3 +109,45 @@ class TestOverSeeds:
             errors.append(binomial_error(table < star * (1 - 1e-6), self.theta).max())
         assert np.mean(errors) <= 0.025 + 3 * np.std(errors) / np.sqrt(self.n_seeds)
         assert np.mean(errors) > 0.01
+
+
+def _exact_p_value(n_control: int, n_treatment: int, control: int, treated: int) -> Fraction:
+    total = control + treated
+    more = range(treated, min(total, n_treatment) + 1)
+    ways = sum(comb(n_treatment, k) * comb(n_control, total - k) for k in more)
+    return Fraction(ways, comb(n_control + n_treatment, total))
+
+
+def _exact_z(pooled: bool, n_control: int, n_treatment: int, control: int, treated: int) -> float:
+    p0, p1 = Fraction(control, n_control), Fraction(treated, n_treatment)
+    if p0 == p1:
+        return 0.0
+    p = Fraction(control + treated, n_control + n_treatment)
+    variance = (
+        p * (1 - p) * (Fraction(1, n_control) + Fraction(1, n_treatment))
+        if pooled
+        else p0 * (1 - p0) / n_control + p1 * (1 - p1) / n_treatment
+    )
+    return copysign(sqrt((p1 - p0) ** 2 / variance) if variance else inf, p1 - p0)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 4), (5, 3), (12, 12), (9, 21), (30, 31)])
+def test_statistics_are_fractions_rounded_once(sizes):
+    """Those that are equal are then equal as floats, and thresholds at attainable values mean what they say."""
+    outcomes = list(np.ndindex(sizes[0] + 1, sizes[1] + 1))
+    fisher, pooled, unpooled = (design(sizes).table(*sizes) for design in (ada.FisherExact, ada.PooledZ, ada.UnpooledZ))
+    assert [fisher[each] for each in outcomes] == [float(_exact_p_value(*sizes, *each)) for each in outcomes]
+    assert [pooled[each] for each in outcomes] == [_exact_z(True, *sizes, *each) for each in outcomes]
+    assert [unpooled[each] for each in outcomes] == [_exact_z(False, *sizes, *each) for each in outcomes]
+
+
+@pytest.mark.parametrize("sizes", [(1500, 1499), (40, 3000)])
+def test_large_arms_are_as_exact(sizes):
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.01, 0.99, 40)
+    outcomes = [tuple(int(rng.binomial(n, rate)) for n in sizes) for rate in rates]
+    fisher, pooled, unpooled = (design(sizes).table(*sizes) for design in (ada.FisherExact, ada.PooledZ, ada.UnpooledZ))
+    assert [fisher[each] for each in outcomes] == [float(_exact_p_value(*sizes, *each)) for each in outcomes]
+    assert [pooled[each] for each in outcomes] == [_exact_z(True, *sizes, *each) for each in outcomes]
+    assert [unpooled[each] for each in outcomes] == [_exact_z(False, *sizes, *each) for each in outcomes]
+    assert ((fisher >= 0) & (fisher <= 1)).all()

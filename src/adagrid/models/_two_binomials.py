@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from fractions import Fraction
-from math import copysign, inf, sqrt
-from typing import ClassVar, Literal, final
+from math import gcd, inf
+from typing import ClassVar, Literal, TypeAlias, final
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,13 @@ from typing_extensions import override
 from adagrid._typing import FloatArray
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_counts
+from adagrid.models._double_double import Pair, over
 from adagrid.models._two_arms import two_arms
 from adagrid.models.design import Design
+
+Counts: TypeAlias = FloatArray
+# Outcomes whose statistics are computed at once.
+_AT_ONCE = 2**20
 
 
 class TwoBinomials(Design):
@@ -64,21 +68,30 @@ class TwoBinomials(Design):
         return jnp.asarray(self._table)[control * np.int32(self.family.patients[1] + 1) + treatment]
 
 
-def z_table(n_control: int, n_treatment: int, variance: Callable[[Fraction, Fraction], Fraction]) -> FloatArray:
-    """Return (p1 - p0) / sqrt(variance) for every outcome, shape (n_control + 1, n_treatment + 1).
+def z_table(
+    n_control: int, n_treatment: int, ratio: Callable[[Counts, Counts, Counts], tuple[Pair, Pair]]
+) -> FloatArray:
+    """Return z = (p1 - p0) / sqrt(variance) for every outcome, shape (n_control + 1, n_treatment + 1).
+
+    Squares are computed with twice the digits, and rounded once: statistics that are equal are equal as floats.
 
     Args:
         n_control: patients in the control arm.
         n_treatment: patients in the treatment arm.
-        variance: of the difference, from the shares p0 and p1 of responders; where it is 0, z is 0 or, if the arms
-            differ, infinite.
+        ratio: numerator and denominator of z squared, from the responders of both arms and the difference
+            (treatment n_control - control n_treatment) / gcd(n_control, n_treatment), all of them whole numbers; where
+            the denominator is 0, z is 0 or, if the arms differ, infinite.
     """
-    z = np.zeros((n_control + 1, n_treatment + 1))
-    for control in range(n_control + 1):
-        for treated in range(n_treatment + 1):
-            p0, p1 = Fraction(control, n_control), Fraction(treated, n_treatment)
-            if p0 != p1:
-                # exact until the root, so that statistics that are equal are equal as floats
-                spread = variance(p0, p1)
-                z[control, treated] = copysign(sqrt((p1 - p0) ** 2 / spread) if spread else inf, p1 - p0)
-    return z
+    z = np.empty((n_control + 1, n_treatment + 1))
+    treatment = np.arange(n_treatment + 1.0)
+    common = gcd(n_control, n_treatment)
+    rows = max(_AT_ONCE // len(treatment), 1)
+    for begin in range(0, n_control + 1, rows):
+        control = np.arange(n_control + 1.0)[begin : begin + rows, None]
+        difference = treatment * (n_control // common) - control * (n_treatment // common)
+        numerator, denominator = ratio(*np.broadcast_arrays(control, treatment, difference))
+        constant = denominator[0] == 0
+        squared = over(numerator, (np.where(constant, 1.0, denominator[0]), denominator[1]))[0]
+        size = np.where(constant, np.where(difference == 0, 0.0, inf), np.sqrt(squared))
+        z[begin : begin + rows] = np.copysign(size, difference)
+    return z + 0.0  # no -0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from math import gcd
 from typing import ClassVar, final
 
+import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
+from adagrid.models._double_double import Pair, product, single, times
 from adagrid.models._two_binomials import TwoBinomials, z_table
 from adagrid.models.base import RejectWhen
 
@@ -27,8 +29,14 @@ class PooledZ(TwoBinomials):
 
     @override
     def table(self, n_control: int, n_treatment: int) -> FloatArray:
-        def variance(p0: Fraction, p1: Fraction) -> Fraction:
-            pooled = (p0 * n_control + p1 * n_treatment) / (n_control + n_treatment)
-            return pooled * (1 - pooled) * (Fraction(1, n_control) + Fraction(1, n_treatment))
+        common = gcd(n_control, n_treatment)
+        n, sizes = float(n_control + n_treatment), float(n_control // common) * float(n_treatment // common)
 
-        return z_table(n_control, n_treatment, variance)
+        def ratio(control: FloatArray, treatment: FloatArray, difference: FloatArray) -> tuple[Pair, Pair]:
+            total = control + treatment
+            squared = product(difference, difference)
+            return times(squared, single(np.full_like(total, n))), times(
+                product(total, n - total), single(np.full_like(total, sizes))
+            )
+
+        return z_table(n_control, n_treatment, ratio)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from math import gcd
 from typing import ClassVar, final
 
+import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import FloatArray
+from adagrid.models._double_double import Pair, plus, product, single, times
 from adagrid.models._two_binomials import TwoBinomials, z_table
 from adagrid.models.base import RejectWhen
 
@@ -27,7 +29,14 @@ class UnpooledZ(TwoBinomials):
 
     @override
     def table(self, n_control: int, n_treatment: int) -> FloatArray:
-        def variance(p0: Fraction, p1: Fraction) -> Fraction:
-            return p0 * (1 - p0) / n_control + p1 * (1 - p1) / n_treatment
+        common = gcd(n_control, n_treatment)
+        a, b = float(n_control // common), float(n_treatment // common)
 
-        return z_table(n_control, n_treatment, variance)
+        def ratio(control: FloatArray, treatment: FloatArray, difference: FloatArray) -> tuple[Pair, Pair]:
+            squared = product(difference, difference)
+            return times(squared, single(np.full_like(control, common * a * b))), plus(
+                times(product(control, n_control - control), single(np.full_like(control, b**3))),
+                times(product(treatment, n_treatment - treatment), single(np.full_like(control, a**3))),
+            )
+
+        return z_table(n_control, n_treatment, ratio)
