@@ -69,7 +69,8 @@ def _sort_out(caught: list[warnings.WarningMessage], folder: Path) -> None:
     for warning in caught:
         text = str(warning.message)
         if "persistent compilation cache" not in text:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+            with suppress(OSError, ValueError, AttributeError):  # the standard error is gone
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
             continue
         logger.debug("compiled anew: %s", text)
         if _UNREADABLE in text:  # JAX never writes an entry again: a damaged one would stay for ever

@@ -213,9 +213,12 @@ def _explained(
     """Run an action; an error of ours is a message, not a traceback; `saved` is what an interrupt leaves."""
     try:
         action()
+    except BrokenPipeError:  # click ends quietly when the reader of a pipe has gone
+        raise
     except (AdagridError, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.secho(f"Interrupted.{saved}", err=True)
+    except KeyboardInterrupt as interrupt:
+        if not hasattr(interrupt, "__notes__"):  # the job that ran has said what is saved
+            typer.secho(f"Interrupted.{saved}", err=True)
         raise typer.Exit(130) from None

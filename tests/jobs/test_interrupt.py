@@ -55,7 +55,10 @@ def test_interrupted_script_goes_on(name, moment, tmp_path):
     path = tmp_path / "job.duckdb"
     answer = _stop(_RUN, str(path), name, str(moment))
     assert answer.returncode == -signal.SIGINT  # what shells know as 130
-    assert f"Interrupted. Every finished packet is saved in {path}: run the same again to go on." in answer.stderr
+    assert answer.stderr.splitlines()[-1] == (
+        f"Interrupted. Every finished packet is saved in {path}: run the same again to go on."
+    )
+    assert "Traceback" not in answer.stderr
     with closing(run_case("validate_z", db=path, packet_size=1)) as run:
         assert (run.logs()["message"].str.startswith("stopped by KeyboardInterrupt")).sum() == 1
         assert_same(run, tables(run_case("validate_z")))
@@ -70,8 +73,37 @@ def test_jobs_in_memory_are_not_said_to_be_saved():
 def test_interrupted_command(name, tmp_path):
     answer = _stop(_COMMAND, str(tmp_path), name, "5")
     assert answer.returncode == 130
-    assert f"Every finished packet is saved in {tmp_path / 'validation.duckdb'}" in answer.stderr
+    saved = f"Every finished packet is saved in {tmp_path / 'validation.duckdb'}"
+    assert answer.stderr.splitlines()[-1] == f"Interrupted. {saved}: run the same again to go on."
     assert "Traceback" not in answer.stderr
+
+
+def _interrupted() -> KeyboardInterrupt:
+    def interrupt(report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_case("validate_z", db="pandas", n_steps=1, callback=interrupt)
+    return caught.value
+
+
+def test_callers_get_the_interrupt_with_the_sentence(monkeypatch, capsys):
+    """Python's hook reports every other error, IPython asks the error itself, and a program's own hook stays."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    interrupt = _interrupted()
+    assert type(interrupt) is KeyboardInterrupt  # or Python would end with another exit code
+    (sentence,) = interrupt.__notes__
+    assert sentence.startswith("Interrupted. ")
+    assert interrupt._render_traceback_() == [sentence]
+    capsys.readouterr()
+    sys.excepthook(KeyboardInterrupt, interrupt, None)
+    assert capsys.readouterr().err == ""
+    for other in (KeyboardInterrupt(), ValueError("mine")):
+        sys.excepthook(type(other), other, None)
+        assert type(other).__name__ in capsys.readouterr().err
+    monkeypatch.setattr(sys, "excepthook", own := lambda *_: None)
+    _interrupted()
+    assert sys.excepthook is own
 
 
 def test_a_program_keeps_its_own_way_with_sigterm():

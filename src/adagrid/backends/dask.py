@@ -30,6 +30,8 @@ _PATIENCE = 30
 # Dask's profiler looks at all threads a hundred times a second, which can lock up a process for ever in Python 3.11
 # before 3.11.9 (https://github.com/python/cpython/issues/106883).
 _WITHOUT_PROFILER = {"distributed.worker.profile.enabled": False}
+# Ctrl-C in a terminal goes to workers, too: the leader ends them, and they need not complain.
+_UNINTERRUPTED = "from signal import SIG_IGN, SIGINT, signal; signal(SIGINT, SIG_IGN)"
 _LOST = "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
 # One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
 _TURN = threading.Lock()
@@ -132,7 +134,8 @@ class DaskBackend(Backend):
         with ExitStack() as stack:
             where = self._where
             if where is None:
-                with require("dask.config", "dask").set(_WITHOUT_PROFILER):
+                config = require("dask.config", "dask")
+                with config.set(_WITHOUT_PROFILER):
                     where = self._dask.LocalCluster(
                         n_workers=self._n_workers,
                         threads_per_worker=1,
@@ -140,6 +143,7 @@ class DaskBackend(Backend):
                         host="127.0.0.1",
                         dashboard_address="127.0.0.1:0",
                         worker_dashboard_address="127.0.0.1:0",
+                        preload=[*config.get("distributed.worker.preload", []), _UNINTERRUPTED],
                         memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
                     )
                 stack.enter_context(where)

@@ -120,7 +120,8 @@ class Job(Generic[A]):
         """Show a step to the person who watches and to the caller."""
         self.display.step(report)
         if self.callback is not None:
-            self.callback(report)
+            with self.display.paused():
+                self.callback(report)
 
     def back_up(self) -> None:
         """Let the job be kept elsewhere as it stands; returns at once."""

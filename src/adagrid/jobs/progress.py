@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import IO, TypeAlias, cast, final
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +19,7 @@ from rich.progress import (
 
 from adagrid.estimation import below_rounding
 from adagrid.jobs.outcome import Status
+from adagrid.jobs.standard_error import StandardError
 from adagrid.stores import Place
 
 
@@ -56,6 +57,8 @@ Callback: TypeAlias = Callable[[StepReport], object]
 class ProgressDisplay:
     """A live line with the current step and packets, and one printed line per step.
 
+    It goes to the standard error, and never fails. The standard output stays as it is.
+
     Args:
         show: None shows it where the standard error is a terminal.
         direction: 1.0 or -1.0, so that thresholds are shown as the design's author knows them.
@@ -64,7 +67,8 @@ class ProgressDisplay:
 
     def __init__(self, show: bool | None, direction: float, *, staged: bool = False) -> None:
         self._staged = staged
-        self._show = sys.stderr.isatty() if show is None else show
+        stream = StandardError()
+        self._show = stream.isatty() if show is None else show
         self._direction = direction
         self._progress = Progress(
             SpinnerColumn(),
@@ -72,7 +76,9 @@ class ProgressDisplay:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            # notebooks' own displays need other libraries, and would write past the stream
+            console=Console(file=cast("IO[str]", stream), force_jupyter=False),
+            redirect_stdout=False,
             transient=True,
             disable=not self._show,
         )
@@ -84,6 +90,17 @@ class ProgressDisplay:
 
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the live line away for a while, so that what a caller prints has a line of its own."""
+        live = self._progress.live
+        if not live.is_started:
+            yield
+            return
+        live.stop()
+        yield
+        live.start(refresh=True)
 
     def begin(self, place: Place, n_tiles: int, unit: str = "tiles") -> None:
         """Show that a step simulates some tiles or points."""
