@@ -8,6 +8,7 @@ import pkgutil as _pkgutil
 
 import lazy_loader as _lazy
 
+from adagrid import _forks as _forks
 from adagrid import families as _families
 from adagrid import models as _models
 

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from numpy.typing import DTypeLike
 
 from adagrid._compilation_cache import persistent
+from adagrid._forks import check_not_forked
 from adagrid._jax_settings import COMPILER_OPTIONS, jax_settings
 from adagrid._typing import Array
 
@@ -41,6 +42,7 @@ class Program:
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, double: bool) -> None:
+        check_not_forked()
         self._double = double
         with self._settings():
             self._traced = jax.jit(function).trace(*arguments)
@@ -48,7 +50,12 @@ class Program:
         """Shapes and types of the results."""
 
     def __call__(self, *arguments: Any) -> Any:
-        """Compute the results."""
+        """Compute the results.
+
+        Raises:
+            BackendError: if this process was forked from one that had used JAX.
+        """
+        check_not_forked()
         with self._settings():
             return self._executable(*arguments)
 

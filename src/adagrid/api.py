@@ -444,6 +444,8 @@ def _start_or_continue(
     design = checked_design(model, model_kwargs)
     if how["backend"] is not None and not isinstance(how["backend"], Backend):
         raise InvalidInputError(f"backend must be a Backend, such as LocalBackend(); got {how['backend']!r}.")
+    if how["backend"] is not None:
+        how["backend"].check()
     if how["callback"] is not None and not callable(how["callback"]):
         raise InvalidInputError(f"callback must be a function of a StepReport; got {how['callback']!r}.")
     given = {name: value for name, value in settings.items() if name != "threshold" or value is not None}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dask
 import distributed
+import numpy as np
 import psutil
 import pytest
 
@@ -183,12 +184,42 @@ def test_stopped_leader(name, tmp_path, expected):
         assert_same(run, expected["validate_z"])
 
 
+_UNGUARDED = textwrap.dedent(
+    """
+    import adagrid as ada
+    from tests.support.jobcases import run_case
+
+    try:
+        run_case("validate_z", db="job.duckdb", backend=ada.DaskBackend(n_workers=2))
+    except ada.errors.BackendError as error:
+        print(error)
+    """
+)
+
+
 def test_script_that_starts_itself(tmp_path):
-    """It is told at once what to do."""
-    script = "import adagrid as ada\nprint(list(ada.DaskBackend(n_workers=1).map(abs, [-1])))"
-    answer = _run(script, tmp_path)
-    assert answer.returncode == 1
-    assert 'Put what it runs below: if __name__ == "__main__":' in answer.stderr
+    """The one that was started reports it, once; what it has started ends silently, before it opens the database."""
+    answer = _run(_UNGUARDED, tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert 'below: if __name__ == "__main__":' in answer.stdout
+    assert len(answer.stdout.splitlines()) == 1
+
+
+def test_script_from_the_standard_input(tmp_path):
+    """Nothing is started, and nothing written."""
+    answer = subprocess.run(
+        [sys.executable, "-"],
+        input=_UNGUARDED,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | IMPORTS,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "<stdin> is no file. Put what it runs into a file, below: if __name__" in answer.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_packet_that_kills_every_worker():
@@ -210,13 +241,32 @@ def test_nobody_answers(monkeypatch):
         ({"n_workers": 2, "address": "tcp://127.0.0.1:9"}, "one of n_workers=.*; got n_workers, address"),
         ({"n_workers": 0}, "n_workers must be a positive whole number; got 0"),
         ({"n_workers": 1, "n_zones": 0}, "n_zones must be a positive whole number; got 0"),
+        ({"n_workers": np.bool_(True)}, "n_workers must be a positive whole number; got np.True_"),
+        ({"n_workers": 2.0}, r"n_workers must be a positive whole number; got 2\.0"),
         ({"address": 8786}, "address must be a scheduler's.*; got 8786"),
+        ({"address": "127.0.0.1"}, r"with its port, such as .*; got '127\.0\.0\.1'"),
+        ({"address": "tcp://somewhere"}, "with its port"),
+        ({"address": "tcp://:8786"}, "with its port"),
+        ({"address": "[::1]"}, "with its port"),
+        ({"address": "::1"}, "with its port"),
         ({"cluster": "tcp://127.0.0.1:9"}, "cluster must be a Dask cluster.*; got 'tcp:"),
     ],
 )
 def test_bad_arguments(arguments, rule):
     with pytest.raises(InvalidInputError, match=rule):
         ada.DaskBackend(**arguments)
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1:8786", "tls://host:8786", "wss://host.example:443", "[::1]:8786", "inproc://10.0.0.1/1/2"]
+)
+def test_addresses(address):
+    ada.DaskBackend(address=address)
+
+
+def test_counts_of_numpy():
+    backend = ada.DaskBackend(np.int64(2), np.uint8(3), n_workers=np.int32(1))
+    assert [type(number) for number in (backend.n_zones, backend.coordinate_every)] == [int, int]
 
 
 def test_missing_extra(monkeypatch):

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
+from operator import index
 from typing import Any, Self, TypeVar, final
 
 from typing_extensions import override
@@ -132,8 +133,8 @@ class AWSBackend(Backend):
             raise InvalidInputError(problems)
         super().__init__(n_zones, coordinate_every)
         self._cloud = require("dask_cloudprovider.aws", "aws")
-        self._n_workers, self._image, self._group, self._type = n_workers, image, security_group, instance_type
-        self._region, self._spot, self._gpu, self._max_hours = region, spot, gpu, max_hours
+        self._n_workers, self._image, self._group, self._type = index(n_workers), image, security_group, instance_type
+        self._region, self._spot, self._gpu, self._max_hours = region, spot, gpu, index(max_hours)
         self._secrets, self._options = (PASSWORD,) if secrets is None else tuple(secrets), options
         self._dask: DaskBackend | None = None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import ClassVar, Self, TypeVar, final
+from operator import index
+from typing import Any, ClassVar, Self, TypeVar, final
 
 from adagrid.errors import InvalidInputError
 
@@ -36,8 +37,8 @@ class Backend(ABC):
 
     def __init__(self, n_zones: int = 1, coordinate_every: int = 5) -> None:
         check_positive(n_zones=n_zones, coordinate_every=coordinate_every)
-        self.n_zones = n_zones
-        self.coordinate_every = coordinate_every
+        self.n_zones = index(n_zones)
+        self.coordinate_every = index(coordinate_every)
         self._depth = 0
         self._open = ExitStack()
 
@@ -60,6 +61,9 @@ class Backend(ABC):
         """
         return nullcontext() if self._depth else self
 
+    def check(self) -> None:  # noqa: B027 - most can be used anywhere
+        """Raise BackendError if this process cannot use it. A run calls this before it opens its database."""
+
     def _stop(self) -> None:
         """Stop what was started, and is held by `_open`; a subclass also forgets it."""
         self._open.close()
@@ -77,9 +81,16 @@ def check_positive(**numbers: int) -> None:
 
 
 def not_positive(**numbers: int) -> list[str]:
-    """Return what is wrong with numbers that must be positive and whole."""
+    """Return what is wrong with numbers that must be positive and whole, of Python or NumPy."""
     return [
         f"{name} must be a positive whole number; got {value!r}."
         for name, value in numbers.items()
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1
+        if not _is_positive(value)
     ]
+
+
+def _is_positive(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and index(value) > 0
+    except TypeError:
+        return False

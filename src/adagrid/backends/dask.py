@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import current_process
+from operator import index
+from pathlib import Path
 from typing import Any, final
 
 from typing_extensions import override
@@ -33,6 +37,11 @@ _WITHOUT_PROFILER = {"distributed.worker.profile.enabled": False}
 # Ctrl-C in a terminal goes to workers, too: the leader ends them, and they need not complain.
 _UNINTERRUPTED = "from signal import SIG_IGN, SIGINT, signal; signal(SIGINT, SIG_IGN)"
 _LOST = "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
+# What the processes that Dask starts are called, and what a script must do that starts them.
+_STARTED = "Dask Worker process"
+_GUARD = 'Put what it runs into a file, below: if __name__ == "__main__":'
+# Addresses that name a host and a port; Dask knows others.
+_HOST_AND_PORT = re.compile(r"((tcp|tls|ucx|wss?)://)?([^:/\[\]]+|\[[^/\[\]]+\]):\d{1,5}")
 # One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
 _TURN = threading.Lock()
 
@@ -87,16 +96,40 @@ class DaskBackend(Backend):
             )
         if n_workers is not None:
             check_positive(n_workers=n_workers)
-        if address is not None and not (isinstance(address, str) and address):
-            raise InvalidInputError(f"address must be a scheduler's, such as 'tcp://10.0.0.1:8786'; got {address!r}.")
+        if address is not None and not _is_address(address):
+            raise InvalidInputError(
+                "address must be a scheduler's, with its port, such as 'tcp://10.0.0.1:8786' or '10.0.0.1:8786'; got "
+                f"{address!r}."
+            )
         if cluster is not None and not hasattr(cluster, "scheduler_address"):
             raise InvalidInputError(
                 f"cluster must be a Dask cluster, such as distributed.LocalCluster; got {cluster!r}."
             )
         self._dask = require("distributed", "dask")
-        self._n_workers, self._where = n_workers or os.cpu_count() or 1, address or cluster
+        self._n_workers, self._where = index(n_workers or os.cpu_count() or 1), address or cluster
         self._client: Any = None
         self._sent: tuple[bytes, Any] | None = None
+
+    @override
+    def check(self) -> None:
+        """Raise BackendError where a process that is started here could not import the script that starts it.
+
+        In such a process, which imports a script that does not wait for `if __name__ == "__main__":`, it ends the
+        process silently: the one that started it reports why.
+        """
+        if self._where is not None:
+            return
+        if getattr(current_process(), "_inheriting", False):
+            if current_process().name.startswith(_STARTED):
+                sys.exit(1)
+            raise BackendError(f"Processes import the script that starts them, which would start more. {_GUARD}")
+        main = sys.modules["__main__"]
+        file = getattr(main, "__file__", None)
+        if file is not None and main.__spec__ is None and not Path(file).exists():
+            raise BackendError(
+                f"The workers of DaskBackend(n_workers=...) import the script that starts them, and {file} is no file. "
+                f"{_GUARD}"
+            )
 
     @override
     def _stop(self) -> None:
@@ -126,33 +159,38 @@ class DaskBackend(Backend):
         """Return a client of the cluster, which is started first if it is our own."""
         if self._client is not None:
             return self._client
-        if getattr(current_process(), "_inheriting", False):
-            raise InvalidInputError(
-                "The workers of DaskBackend(n_workers=...) import the script that starts them, which would start more. "
-                'Put what it runs below: if __name__ == "__main__":'
-            )
+        self.check()
         with ExitStack() as stack:
             where = self._where
             if where is None:
-                config = require("dask.config", "dask")
-                with config.set(_WITHOUT_PROFILER):
-                    where = self._dask.LocalCluster(
-                        n_workers=self._n_workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                        worker_dashboard_address="127.0.0.1:0",
-                        preload=[*config.get("distributed.worker.preload", []), _UNINTERRUPTED],
-                        memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
-                    )
-                stack.enter_context(where)
+                where = stack.enter_context(self._own_cluster())
             try:
                 self._client = stack.enter_context(self._dask.Client(where, timeout=_PATIENCE, set_as_default=False))
             except OSError as error:
                 raise BackendError(f"No Dask scheduler answers at {self._where}: {error}. Is it running?") from error
             self._open = stack.pop_all()
         return self._client
+
+    def _own_cluster(self) -> Any:
+        """Start processes on this machine."""
+        config = require("dask.config", "dask")
+        try:
+            with config.set(_WITHOUT_PROFILER), _silent():
+                return self._dask.LocalCluster(
+                    n_workers=self._n_workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
+                    preload=[*config.get("distributed.worker.preload", []), _UNINTERRUPTED],
+                    memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
+                )
+        except RuntimeError:  # it says no more than that
+            raise BackendError(
+                "The workers of DaskBackend(n_workers=...) import the script that starts them, and ended when they "
+                f"did. {_GUARD} If it is there, the reason is above."
+            ) from None
 
     def _send(self, work: bytes) -> Any:
         """Let workers have what runs tasks, once; as a result, which is made again if its owner dies."""
@@ -181,6 +219,29 @@ class DaskBackend(Backend):
             ) from error
         except self._dask.CancelledError as error:
             raise BackendError(_LOST) from error
+
+
+def _is_address(address: Any) -> bool:
+    """Return whether something can be the address of a scheduler."""
+    if not isinstance(address, str) or not address:
+        return False
+    scheme = address.partition("://")[0] if "://" in address else "tcp"
+    known = scheme in ("tcp", "tls", "ucx", "ws", "wss")
+    return not known or _HOST_AND_PORT.fullmatch(address) is not None
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Dask tells about processes that do not start: an error says it."""
+    loggers = [logging.getLogger(f"distributed.{name}") for name in ("nanny", "core", "process")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _answer(work: bytes, task: Any) -> Any:

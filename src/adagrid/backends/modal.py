@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from itertools import islice
+from operator import index
 from pathlib import Path
 from typing import Any, final
 
@@ -89,7 +90,7 @@ class ModalBackend(Backend):
         problems = not_positive(
             n_zones=n_zones, coordinate_every=coordinate_every, n_workers=n_workers, timeout=timeout
         )
-        if isinstance(timeout, int) and timeout > _LONGEST:
+        if not not_positive(timeout=timeout) and index(timeout) > _LONGEST:
             problems.append(f"timeout must be at most {_LONGEST}, a day, which Modal grants; got {timeout!r}.")
         if gpu is not None and not (isinstance(gpu, str) and re.fullmatch(r"[\w-]+!?(:[1-9])?", gpu)):
             problems.append(f"gpu must be a kind that Modal has, such as 'T4' or 'H100', or None; got {gpu!r}.")
@@ -108,7 +109,7 @@ class ModalBackend(Backend):
         self._modal = require("modal", "modal")
         if image is not None and not isinstance(image, self._modal.Image):
             raise InvalidInputError(f"image must be a modal.Image; got {image!r}.")
-        self._n_workers, self._gpu, self._modules, self._timeout = n_workers, gpu, tuple(modules), timeout
+        self._n_workers, self._gpu, self._modules, self._timeout = index(n_workers), gpu, tuple(modules), index(timeout)
         self._secrets, self._image, self._options = (PASSWORD,) if secrets is None else tuple(secrets), image, options
         self._running: tuple[Any, Any] | None = None
 

@@ -15,7 +15,7 @@ from adagrid._programs import Program, shaped
 from adagrid._typing import Array
 from adagrid.engine.evaluator import Shape
 from adagrid.engine.kernels import count_rejections
-from adagrid.errors import ModelError
+from adagrid.errors import BackendError, ModelError
 from adagrid.models import Model
 from adagrid.models._rounding import design_name
 
@@ -178,9 +178,12 @@ class TracedDesign:
 
         Raises:
             ModelError: if the method raises.
+            BackendError: if this process cannot compute.
         """
         try:
             return Program(function, *arguments, double=self._double)
+        except BackendError:
+            raise
         except Exception as error:
             traced = isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
             hint = " In a design use jnp.where, not if, and functions of jax.numpy and jax.scipy." if traced else ""
