@@ -19,7 +19,7 @@ app = typer.Typer(
     name="adagrid",
     help="Bounds on the Type I Error of a clinical-trial design over a whole region of parameters.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
 
@@ -134,7 +134,7 @@ def version() -> None:
 
 
 def _show(db: str, tiles: int) -> None:
-    console = Console()
+    console = screens.console()
     with adagrid.open_job(db) as run:
         console.print(run.summary(), highlight=False, markup=False, soft_wrap=True)
         console.print(screens.worst_table(run.record, run.worst_tiles(tiles), run.counts()["active"]))
@@ -147,7 +147,7 @@ def _show(db: str, tiles: int) -> None:
 
 
 def _watch(db: str, every: float, worst: int) -> None:
-    with Live(console=Console(), auto_refresh=False) as live:
+    with Live(console=screens.console(), auto_refresh=False, redirect_stdout=False) as live:
         while True:
             if adagrid.stores.is_url(db) or Path(db).exists():
                 with adagrid.open_view(db) as view:  # a snapshot is another file every time
@@ -167,7 +167,7 @@ def _verify(db: str) -> None:
 
 
 def _jobs(server: str) -> None:
-    Console().print(screens.jobs_table(server, adagrid.list_jobs(server)))
+    screens.console().print(screens.jobs_table(server, adagrid.list_jobs(server)))
 
 
 def _drop(db: str, confirm: str | None) -> None:

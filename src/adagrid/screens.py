@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, final
 
-from rich.console import Group
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from adagrid.jobs.record import JobRecord
 
 _CALIBRATED = ("level", "threshold")
+_SIGN = "last sign of life (UTC)"
+# No terminal is as wide.
+_WIDE = 10_000
+
+
+def console() -> Console:
+    """Return a console for the standard output, which is as wide as need be where it is no terminal."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_WIDE)
 
 
 def look_screen(look: Look) -> Group:
@@ -43,32 +52,69 @@ def look_screen(look: Look) -> Group:
     return Group(Text("\n".join(lines)), worst_table(look.record, look.worst, look.counts["active"]))
 
 
-def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
+@final
+class Fitting:
+    """A table that loses whole columns where a terminal is too narrow, and names them.
+
+    Args:
+        title: what the table shows.
+        columns: the cells of every column, by its name.
+        spare: names of columns that may be lost, the first one first.
+        left: whether columns are aligned on the left.
+    """
+
+    def __init__(self, title: str, columns: Mapping[str, Sequence[str]], spare: Sequence[str], *, left: bool) -> None:
+        self._title, self._columns, self._spare, self._left = title, columns, spare, left
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lost: list[str] = []
+        for name in (*self._spare, None):
+            table = self._table([column for column in self._columns if column not in lost])
+            wide = console.measure(table, options=options.update(max_width=_WIDE)).maximum
+            if wide <= options.max_width or name is None:
+                break
+            lost.append(name)
+        yield table
+        if lost:
+            yield Text(f"Too narrow for the columns {', '.join(lost)}: widen the terminal, or send this to a file.")
+
+    def _table(self, names: Sequence[str]) -> Table:
+        table = Table(title=Text(self._title, "table.title"), title_justify="left")
+        for name in names:
+            table.add_column(name, justify="left" if self._left else "right", overflow="fold")
+        for row in zip(*(self._columns[name] for name in names), strict=True):
+            table.add_row(*map(Text, row))
+        return table
+
+
+def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Fitting:
     """Return a table of the worst tiles or cells of a job."""
     validate, dim = record.kind == "validate", len(record.theta_min)
     staged = record.method == "interpolated"
     what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
-    table = Table(title=f"Worst {len(rows)} of {active} {what}", title_justify="left")
-    for name in ("theta", "half-width", "sims", *(columns_of(record) if validate else _CALIBRATED)):
-        table.add_column(name, justify="right", no_wrap=True)
+    found = columns_of(record) if validate else _CALIBRATED
+    columns: dict[str, list[str]] = {name: [] for name in ("theta", "half-width", "sims", *found)}
     for row in rows.to_dict("records"):
-        found = estimated_as(record, row) if validate else (f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}")
-        table.add_row(
+        values = estimated_as(record, row) if validate else (f"{row['alpha0']:.3%}", f"{row['threshold']:.7g}")
+        texts = (
             ", ".join(f"{row[f'theta{i}']:.3f}" for i in range(dim)),
             ", ".join(f"{row[f'radius{i}']:.1g}" for i in range(dim)),
             f"{row['n_sims']:,}",
-            *found,
+            *values,
         )
-    return table
+        for name, text in zip(columns, texts, strict=True):
+            columns[name].append(text)
+    spare = ["half-width", "sims", *found[:-1]]
+    return Fitting(f"Worst {len(rows)} of {active} {what}", columns, spare, left=False)
 
 
-def jobs_table(server: str, found: pd.DataFrame) -> Table:
+def jobs_table(server: str, found: pd.DataFrame) -> Fitting:
     """Return a table of the jobs on a server, from what `list_jobs` returns."""
-    table = Table(title=f"{len(found)} jobs on {server}", title_justify="left")
-    for name in ("job_id", "what", "status", "last sign of life (UTC)", "MB"):
-        table.add_column(name, no_wrap=name != "status", justify="right" if name == "MB" else "left")
+    columns: dict[str, list[str]] = {name: [] for name in ("job_id", "what", "status", _SIGN, "MB")}
     for row in found.to_dict("records"):
         what, status, sign = f"{row['method']} {row['kind']}, {row['model']}", row["status"], row["last_sign"]
-        told = (escape(row["problem"]), "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
-        table.add_row(row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
-    return table
+        told = (row["problem"], "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
+        texts = (row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
+        for name, text in zip(columns, texts, strict=True):
+            columns[name].append(text)
+    return Fitting(f"{len(found)} jobs on {server}", columns, ["MB", "what", _SIGN], left=True)

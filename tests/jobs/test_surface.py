@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import adagrid as ada
 from adagrid.cli import app
+from adagrid.screens import Fitting
+from adagrid.stores.duckdb import DuckDBStore
 from tests.support.paths import ROOT
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
@@ -60,6 +65,62 @@ def test_every_command_has_help():
         answer = runner.invoke(app, [command, "--help"])
         assert answer.exit_code == 0
         assert command in overview.output
+
+
+def test_short_options():
+    runner = CliRunner()
+    assert runner.invoke(app, ["-h"]).output == runner.invoke(app, ["--help"]).output
+    assert runner.invoke(app, ["--version"]).output.strip() == ada.__version__
+    for command in COMMANDS:
+        assert runner.invoke(app, [command, "-h"]).exit_code == 0
+
+
+def test_shells_complete_commands():
+    typed = {"COMP_WORDS": "adagrid sho", "COMP_CWORD": "1", "_ADAGRID_COMPLETE": "complete_bash"}
+    assert CliRunner().invoke(app, [], prog_name="adagrid", env=typed).output.strip() == "show"
+
+
+@pytest.mark.parametrize(("width", "spared"), [(29, {"sims", "limit"}), (45, {"sims"}), (100, set())])
+def test_tables_lose_whole_columns_and_name_them(width, spared):
+    columns = {"theta": ["0.500, 0.500"], "sims": ["131,072"], "limit": ["[b]5.2345%[/]"], "bound": ["6.2345%"]}
+    table = Fitting("Worst tiles", columns, ["sims", "limit"], left=False)
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(table)
+    text = console.export_text()
+    shown, _, note = text.partition("Too narrow")
+    for name, (value,) in columns.items():
+        assert (value in shown) == (name in shown) == (name not in spared)
+        assert (name in note) == (name in spared)
+
+
+def test_show_of_a_snapshot_of_a_job_that_runs(tmp_path):
+    """It says so; and what is piped is as wide as need be."""
+    path, store = tmp_path / "now.duckdb", DuckDBStore(":memory:")
+    grid = ada.cartesian_grid([-1], [0], n=1)
+    snapshot = lambda report: ada.open_job(store).snapshot(path)
+    ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, init_sims=64, n_steps=1, db=store, callback=snapshot)
+    shown = CliRunner().invoke(app, ["show", str(path)], env={"COLUMNS": "30"})
+    assert "NEW_STEP: The job runs, or was stopped: run the same again to go on. Last sign of life: 20" in shown.output
+    assert "half-width" in shown.output
+    assert "Too narrow" not in shown.output
+
+
+def test_reprs_are_one_short_line():
+    grid = ada.cartesian_grid([-1, -1], [1, 1], n=3, null_hypos=["theta1 <= theta0"])
+    assert repr(grid) == "<Grid: 6 tiles, theta0 -1 to 1, theta1 -1 to 1; null: theta1 - theta0 <= 0>"
+    assert repr(grid.tiles) == "<6 tiles of 2 parameters>"
+    assert repr(ada.FisherExact(12)) == "FisherExact(n=12)"
+    table = pd.DataFrame({"responders0": [0, 1], "reject": [0, 1]})
+    assert repr(ada.DecisionTable(1, table)).startswith("DecisionTable(n=1, table=<DataFrame 2 x 2>")
+    assert len(repr(ada.cartesian_grid([-1] * 9, [1] * 9, n=1))) < 200
+
+
+def test_another_threshold_is_for_a_new_job(tmp_path):
+    path = tmp_path / "job.duckdb"
+    grid = ada.cartesian_grid([-1], [0], n=1)
+    ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=64, db=path).close()
+    with pytest.raises(ada.errors.ResumeError, match=r"threshold=1\.96, not 2\.0.*for a new job give another db=\."):
+        ada.validate(ada.ZTest(), threshold=2.0, grid=grid, n_sims=64, db=path)
 
 
 def test_every_command_is_in_the_readme():

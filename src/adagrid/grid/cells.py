@@ -63,6 +63,9 @@ class Cells:
             point_id=point_id,
         )
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} cells of {self.theta.shape[1]} parameters>"
+
     def __len__(self) -> int:
         return len(self.id)
 

@@ -30,6 +30,8 @@ from adagrid.grid.touching import refuse_loose_edges, refuse_touching
 
 # Of all tiles that a grid begins with: each takes some hundred bytes per parameter, as often as jobs copy it.
 _MOST_NUMBERS = 10**8
+# The parameters and hypotheses that `repr` shows.
+_SHOWN = 4
 
 
 @final
@@ -54,6 +56,16 @@ class Grid:
     hypotheses: tuple[NullHypothesis, ...]
     of_alternatives: bool = False
     scales: tuple[Scale, ...] | None = None
+
+    def __repr__(self) -> str:
+        """Return the number of tiles, the region and the hypotheses in one line."""
+        lower, upper = (self.tiles.theta - self.tiles.radius).min(axis=0), (self.tiles.theta + self.tiles.radius).max(0)
+        box = [f"theta{i} {low:.4g} to {high:.4g}" for i, (low, high) in enumerate(zip(lower, upper, strict=True))]
+        region = ", ".join(box if self.dim <= _SHOWN else [*box[:_SHOWN], f"{self.dim} parameters in all"])
+        label = "alternatives" if self.of_alternatives else "null"
+        texts = [each.describe() for each in self.hypotheses]
+        texts = texts if len(texts) <= _SHOWN else [*texts[:_SHOWN], f"{len(texts)} in all"]
+        return f"<Grid: {len(self.tiles):,} tiles, {region}; {label}: {'; '.join(texts) or 'everywhere'}>"
 
     @property
     def dim(self) -> int:

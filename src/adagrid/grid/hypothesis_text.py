@@ -11,6 +11,10 @@ from adagrid.errors import HypothesisSyntaxError
 from adagrid.grid.hypotheses import HalfSpace
 
 _EXAMPLE = 'Write a linear inequality, for example hypo("theta1 <= theta0 - 0.1") or hypo("x < logit(0.3)").'
+_RATES = (
+    "The parameters of binomial arms are logits: write theta1 <= theta0 for p1 <= p0, theta0 <= logit(0.3) for "
+    "p0 <= 0.3, and ada.RiskDifference(treatment=1, control=0, margin=-0.1) for p1 - p0 <= -0.1"
+)
 _SHORT_NAMES = {"x": 0, "y": 1, "z": 2}
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "exp": math.exp,
@@ -18,6 +22,8 @@ _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "logit": lambda p: math.log(p / (1 - p)),
     "sqrt": math.sqrt,
 }
+# What people write for the signs that compare.
+_SIGNS = {"=<": "<=", "=>": ">=", "\u2264": "<=", "\u2a7d": "<=", "\u2265": ">=", "\u2a7e": ">="}
 _MAX_LENGTH, _MAX_PARAMETER = 1000, 99
 
 
@@ -40,10 +46,13 @@ def hypo(text: str) -> HalfSpace:
         raise _refused(text, f"it is not a string of at most {_MAX_LENGTH} characters")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except SyntaxError:
+        raise _refused(text, f"it cannot be read{_hint(text)}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
         raise _refused(text, f"it cannot be read ({error})") from None
     if not isinstance(tree, ast.Compare) or len(tree.ops) != 1:
-        raise _refused(text, "it is not one inequality")
+        several = ', and several are a list of texts, such as ["theta1 <= theta0", "theta2 <= theta0"]'
+        raise _refused(text, f"it is not one inequality{_hint(text) or several}")
     if isinstance(tree.ops[0], (ast.LtE, ast.Lt)):
         sign = 1.0
     elif isinstance(tree.ops[0], (ast.GtE, ast.Gt)):
@@ -61,6 +70,16 @@ def hypo(text: str) -> HalfSpace:
         raise _refused(text, "a number in it is too large")
     dim = max(i for i, weight in difference.weights.items() if weight) + 1
     return HalfSpace([difference.weights.get(i, 0.0) for i in range(dim)], -difference.constant + 0.0)
+
+
+def _hint(text: str) -> str:
+    """Return what to write instead of a text that is no inequality, where that can be told."""
+    for wrong, right in _SIGNS.items():
+        if wrong in text:
+            return f": write {right} for {wrong}"
+    if re.search(r"\d,\d", text):
+        return ": write decimals with a point"
+    return ": write <= or >= for =" if re.search(r"[^<>=]=[^=]", text) else ""
 
 
 class _Linear:
@@ -123,6 +142,8 @@ def _parameter(text: str, name: str) -> int:
     if name in _SHORT_NAMES:
         return _SHORT_NAMES[name]
     numbered = re.fullmatch(r"(?:theta|x)(0|[1-9]\d?)", name)
+    if numbered is None and re.fullmatch(r"p_?\d*", name):
+        raise _refused(text, f"{name!r} is no parameter. {_RATES}")
     if numbered is None:
         raise _refused(text, f"{name!r} is no parameter: use theta0 to theta{_MAX_PARAMETER}, x0, x1, ..., or x, y, z")
     return int(numbered[1])

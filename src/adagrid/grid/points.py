@@ -71,6 +71,9 @@ class Points:
         n_sims = np.full(len(theta), each, np.int64)
         return Points.asked(theta, null_truth, stream=stream, begin=begin, n_sims=n_sims, level=1.0)
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} points of {self.theta.shape[1]} parameters>"
+
     def __len__(self) -> int:
         return len(self.id)
 

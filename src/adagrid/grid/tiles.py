@@ -44,6 +44,9 @@ class Tiles:
     n_sims: IntArray
     volume: FloatArray
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} tiles of {self.dim} parameters>"
+
     def __len__(self) -> int:
         return len(self.id)
 

@@ -524,7 +524,7 @@ def _certified_problems(store: Store, record: JobRecord, overrides: Mapping[str,
 def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
     if grid is None or grid_fingerprint(grid) == record.grid_fingerprint:
         return []
-    return ["Its grid is another one than the grid given. Leave out grid= to continue it, or use another database."]
+    return ["Its grid is not the grid given. Leave out grid= to continue it; for a new job give another db=."]
 
 
 def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *, whole: bool) -> list[str]:
@@ -538,7 +538,8 @@ def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *,
     return [
         f"It was started with {name}={had[-1][name]!r}, not {value!r}. To continue it give the database "
         + ("without a grid and other settings" if whole else f"without {name}=")
-        + (f", or change it with overrides={{{name!r}: {value!r}}}." if _overridable(record, name) else ".")
+        + (f", or change it with overrides={{{name!r}: {value!r}}}" if _overridable(record, name) else "")
+        + "; for a new job give another db=."
         for name, value in requested.items()
         if name in fields and (whole or value != fields[name].default) and all(value != past[name] for past in had)
     ]

@@ -8,7 +8,7 @@ from enum import Enum
 class Status(Enum):
     """The outcome of a step or of a run."""
 
-    NEW_STEP = "Simulations were added; the job is under way. Run it again to continue."
+    NEW_STEP = "The job runs, or was stopped: run the same again to go on."
     CONVERGED = "All targets are met."
     EMPTY_STEP = (
         "Nothing is left that a step could improve, but the targets are not met. What was found is valid; start a new "

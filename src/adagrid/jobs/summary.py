@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from adagrid.jobs.outcome import Status
 from adagrid.jobs.wording import bounded_as, columns_of, controlled_as, estimated_as
 
 if TYPE_CHECKING:
@@ -143,6 +145,9 @@ def _causes(run: Run) -> list[str]:
 
 def _status(run: Run) -> str:
     meaning = "The grid was simulated as asked; nothing was adapted." if run.is_fixed else run.status.sentence
+    if run.status is Status.NEW_STEP:
+        last = max(float(frame["time"].max()) for frame in (run.config(), run.reports()) if len(frame))
+        meaning += f" Last sign of life: {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC."
     return f"Status      {run.status.name}: {meaning}"
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import jax
 
 
+# The characters of an argument that `repr` shows.
+_LONGEST = 60
+
 RejectWhen: TypeAlias = Literal["small", "large", "at most", "at least"]
 """Which statistics reject: below the threshold, above it, at most the threshold, at least it."""
 
@@ -20,6 +23,14 @@ RejectWhen: TypeAlias = Literal["small", "large", "at most", "at least"]
 def direction_of(reject_when: RejectWhen) -> float:
     """Return 1.0 if small statistics reject, -1.0 if large ones do."""
     return 1.0 if reject_when in ("small", "at most") else -1.0
+
+
+def _short(value: Any) -> str:
+    """Return a value as text for people, in one line."""
+    if hasattr(value, "shape") and value.shape:
+        return f"<{type(value).__name__} {' x '.join(map(str, value.shape))}>"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class Model(ABC):
@@ -85,6 +96,11 @@ class Model(ABC):
         bound.apply_defaults()
         object.__setattr__(self, "arguments", dict(bound.arguments))
         return self
+
+    def __repr__(self) -> str:
+        """Return the class and its arguments, the long ones by their type and size."""
+        arguments = getattr(self, "arguments", {})
+        return f"{type(self).__name__}({', '.join(f'{name}={_short(value)}' for name, value in arguments.items())})"
 
     @abstractmethod
     def draw(self, key: jax.Array) -> Any:

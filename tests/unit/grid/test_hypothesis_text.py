@@ -261,6 +261,24 @@ def test_everything_else_is_refused_with_a_reason(text, reason):
     assert_refused(text, reason)
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("theta0 =< 0", "write <= for =<"),
+        ("theta0 => 0", "write >= for =>"),
+        ("theta0 \u2264 0", "write <= for \u2264"),
+        ("theta0 = 0", "write <= or >= for ="),
+        ("theta0 <= 0,5", "write decimals with a point"),
+        ("theta1 <= theta0 and theta2 <= theta0", 'such as ["theta1 <= theta0", "theta2 <= theta0"]'),
+        ("p1 - p0 <= -0.1", "ada.RiskDifference(treatment=1, control=0, margin=-0.1) for p1 - p0 <= -0.1"),
+        ("p1 <= p0", "write theta1 <= theta0 for p1 <= p0"),
+        ("p <= 0.3", "theta0 <= logit(0.3) for p0 <= 0.3"),
+    ],
+)
+def test_the_refusal_names_what_to_write(text, remedy):
+    assert_refused(text, remedy)
+
+
 @pytest.mark.parametrize("text", [None, 1, 0.5, True, b"x <= 1", ["x <= 1"], ("x", 1), object])
 def test_only_text_is_read(text):
     assert_refused(text, "not a string")
