@@ -96,7 +96,7 @@ def ada_validate(
         packet_size: tiles simulated and written together; does not change the answer.
         tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
         n_steps: the most steps of a zone, the initial grid included.
-        timeout: seconds after which no new step begins.
+        timeout: seconds after which the job ends within a packet's length, also while it plans; continue it later.
         job_id: name of a new job.
         overrides: when continuing, settings to change from here on: n_steps, timeout, packet_size,
             tile_batch_size, and the targets.
@@ -210,7 +210,7 @@ def ada_calibrate(
         packet_size: tiles simulated and written together; does not change the answer.
         tile_batch_size: tiles whose simulations are in memory together; does not change the answer.
         n_steps: the most steps of a zone, the initial grid included.
-        timeout: seconds after which no new step begins.
+        timeout: seconds after which the job ends within a packet's length, also while it plans; continue it later.
         job_id: name of a new job.
         overrides: when continuing, settings to change from here on: n_steps, timeout, packet_size,
             tile_batch_size, and the targets.

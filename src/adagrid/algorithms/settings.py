@@ -25,7 +25,7 @@ class Settings(BaseModel):
     Attributes:
         model_seed: seed of the simulations.
         n_steps: steps of a zone, the simulation of the initial grid among them; stages of an interpolated job.
-        timeout: seconds after which no new step begins.
+        timeout: seconds after which no new packet begins, nor another part of a plan.
         packet_size: tiles or points that are simulated and written together.
         tile_batch_size: tiles or points whose simulations are in memory together.
         family_lines: lines of three points on which simulations could contradict the declared family.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adagrid._deadline import check_time
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
@@ -97,6 +98,7 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
         going = []
         size = _LARGE if len(unfinished) > _LARGE_FROM else _SMALL
         for start in range(0, len(unfinished), size):
+            check_time()
             rows = unfinished[start : start + size]
             padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
             answer = maximum(family, vertices[padded], log_upper[padded], weights[padded])

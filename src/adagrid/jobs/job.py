@@ -12,15 +12,18 @@ from typing import Any, Generic, TypeAlias, final
 import numpy as np
 import pandas as pd
 
-from adagrid._typing import FloatArray
+from adagrid._deadline import check_time, within
+from adagrid._typing import Array, FloatArray
 from adagrid.backends import Backend
 from adagrid.grid import NullHypothesis
+from adagrid.grid.points import Points
 from adagrid.jobs.backup import Backup
 from adagrid.jobs.crew import Member
 from adagrid.jobs.journal import Journal
+from adagrid.jobs.pace import Pace
 from adagrid.jobs.progress import Callback, ProgressDisplay, StepReport
 from adagrid.jobs.record import LEADER, JobRecord
-from adagrid.jobs.work import A, Answer, Asked, AskedFractions, Work
+from adagrid.jobs.work import A, Answer, Asked, AskedFractions, AskedStatistics, Work
 from adagrid.stores import Store
 from adagrid.stores.base import Table
 
@@ -40,10 +43,10 @@ class Job(Generic[A]):
         display: progress for people.
         callback: called after every step.
         backups: keep the job elsewhere, too.
-        deadline: time after which no new step begins.
         worker_id: who works.
         begun: the coordination that this process has begun itself, so that nothing of it was stored before; None where
             an earlier process, or another one, may have stored rows of it.
+        pace: how much takes how long.
     """
 
     store: Store
@@ -54,9 +57,9 @@ class Job(Generic[A]):
     callback: Callback | None = None
     backups: Sequence[Backup] = ()
     started: float = field(default_factory=time.monotonic)
-    deadline: float = np.inf
     worker_id: int = LEADER
     begun: int | None = None
+    pace: Pace = field(default_factory=lambda: Pace(1))
     _welcomed: set[int] = field(default_factory=set)
 
     @property
@@ -80,7 +83,12 @@ class Job(Generic[A]):
         return time.monotonic() - self.started
 
     def ask(self, questions: Iterable[Asked[A]]) -> Iterator[Answer]:
-        """Let questions be answered wherever the backend simulates, and yield the answers in their order."""
+        """Let questions be answered wherever the backend simulates, and yield the answers in their order.
+
+        Raises:
+            TimeUpError: if there is no time left to begin.
+        """
+        check_time()
         for answer in self.backend.map(self.work, questions):
             self.welcome(answer.member)
             yield answer
@@ -120,7 +128,7 @@ class Job(Generic[A]):
         """Show a step to the person who watches and to the caller."""
         self.display.step(report)
         if self.callback is not None:
-            with self.display.paused():
+            with self.display.paused(), within(None):
                 self.callback(report)
 
     def back_up(self) -> None:
@@ -156,6 +164,14 @@ class Job(Generic[A]):
     def signed(self, frame: pd.DataFrame, worker_id: int | None = None) -> pd.DataFrame:
         """Return rows with the columns that say who wrote them and when; who is this process if None."""
         return frame.assign(worker_id=self.worker_id if worker_id is None else worker_id, time=time.time())
+
+    def statistics(self, points: Points) -> Array:
+        """Return all statistics of points, simulated wherever the backend simulates, shape (points, sims)."""
+        found = []
+        for answer in self.ask(AskedStatistics(points.take(rows)) for rows in self.pace.pieces(points.n_sims)):
+            found.append(answer.content["statistics"])
+            self.pace.note(np.full(*found[-1].shape), answer.seconds)
+        return np.concatenate(found)
 
     def fraction_below(self, asked: AskedFractions[A]) -> FloatArray:
         """Return the fractions of a tile's or point's statistics strictly below some of its smallest."""

@@ -19,7 +19,6 @@ from adagrid.grid.tiles import matrix_columns
 from adagrid.jobs.evidence import SpotEvidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.run import Run
-from adagrid.jobs.work import AskedStatistics
 from adagrid.refutation import Evidence
 from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM, spots_in_cells, spots_in_tiles
 from adagrid.stores import Place
@@ -81,8 +80,7 @@ def _look(job: AnyJob, table: Table, place: Place, evidence: Evidence | None, nu
         return None
     points = Points.apart(theta, null_truth, stream=SPOT_STREAM, first=number * SPOT_SIMS, each=SPOT_SIMS)
     job.display.begin(place, len(points), "spots")
-    (answer,) = job.ask([AskedStatistics(points)])
-    events, ties = _counted(job, answer.content["statistics"], cut)
+    events, ties = _counted(job, job.statistics(points), cut)
     if computed is None and job.record.kind == "calibrate":  # as at the certified points, which know no ties
         events -= ties
     columns = {

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from adagrid.algorithms import Algorithm, Frontier
@@ -52,8 +51,7 @@ def lead(job: Job[Algorithm]) -> Status:
 
 
 def finish_leftovers(job: Job[Algorithm]) -> None:
-    """Finish the steps that a killed run had begun, with the settings they were begun with, however late it is."""
-    job = replace(job, deadline=np.inf)
+    """Finish the steps that an earlier run had begun, with the settings they were begun with."""
     coordination = job.store.last_coordination()
     if coordination is None:
         return

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from adagrid._deadline import TimeUpError, within
 from adagrid.algorithms import (
     Algorithm,
     CalibrateSettings,
@@ -43,6 +45,7 @@ from adagrid.jobs.journal import Journal
 from adagrid.jobs.last_look import look_once_more
 from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.outcome import Status
+from adagrid.jobs.pace import Pace
 from adagrid.jobs.progress import Callback, ProgressDisplay
 from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, is_other, read_records
 from adagrid.jobs.refute import gather_evidence
@@ -283,18 +286,29 @@ def _run(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) -
         begun: the same with the settings of the step that is under way, if the job is continued.
     """
     with stoppable(job), job.recorded():
-        with job.display, job.backend:
+        with job.display, job.backend, within(job.algorithm.settings.timeout), suppress(TimeUpError):
+            status = Status.TIMED_OUT
             if begun is not None:
-                _tell_changed_environment(job)
-                if job.record.method == "classic":
-                    finish_leftovers(begun)
-                job.append({"config": _config_row(job)})
-                job.back_up()
+                _take_up(job, begun)
             status = _led(job, tiles, is_new=begun is None)
         job.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.finish_backups()
     return Run(job.store, status, partial(certify, job))
+
+
+def _take_up(job: AnyJob, begun: AnyJob) -> None:
+    """Finish the step that is under way as it was begun, then let the job's own settings take effect."""
+    _tell_changed_environment(job)
+    if job.record.method == "classic":
+        try:
+            finish_leftovers(begun)
+        except TimeUpError:
+            if begun.record.settings != job.record.settings:
+                job.display.warn("The time was used up within a step that had begun before. Give overrides= again.")
+            raise
+    job.append({"config": _config_row(job)})
+    job.back_up()
 
 
 def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
@@ -326,7 +340,6 @@ def _job(
     progress: bool | None,
     kept: Sequence[Destination],
 ) -> AnyJob:
-    timeout = work.record.checked_settings().timeout
     staged = work.record.method == "interpolated"
     display = ProgressDisplay(progress, work.record.model.direction, staged=staged)
     return Job(
@@ -337,7 +350,7 @@ def _job(
         display=display,
         callback=callback,
         backups=[Backup(store, destination, display.warn) for destination in kept],
-        deadline=np.inf if timeout is None else time.monotonic() + timeout,
+        pace=Pace(work.record.block),
     )
 
 
@@ -524,7 +537,7 @@ def _certified_problems(store: Store, record: JobRecord, overrides: Mapping[str,
 def _grid_problems(record: JobRecord, grid: Grid | None) -> list[str]:
     if grid is None or grid_fingerprint(grid) == record.grid_fingerprint:
         return []
-    return ["Its grid is not the grid given. Leave out grid= to continue it; for a new job give another db=."]
+    return ["Its grid is another one. Leave out grid= to continue it; for a new job give another db=."]
 
 
 def _request_problems(history: list[JobRecord], requested: Mapping[str, Any], *, whole: bool) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
+from adagrid._deadline import TimeUpError, seconds_left
 from adagrid._typing import IdArray, IntArray
 from adagrid.jobs.job import Job
 from adagrid.jobs.work import A, AskedRows
@@ -39,17 +41,26 @@ def write_packets(
 
     Raises:
         ModelError: naming the subject, if the design fails.
+        TimeUpError: if the time is used up before all is simulated; what was begun is finished and written.
     """
     subjects = asked.subjects
     is_new = written is None
     missing = np.arange(len(subjects)) if written is None else np.flatnonzero(~np.isin(subjects.id, written))
     missing = missing[np.argsort(subjects.n_sims[missing], kind="stable")]  # those alike are simulated together
-    size = job.algorithm.settings.packet_size or _PACKET_SIZE
-    packets = [missing[start : start + size] for start in range(0, len(missing), size)]
     job.display.begin(place, len(subjects), unit)
     job.display.advance(len(subjects) - len(missing))
-    answers = job.ask(asked.take(rows) for rows in packets)
-    for number, (rows, answer) in enumerate(zip(packets, answers, strict=True)):
+    under_way: deque[IntArray] = deque()
+
+    def questions() -> Iterator[AskedRows[A]]:
+        for rows in _packets(job, missing, subjects.n_sims):
+            under_way.append(rows)
+            yield asked.take(rows)
+
+    left = len(missing)
+    for number, answer in enumerate(job.ask(questions()) if left else ()):
+        rows = under_way.popleft()
+        left -= len(rows)
+        job.pace.note(subjects.n_sims[rows], answer.seconds)
         subject = (
             subjects.take(rows).to_frame().assign(**vars(place), position=rows if position is None else position[rows])
         )
@@ -60,3 +71,15 @@ def write_packets(
         job.append_missing(frames, key=table, is_new=is_new)
         job.display.advance(len(rows))
         yield frame
+    if left:
+        raise TimeUpError
+
+
+def _packets(job: Job[A], missing: IntArray, n_sims: IntArray) -> Iterator[IntArray]:
+    """Yield the rows of packets, as long as there is time to begin one."""
+    size = job.algorithm.settings.packet_size
+    while len(missing) and seconds_left() > 0:
+        some = missing[: size or _PACKET_SIZE]
+        rows = some if size else some[: job.pace.first(n_sims[some])]
+        yield rows
+        missing = missing[len(rows) :]

@@ -17,7 +17,6 @@ from adagrid.grid.points import Points
 from adagrid.grid.tiles import matrix_columns
 from adagrid.jobs.evidence import read_evidence
 from adagrid.jobs.job import AnyJob, logger
-from adagrid.jobs.work import AskedStatistics
 from adagrid.models import ArrayModel
 from adagrid.models._rounding import design_name
 from adagrid.refutation import Ask, Evidence, Inquiry, Lines
@@ -63,9 +62,9 @@ def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) ->
 def _statistics(job: AnyJob, points: Points) -> FloatArray:
     """Simulate points wherever the job's backend simulates, and return their statistics."""
     job.display.begin(PLACE, len(points), "points to test the family")
-    (answer,) = job.ask([AskedStatistics(points)])
+    statistics = job.statistics(points)
     job.display.advance(len(points))
-    return answer.content["statistics"]
+    return statistics
 
 
 def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) -> None:

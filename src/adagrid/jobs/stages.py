@@ -9,7 +9,6 @@ what it has written.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from adagrid._deadline import check_time
 from adagrid._typing import FloatArray, IdArray
 from adagrid.algorithms import Convergence, StagedAlgorithm
 from adagrid.algorithms.interpolated.base import Simulated, Stage, StageKind, State
@@ -93,6 +93,9 @@ def lead_stages(job: Staged, *, is_new: bool) -> Status:
     Args:
         job: the job.
         is_new: whether this process has started the job, so that no stage is stored.
+
+    Raises:
+        TimeUpError: if the time is used up; a plan that is not written is then made again.
     """
     found, n_points = (Found.nothing(job.store.schema), None) if is_new else _finished(job)
     while True:
@@ -104,8 +107,7 @@ def lead_stages(job: Staged, *, is_new: bool) -> Status:
             return Status.CONVERGED
         if len(state.stages) >= job.algorithm.settings.n_steps:
             return Status.REACHED_N_STEPS
-        if time.monotonic() >= job.deadline:
-            return Status.TIMED_OUT
+        check_time()
         stage = job.algorithm.next_stage(state)
         if stage is None:
             return Status.EMPTY_STEP

@@ -97,6 +97,8 @@ def _family(run: Run) -> list[str]:
         )
     if found is not None and found.refutes:
         lines += _line_seen(run, found)
+    if spots is None and run.covered and run.status is Status.TIMED_OUT:
+        lines.append("Last look   not yet: continue the job")
     if spots is not None:
         lines.append(f"Last look   {spots}")
     if spots is not None and spots.refutes:

@@ -9,6 +9,7 @@ from typing import Any, final
 
 from typing_extensions import override
 
+from adagrid._deadline import seconds_left
 from adagrid.algorithms import Algorithm, Frontier
 from adagrid.jobs.frontier import read_frontier, tile_fraction_below
 from adagrid.jobs.job import Job
@@ -62,7 +63,7 @@ def run_zone(
     began, status = time.monotonic(), Status.NEW_STEP
     while step < last_step and status in (Status.NEW_STEP, Status.NO_NEW_TILES):
         place = Place(coordination_id, zone_id, step)
-        if time.monotonic() >= job.deadline:
+        if seconds_left() <= 0:
             status = Status.TIMED_OUT
         elif step == 0:
             frontier = first_step(job, place, is_new=is_new)

@@ -8,9 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar, final
 
+from adagrid._deadline import TimeUpError, seconds_left, within
 from adagrid.backends import LocalBackend
 from adagrid.jobs.job import Job
 from adagrid.jobs.journal import Journal
+from adagrid.jobs.pace import Pace
 from adagrid.jobs.progress import ProgressDisplay, StepReport
 from adagrid.jobs.work import A, Work
 from adagrid.stores import Store
@@ -27,29 +29,36 @@ def run_zones(job: Job[A], zones: Sequence[Callable[[Job[A]], R]]) -> list[R]:
     Args:
         job: the job.
         zones: what each of them does, given the job; it can be pickled, and so can its result.
+
+    Raises:
+        TimeUpError: if the time was used up within a step of one.
     """
     opener = job.store.opener
     if opener is None or not job.backend.has_workers or len(zones) == 1:
         return [zone(job) for zone in zones]
-    work = _ZoneWork(job.work, opener, job.seconds, job.deadline - time.monotonic())
-    ends = []
+    work, ends, time_up = _ZoneWork[A, R](job.work, opener, job.seconds, seconds_left()), [], False
     for end, reports in job.backend.map(work, zones):
-        ends.append(end)
         for report in reports:
             job.show(report)
+        if end is None:
+            time_up = True
+        else:
+            ends.append(end)
+    if time_up:
+        raise TimeUpError
     return ends
 
 
 @final
 @dataclass(frozen=True)
-class _ZoneWork(Generic[A]):
-    """Runs a zone on a worker.
+class _ZoneWork(Generic[A, R]):
+    """Runs a zone on a worker; returns how it ended, None if its time was used up, and what it reports.
 
     Args:
         work: simulates its packets.
         opener: opens the job's database.
         seconds: how long the run has taken so far.
-        seconds_left: after which no new step begins.
+        seconds_left: after which no new packet begins.
     """
 
     work: Work[A]
@@ -57,7 +66,7 @@ class _ZoneWork(Generic[A]):
     seconds: float
     seconds_left: float
 
-    def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[R, list[StepReport]]:
+    def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[R | None, list[StepReport]]:
         member = self.work.crew.join()
         reports: list[StepReport] = []
         with closing(self.opener()) as store:
@@ -69,9 +78,12 @@ class _ZoneWork(Generic[A]):
                 display=ProgressDisplay(show=False, direction=1.0),
                 callback=reports.append,
                 started=time.monotonic() - self.seconds,
-                deadline=time.monotonic() + self.seconds_left,
                 worker_id=member.worker_id,
+                pace=Pace(self.work.record.block),
             )
-            with job.recorded():
+            with job.recorded(), within(self.seconds_left):
                 job.welcome(member)
-                return zone(job), reports
+                try:
+                    return zone(job), reports
+                except TimeUpError:
+                    return None, reports

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adagrid._deadline import check_time
 from adagrid._typing import BoolArray, FloatArray
 from adagrid.algorithms.exact import ExactErrors
 from adagrid.algorithms.interpolated.planning import Rates
@@ -24,6 +25,7 @@ def computed_rates(exact: ExactErrors, quantity: Quantity, threshold: float) -> 
     """
 
     def rates(theta: FloatArray, null_truth: BoolArray) -> FloatArray:
+        check_time()
         computed = exact.errors(theta, null_truth, threshold)
         return np.clip(quantity.computed(computed).estimate, LEAST, MOST)
 

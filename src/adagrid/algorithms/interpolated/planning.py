@@ -9,6 +9,7 @@ from typing import TypeAlias, final
 import numpy as np
 from scipy.special import betainccinv, ndtri
 
+from adagrid._deadline import check_time
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.algorithms.interpolated.base import Stage, distinct_vertices
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
@@ -129,6 +130,7 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
     rate = rates(corners, np.repeat(cells.null_truth, n_vertices, axis=0)).reshape(n, n_vertices)
     total = 0
     for _ in range(_MAX_DEPTH):
+        check_time()
         edge = longest_edge(fisher, cells)
         middle = rates(cells.midpoint(edge), cells.null_truth)
         coarse = too_coarse(cells, rate, edge, middle)

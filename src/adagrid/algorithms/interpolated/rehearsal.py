@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from adagrid._deadline import check_time
 from adagrid._typing import FloatArray, IntArray
 from adagrid.algorithms.interpolated.planning import Mesh
 from adagrid.algorithms.interpolated.surrogate import Surrogates
@@ -65,6 +66,7 @@ class Rehearsals:
         wrong = generator.standard_normal((_REHEARSALS, 1))
         lowest, winner = np.full(shape, np.inf), np.zeros(_REHEARSALS, int)
         for row, (r, n) in enumerate(zip(rank, n_sims, strict=True)):
+            check_time()
             errors = generator.beta(r, n - r + 1, shape)
             errors[:, 1:] += errors[:, :1] - r / n
             place = np.interp(ndtri(np.clip(errors, 1e-12, 1.0)) - wrong * doubt[row], below[row], ladder)

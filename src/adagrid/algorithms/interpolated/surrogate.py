@@ -12,6 +12,7 @@ import scipy
 from scipy.special import ndtr, ndtri
 from threadpoolctl import ThreadpoolController
 
+from adagrid._deadline import check_time
 from adagrid._typing import BoolArray, FloatArray, IntArray
 from adagrid.algorithms.interpolated.base import configurations
 from adagrid.algorithms.interpolated.fisher import FisherCoordinates
@@ -36,6 +37,7 @@ class Surrogate:
     """
 
     def __init__(self, points: FloatArray, rejections: FloatArray | IntArray, n_sims: IntArray) -> None:
+        check_time()
         with _one_thread():
             self._condition(points, rejections, n_sims)
 
@@ -182,7 +184,9 @@ def _libraries() -> ThreadpoolController:
 
 def _slices(n: int) -> Iterator[slice]:
     """Yield slices of so many points that their distances from all simulated ones fit in memory."""
-    return (slice(start, start + _SLICE) for start in range(0, n, _SLICE))
+    for start in range(0, n, _SLICE):
+        check_time()
+        yield slice(start, start + _SLICE)
 
 
 def _squared_distances(left: FloatArray, right: FloatArray) -> FloatArray:
