@@ -50,9 +50,11 @@ def test_timed_out_at_any_look(case, zones, clock):
         run = run_case(case, db=store, timeout=float(moment), **settings)
         assert run.status is ada.Status.TIMED_OUT
         store.verify()
-        assert "TIMED_OUT" in run.summary()
+        told = run.summary()
+        assert "TIMED_OUT" in told
         more = {"overrides": {"timeout": None}}
         assert_same(run_case(case, db=store, **more, **{**settings, "timeout": float(moment)}), answer)
+    assert ("Last look   not yet: continue the job" in told) == case.startswith("staged")
 
 
 @pytest.mark.parametrize("case", ["validate_z", "staged_validate_z"])
@@ -95,13 +97,15 @@ def test_deadlines_of_runs_within_runs():
 
 def test_zones_on_workers():
     """Each ends by itself; the leader shows what all of them report before it ends, too."""
-    shown, answers = [], [("end", ["first"]), (None, ["second"]), ("end", ["third"])]
+    shown, answers = [], [(["end"], ["first"]), ([], ["second"]), ([None], ["third"])]
     backend = SimpleNamespace(has_workers=True, map=lambda work, zones: answers)
     store = SimpleNamespace(opener=PandasStore)
     job = SimpleNamespace(backend=backend, store=store, work=None, seconds=0.0, show=shown.append)
     with pytest.raises(_deadline.TimeUpError):
         run_zones(job, [None] * 3)
     assert shown == ["first", "second", "third"]
+    answers[1] = (["end"], [])
+    assert run_zones(job, [None] * 3) == ["end", "end", None]
 
 
 class TestPace:

@@ -175,6 +175,9 @@ def test_stopped_leader(name, tmp_path, expected):
     path = tmp_path / "job.duckdb"
     answer = _run(_SCRIPT, tmp_path, str(path), name)
     assert answer.returncode == -signal.Signals[name], answer.stderr
+    if name == "SIGINT":  # workers get it, too
+        assert answer.stderr.splitlines()[-1].endswith("run the same again to go on.")
+        assert "Traceback" not in answer.stderr
     workers = [psutil.Process(int(pid)) for pid in answer.stdout.split() if psutil.pid_exists(int(pid))]
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive

@@ -13,7 +13,8 @@ from adagrid.grid.hypotheses import HalfSpace
 _EXAMPLE = 'Write a linear inequality, for example hypo("theta1 <= theta0 - 0.1") or hypo("x < logit(0.3)").'
 _RATES = (
     "The parameters of binomial arms are logits: write theta1 <= theta0 for p1 <= p0, theta0 <= logit(0.3) for "
-    "p0 <= 0.3, and ada.RiskDifference(treatment=1, control=0, margin=-0.1) for p1 - p0 <= -0.1"
+    "p0 <= 0.3, and ada.RiskDifference(treatment=1, control=0, margin=-0.1) for p1 - p0 <= -0.1. In a grid with "
+    'scale="probability" the parameters are rates: write theta1 - theta0 <= -0.1'
 )
 _SHORT_NAMES = {"x": 0, "y": 1, "z": 2}
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {

@@ -60,8 +60,8 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
         lines.append(f"Decided at  {_decided_at(run, computed)}")
     if run.changed_model:
         lines.insert(1, "            Parts were simulated with another version of the design (accept_changed_model).")
-    told = [_work(run, counts, computed), *_family(run), _status(run), _guarantee(run, computed, refuted), _job(run)]
-    return "\n".join([*lines, *told])
+    lines += [_work(run, counts, computed), *_family(run, computed)]
+    return "\n".join([*lines, _status(run), _guarantee(run, computed, refuted), _job(run)])
 
 
 def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
@@ -79,7 +79,7 @@ def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
     )
 
 
-def _family(run: Run) -> list[str]:
+def _family(run: Run, computed: bool) -> list[str]:
     """Return the lines on the tests of the declared family and of computed errors."""
     found, spots, family = run.evidence, run.spot_evidence, run.record.model.family
     if run.settings["trust_family"] is not None:
@@ -97,7 +97,8 @@ def _family(run: Run) -> list[str]:
         )
     if found is not None and found.refutes:
         lines += _line_seen(run, found)
-    if spots is None and run.covered and run.status is Status.TIMED_OUT:
+    is_due = run.guarantee == "certified" and (computed or run.settings["trust_family"] is None)
+    if spots is None and is_due and run.status is Status.TIMED_OUT:
         lines.append("Last look   not yet: continue the job")
     if spots is not None:
         lines.append(f"Last look   {spots}")

@@ -36,15 +36,12 @@ def run_zones(job: Job[A], zones: Sequence[Callable[[Job[A]], R]]) -> list[R]:
     opener = job.store.opener
     if opener is None or not job.backend.has_workers or len(zones) == 1:
         return [zone(job) for zone in zones]
-    work, ends, time_up = _ZoneWork[A, R](job.work, opener, job.seconds, seconds_left()), [], False
+    work, ends = _ZoneWork[A, R](job.work, opener, job.seconds, seconds_left()), list[R]()
     for end, reports in job.backend.map(work, zones):
+        ends.extend(end)
         for report in reports:
             job.show(report)
-        if end is None:
-            time_up = True
-        else:
-            ends.append(end)
-    if time_up:
+    if len(ends) < len(zones):
         raise TimeUpError
     return ends
 
@@ -52,7 +49,7 @@ def run_zones(job: Job[A], zones: Sequence[Callable[[Job[A]], R]]) -> list[R]:
 @final
 @dataclass(frozen=True)
 class _ZoneWork(Generic[A, R]):
-    """Runs a zone on a worker; returns how it ended, None if its time was used up, and what it reports.
+    """Runs a zone on a worker; returns how it ended, nothing if its time was used up, and what it reports.
 
     Args:
         work: simulates its packets.
@@ -66,7 +63,7 @@ class _ZoneWork(Generic[A, R]):
     seconds: float
     seconds_left: float
 
-    def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[R | None, list[StepReport]]:
+    def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[list[R], list[StepReport]]:
         member = self.work.crew.join()
         reports: list[StepReport] = []
         with closing(self.opener()) as store:
@@ -84,6 +81,6 @@ class _ZoneWork(Generic[A, R]):
             with job.recorded(), within(self.seconds_left):
                 job.welcome(member)
                 try:
-                    return zone(job), reports
+                    return [zone(job)], reports
                 except TimeUpError:
-                    return None, reports
+                    return [], reports

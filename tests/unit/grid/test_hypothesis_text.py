@@ -271,6 +271,7 @@ def test_everything_else_is_refused_with_a_reason(text, reason):
         ("theta0 <= 0,5", "write decimals with a point"),
         ("theta1 <= theta0 and theta2 <= theta0", 'such as ["theta1 <= theta0", "theta2 <= theta0"]'),
         ("p1 - p0 <= -0.1", "ada.RiskDifference(treatment=1, control=0, margin=-0.1) for p1 - p0 <= -0.1"),
+        ("p1 - p0 <= -0.1", 'scale="probability" the parameters are rates: write theta1 - theta0 <= -0.1'),
         ("p1 <= p0", "write theta1 <= theta0 for p1 <= p0"),
         ("p <= 0.3", "theta0 <= logit(0.3) for p0 <= 0.3"),
     ],
