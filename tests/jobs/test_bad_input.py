@@ -294,7 +294,7 @@ class TestDatabases:
             with duckdb.connect(str(path)) as connection:
                 connection.execute(f"update schema set version = {version}")
             for action in (lambda: validate(db=path), lambda: ada.open_job(path)):
-                with pytest.raises(NotAJobError, match=rf"version {version} .*version 4"):
+                with pytest.raises(NotAJobError, match=rf"version {version} .*version 5"):
                     action()
 
     def test_no_job_to_open(self, tmp_path):

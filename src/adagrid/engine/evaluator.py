@@ -65,7 +65,7 @@ class Evaluator(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str | None:
-        """A hash of what is simulated, with what it depends on; None if that cannot be told."""
+        """A hash of what is simulated, with what it depends on; None if it is no program of JAX."""
 
     @abstractmethod
     def seeded(self, seed: int) -> Evaluator:

@@ -107,8 +107,8 @@ class Simulator:
     def fingerprint(self) -> str | None:
         """A hash of what is simulated, behind words that say of what: only equal words can be compared.
 
-        Of a design in JAX: its traced programs, with every constant, attribute and file content that they hold. Of
-        one in arrays: its attributes. None if it cannot be told.
+        Of a design in JAX: its traced programs, with every constant, attribute and file content that they hold. None
+        of a design that calls Python.
         """
         return self._evaluator.fingerprint
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from adagrid import grid
-from adagrid._fingerprint import fingerprint
+from adagrid._source import same_source, source_of
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
 
@@ -20,7 +20,7 @@ def definition(hypothesis: NullHypothesis) -> str:
     """Return the type and the fields of a hypothesis as JSON.
 
     The type is the name of the class. For one that does not come with this package it is the place, module:class, and
-    a hash of the source, and of all that it refers to, is part of the definition.
+    the source, with all that it refers to, is part of the definition; null if it cannot be found.
 
     Raises:
         InvalidInputError: if the hypothesis is more than its fields, or they are not data.
@@ -28,7 +28,7 @@ def definition(hypothesis: NullHypothesis) -> str:
     cls, own = type(hypothesis), values(hypothesis)
     if values(_built(cls, own)) != own:
         raise InvalidInputError(f"{_RULE}; {hypothesis!r} is not what its class makes of its fields.")
-    source = {} if _is_ours(cls) else {"source": hypothesis_fingerprint(cls)}
+    source = {} if _is_ours(cls) else {"source": source_of([cls]).text}
     return json.dumps({"type": _name(cls), **own, **source})
 
 
@@ -66,6 +66,13 @@ def from_definition(text: str) -> NullHypothesis:
     return _built(found[-1], {field: value for field, value in data.items() if field not in _RESERVED})
 
 
+def sources(one: str, other: str) -> tuple[str | None, str | None] | None:
+    """Return the sources of two definitions that are not of the same hypothesis; None if they are."""
+    first, second = json.loads(one), json.loads(other)
+    own = first.pop("source", ""), second.pop("source", "")
+    return None if first == second and same_source(*own) else own
+
+
 def _built(cls: type[NullHypothesis], own: Mapping[str, Any]) -> NullHypothesis:
     try:
         return cls(**{name: _immutable(value) for name, value in own.items()})
@@ -79,14 +86,6 @@ def _is_ours(cls: type[NullHypothesis]) -> bool:
 
 def _name(cls: type[NullHypothesis]) -> str:
     return cls.__name__ if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
-
-
-def hypothesis_fingerprint(cls: type[NullHypothesis], *, compiled: bool = False) -> str:
-    """Return a hash of the source of a class of hypotheses and of all that it refers to, or of what it is compiled to.
-
-    Fields are not part of it: the definition has them.
-    """
-    return fingerprint(cls, compiled=compiled)
 
 
 def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:

@@ -87,8 +87,9 @@ class Found:
 
 
 def _typed(rows: Rows, schema: Schema) -> Rows:
-    """Return rows as they are when they are read, without who wrote them and when."""
-    columns = {name: {c: kind for c, kind in schema.tables[name].items() if c not in INCIDENTAL} for name in rows}
+    """Return rows as they are when they are read, without who wrote them, when, and with which version of a design."""
+    apart = (*INCIDENTAL, "design")
+    columns = {name: {c: kind for c, kind in schema.tables[name].items() if c not in apart} for name in rows}
     return {
         name: pd.DataFrame({column: frame[column].to_numpy(kind) for column, kind in columns[name].items()})
         for name, frame in rows.items()

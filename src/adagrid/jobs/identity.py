@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from adagrid._source import source_of
 from adagrid.families import family_record
 from adagrid.grid import Grid
 from adagrid.grid.definition import values
@@ -13,7 +14,7 @@ from adagrid.grid.hypotheses import parted
 from adagrid.jobs.environment import blotted
 from adagrid.jobs.record import ModelRecord
 from adagrid.models import Model
-from adagrid.models._identity import model_arguments, model_fingerprint, model_name, model_source
+from adagrid.models._identity import model_arguments, model_content, model_name
 from adagrid.models._rounding import unrounded
 
 
@@ -25,17 +26,20 @@ def model_record(model: Model, program: str | None) -> ModelRecord:
         program: what tells what it simulates from what others do.
     """
     model = unrounded(model)
+    source = source_of([model])
+    packages = [f'"{package}"' for package in source.packages]  # which stand for their source
     return ModelRecord(
         name=model_name(model),
         arguments=blotted(model_arguments(model)),
-        fingerprint=model_fingerprint(model),
+        content=f"{model_content(model)} {source.data}",
         reject_when=model.reject_when,
         precision=model.precision,
         family=repr(model.family),
         family_fields=family_record(model.family),
         coordinates=model.family.coordinates,
         program=program,
-        source=model_source(model),
+        source=None if source.text is None else blotted("\n".join([source.text, *packages])),
+        family_source=blotted(source_of([model.family]).text),
     )
 
 

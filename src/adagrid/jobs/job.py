@@ -162,8 +162,14 @@ class Job(Generic[A]):
             self.journal.flush()
 
     def signed(self, frame: pd.DataFrame, worker_id: int | None = None) -> pd.DataFrame:
-        """Return rows with the columns that say who wrote them and when; who is this process if None."""
-        return frame.assign(worker_id=self.worker_id if worker_id is None else worker_id, time=time.time())
+        """Return rows with the columns that say who wrote them, when, and with which version of the design.
+
+        Args:
+            frame: the rows.
+            worker_id: who; this process if None.
+        """
+        who = self.worker_id if worker_id is None else worker_id
+        return frame.assign(design=self.record.design, worker_id=who, time=time.time())
 
     def statistics(self, points: Points) -> Array:
         """Return all statistics of points, simulated wherever the backend simulates, shape (points, sims)."""

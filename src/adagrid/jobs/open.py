@@ -32,7 +32,7 @@ from adagrid.engine import MAX_SIMS, Simulator
 from adagrid.errors import InvalidInputError, ResumeError
 from adagrid.families import Family
 from adagrid.grid import Grid, NullHypothesis, Tiles
-from adagrid.grid.definition import definition
+from adagrid.grid.definition import definition, sources
 from adagrid.grid.hypotheses import parted
 from adagrid.jobs.backup import Backup, Destination
 from adagrid.jobs.certify import certify
@@ -47,7 +47,7 @@ from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.pace import Pace
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import LEADER, SETTINGS, JobRecord, Kind, ModelRecord, is_other, read_records
+from adagrid.jobs.record import FIXED, LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
 from adagrid.jobs.refute import gather_evidence
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
@@ -57,11 +57,8 @@ from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
-# What a record says of a design for people, or is compared apart; how fields are called; which differences are accepted
-# on demand, and how.
-_SHOWN = ("source", "program")
-_NAMES = {"fingerprint": "source code", "reject_when": "direction"}
-_ACCEPTABLE = ("name", "arguments", "fingerprint")
+# How a field of a record is called, and how differences are accepted that may be.
+_NAMES = {"reject_when": "direction"}
 _ACCEPTED = "accept_changed_model=True if the change cannot matter, which the certificate will say"
 # Tiles at whose centres is tried whether a design computes its errors.
 _TRIED = 64
@@ -114,6 +111,8 @@ def start_job(
         method=method,
         settings=checked.model_dump(),
         model=model_record(model, simulator.fingerprint),
+        design=0,
+        null_hypos=[definition(hypothesis) for hypothesis in grid.hypotheses],
         grid_fingerprint=grid_fingerprint(grid),
         theta_min=np.min(grid.tiles.theta - grid.tiles.radius, axis=0).tolist(),
         theta_max=np.max(grid.tiles.theta + grid.tiles.radius, axis=0).tolist(),
@@ -226,8 +225,9 @@ def continue_job(
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
         model = _simulated(model, record.checked_settings())
-        given = model_record(model, None)  # what it simulates is compared below
-        problems += _model_problems(record.model, given, accept_changed_model)
+        given = model_record(model, None)
+        if any(getattr(given, name) != getattr(record.model, name) for name in FIXED):  # it may not fit what follows
+            problems += _model_problems(record, given, accept_changed_model)
     _refuse(store, problems)
     for destination in kept:
         destination.check(store)
@@ -235,14 +235,30 @@ def continue_job(
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
     simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
     given = given.model_copy(update={"program": simulator.fingerprint})
-    _refuse(store, _model_problems(record.model, given, accept_changed_model))
-    changed = record.model_copy(update={"settings": settings, "model": given})
-    hypotheses = _job_hypotheses(store, grid, accept_changed_model)
+    _refuse(store, _model_problems(record, given, accept_changed_model))
+    hypotheses = _job_hypotheses(store, record, grid, accept_changed_model)
+    null_hypos = [definition(hypothesis) for hypothesis in hypotheses]
+    design = _design_number(history, given, null_hypos)
+    now = {"settings": settings, "model": given, "design": design, "null_hypos": null_hypos}
+    changed = record.model_copy(update=now)
     known = _known_tiles(changed, read_grid_tiles(store))
     algorithm = algorithm_of(changed, model, known, hypotheses)
-    work = Work[Any](changed, algorithm, simulator, known, hypotheses, Crew.gather(store, len(history)))
+    crew = Crew.gather(store, len(history) + (design != record.design))
+    work = Work[Any](changed, algorithm, simulator, known, hypotheses, crew)
     job = _job(store, work, backend, callback, progress, kept)
     return _run(job, partial(read_grid_tiles, store), _as_begun(job, record))
+
+
+def _design_number(history: Sequence[JobRecord], given: ModelRecord, null_hypos: Sequence[str]) -> int:
+    """Return the number of the version of the design, a new one if the job has not had it."""
+    had = {record.design: record for record in history}
+    same = [
+        number
+        for number, past in had.items()
+        if not past.model.differing(given, computed=past.computed)
+        and all(sources(*each) is None for each in zip(past.null_hypos, null_hypos, strict=True))
+    ]
+    return same[-1] if same else len(had)
 
 
 def _refuse(store: Store, problems: Sequence[str]) -> None:
@@ -250,20 +266,20 @@ def _refuse(store: Store, problems: Sequence[str]) -> None:
         raise ResumeError("\n".join([f"The job in {store.location} cannot be continued like this.", *problems]))
 
 
-def _job_hypotheses(store: Store, grid: Grid | None, accept_changed: bool) -> tuple[NullHypothesis, ...]:
+def _job_hypotheses(
+    store: Store, record: JobRecord, grid: Grid | None, accept_changed: bool
+) -> tuple[NullHypothesis, ...]:
     """Return a job's null hypotheses: those of the grid given, or else what the job wrote down."""
     start = f"The job in {store.location} cannot be continued like this."
-    recorded = store.table("null_hypos")
     try:
-        hypotheses = read_hypotheses(recorded) if grid is None else grid.hypotheses
+        hypotheses = read_hypotheses(store.table("null_hypos")) if grid is None else grid.hypotheses
     except InvalidInputError as error:
         raise ResumeError(f"{start}\n{error}") from error
-    for hypothesis, text in zip(hypotheses, recorded["definition"], strict=True):
-        if definition(hypothesis) != text and not accept_changed:
-            raise ResumeError(
-                f"{start}\nThe source of its null hypothesis {hypothesis.describe()!r} has changed since. Give the "
-                "same class, or accept_changed_model=True if the change cannot matter."
-            )
+    for hypothesis, text in zip(hypotheses, record.null_hypos, strict=True):
+        changed = sources(text, definition(hypothesis))
+        if changed is not None and not accept_changed:
+            name = f"null hypothesis {hypothesis.describe()!r}"
+            raise ResumeError(f"{start}\n{_source_problem(name, *changed)}")
     return hypotheses
 
 
@@ -272,9 +288,10 @@ def _as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
     if record.method == "interpolated":  # a stage is finished as it was planned
         return job
     decisions = {name: value for name, value in record.settings.items() if name not in Settings.procedural}
-    begun = record.model_copy(update={"settings": job.record.settings | decisions})
+    begun = job.record.model_copy(update={"settings": job.record.settings | decisions})
     algorithm = classic_algorithm(begun, job.work.simulator.model, job.hypotheses)
-    return replace(job, work=replace(job.work, record=begun, algorithm=algorithm))
+    crew = replace(job.work.crew, start=job.work.crew.start - (begun.design != record.design))
+    return replace(job, work=replace(job.work, record=begun, algorithm=algorithm, crew=crew))
 
 
 def _run(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) -> Run:
@@ -300,6 +317,8 @@ def _run(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) -
 def _take_up(job: AnyJob, begun: AnyJob) -> None:
     """Finish the step that is under way as it was begun, then let the job's own settings take effect."""
     _tell_changed_environment(job)
+    if begun.work.crew.start != job.work.crew.start:  # what the begun step simulates is of another design
+        job.append({"config": _config_row(begun)})
     if job.record.method == "classic":
         try:
             finish_leftovers(begun)
@@ -586,19 +605,23 @@ def _backend_problems(record: JobRecord, backend: Backend | None) -> list[str]:
     ]
 
 
-def _model_problems(recorded: ModelRecord, given: ModelRecord, accept_changed: bool) -> list[str]:
+def _model_problems(record: JobRecord, given: ModelRecord, accept_changed: bool) -> list[str]:
     """Refuse another design. What turns or misreads the results that exist can never be accepted."""
-    wrong = [name for name in ModelRecord.model_fields if name not in _SHOWN
-             and getattr(recorded, name) != getattr(given, name)]  # fmt: skip
-    problems = [
-        f"Its design has the {_NAMES.get(name, name)} {getattr(recorded, name)!r}, but the one given has "
-        f"{getattr(given, name)!r}. Give the same design"
-        + (f", or {_ACCEPTED}." if name in _ACCEPTABLE else ".")
-        + (_difference(recorded.source, given.source) if name == "fingerprint" else "")
-        for name in wrong
-        if not (accept_changed and name in _ACCEPTABLE)
-    ]
-    if not wrong and is_other(recorded.program, given.program) and not accept_changed:
+    recorded = record.model
+    differing = recorded.differing(given, computed=record.computed)
+    problems = []
+    for name in differing:
+        if accept_changed and name not in FIXED:
+            continue
+        if name in ("source", "family_source"):
+            what = "design" if name == "source" else "design's family"
+            problems.append(_source_problem(what, getattr(recorded, name), getattr(given, name)))
+        elif name in (*FIXED, "name", "arguments"):
+            problems.append(
+                f"Its design has the {_NAMES.get(name, name)} {getattr(recorded, name)!r}, but the one given has "
+                f"{getattr(given, name)!r}. Give the same design{'.' if name in FIXED else f', or {_ACCEPTED}.'}"
+            )
+    if differing and set(differing) <= {"program", "content"} and not accept_changed:
         problems.append(
             "Its design simulates something else than it did, although its source and arguments are the same: a file "
             "that it reads, an attribute that was set later, or an array that was changed in place differs. Give the "
@@ -607,7 +630,15 @@ def _model_problems(recorded: ModelRecord, given: ModelRecord, accept_changed: b
     return problems
 
 
-def _difference(recorded: str, given: str) -> str:
-    """Return what changed in the source of a design's class, if that shows it."""
-    lines = list(difflib.unified_diff(recorded.splitlines(), given.splitlines(), "recorded", "given", lineterm=""))
-    return "\n" + "\n".join(lines) if lines else " The difference is in what its class refers to."
+def _source_problem(what: str, recorded: str | None, given: str | None) -> str:
+    """Return why the source of a part of a job cannot be the same, with the lines that differ."""
+    if recorded is None or given is None:
+        when = "when the job was started" if recorded is None else "now"
+        return (
+            f"The source of its {what} could not be found {when}, so that nobody knows whether it has changed: it is "
+            "not in a file, or the file was edited after it was imported. Run the job from a file, or give "
+            f"{_ACCEPTED}."
+        )
+    begin = f"The source of its {what} has changed since: it has the source code with -, but the one given that with +."
+    lines = difflib.unified_diff(recorded.splitlines(), given.splitlines(), "recorded", "given", lineterm="")
+    return "\n".join([f"{begin} Give the same one, or {_ACCEPTED}.", *lines])

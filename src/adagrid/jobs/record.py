@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from adagrid._source import same_source
 from adagrid.algorithms import (
     CalibrateSettings,
     InterpolatedCalibrateSettings,
@@ -34,6 +35,10 @@ SETTINGS: Mapping[tuple[Method, Kind], type[Settings]] = {
 }
 
 
+FIXED = ("reject_when", "precision", "family", "family_fields", "coordinates")
+"""What turns or misreads the results that exist: it can never change."""
+
+
 class ModelRecord(BaseModel):
     """Identifies a design."""
 
@@ -41,7 +46,8 @@ class ModelRecord(BaseModel):
 
     name: str
     arguments: dict[str, Any]
-    fingerprint: str
+    content: str
+    """A hash of its attributes, and of the data that its source refers to."""
     reject_when: RejectWhen
     precision: Literal["single", "double"]
     family: str
@@ -49,18 +55,34 @@ class ModelRecord(BaseModel):
     coordinates: str
     program: str | None
     """What `Simulator.fingerprint` says of it."""
-    source: str
-    """The source of its class."""
+    source: str | None
+    """The source that it rests on, as far as it is not installed; None if it could not be found."""
+    family_source: str | None
+    """The same of its family."""
 
     @property
     def direction(self) -> float:
         """1.0 if small statistics reject, -1.0 if large ones do."""
         return direction_of(self.reject_when)
 
-    def is_version_of(self, other: ModelRecord) -> bool:
-        """Return whether two records are of the same version of a design, as far as they can be compared."""
-        alike = (self.name, self.arguments, self.fingerprint) == (other.name, other.arguments, other.fingerprint)
-        return alike and not is_other(self.program, other.program)
+    def differing(self, other: ModelRecord, *, computed: bool) -> tuple[str, ...]:
+        """Return the fields in which two records are of other designs.
+
+        Equal programs are the same design whatever its source says. The program does not tell what the family computes,
+        nor errors that the design computes. Name and arguments always count, since the certificate names them.
+
+        Args:
+            other: the other record.
+            computed: whether errors are computed.
+        """
+        fields = [name for name in (*FIXED, "name", "arguments") if getattr(self, name) != getattr(other, name)]
+        fields += [] if same_source(self.family_source, other.family_source) else ["family_source"]
+        same = same_program(self.program, other.program)
+        if same and not computed:
+            return tuple(fields)
+        fields += ["program"] if same is False else []
+        fields += ["content"] if self.content != other.content else []
+        return tuple(fields if same_source(self.source, other.source) else [*fields, "source"])
 
 
 class JobRecord(BaseModel):
@@ -73,6 +95,10 @@ class JobRecord(BaseModel):
     method: Method
     settings: dict[str, Any]
     model: ModelRecord
+    design: int
+    """The number of this version of the design and the null hypotheses, from 0 in the order of their acceptance."""
+    null_hypos: list[str]
+    """The definitions of the null hypotheses."""
     grid_fingerprint: str
     theta_min: list[float]
     theta_max: list[float]
@@ -113,11 +139,11 @@ class JobRecord(BaseModel):
         return None
 
 
-def is_other(recorded: str | None, given: str | None) -> bool:
-    """Return whether two fingerprints of what is simulated can be compared, and differ."""
-    if recorded is None or given is None or recorded.partition(": ")[0] != given.partition(": ")[0]:
-        return False
-    return recorded != given
+def same_program(one: str | None, other: str | None) -> bool | None:
+    """Return whether two fingerprints of what is simulated are the same; None if they cannot be compared."""
+    if one is None or other is None or one.partition(": ")[0] != other.partition(": ")[0]:
+        return None
+    return one == other
 
 
 def read_records(store: Store) -> list[JobRecord]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from adagrid._numpy_settings import usual_numpy_errors
+from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
 from adagrid.grid import NullHypothesis, Tiles
@@ -24,8 +25,9 @@ from adagrid.jobs.summary import summary
 from adagrid.refutation import Evidence
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._duckdb_files import Format
-from adagrid.stores.base import Table
+from adagrid.stores.base import Method, Table
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores.schema import SIMULATED
 
 
 @final
@@ -212,7 +214,8 @@ class Run:
         `grid_cost`, `impossible` (the rank is too low to be worth using), and thresholds under resamples.
         `coordination_id`, `zone_id`, `step_id` and `position` tell where in the job it was made, `parent_id` from
         which tile, `volume` how much of the region it stands for, `worker_id` and `time` by whom and when
-        (seconds since 1970).
+        (seconds since 1970), `design` which version of the design was simulated (see `share_of_other_designs`; of a job
+        by interpolation `vertices` has it).
 
         Calibrations have the column `threshold`: lambda_star in the model's own direction, lowered like
         `Run.threshold`.
@@ -301,8 +304,22 @@ class Run:
     @property
     def changed_model(self) -> bool:
         """Whether parts of the job were simulated with another version of its design, as its user accepted."""
-        first, *others = (record.model for record in read_records(self._store))
-        return not all(first.is_version_of(other) for other in others)
+        return any(record.design for record in read_records(self._store))
+
+    @property
+    def share_of_other_designs(self) -> float:
+        """The share of the simulations behind the bound or threshold that are of another version of the design.
+
+        Another than the one that the job went on with last, which `record` has. The column `design` of the tables says
+        which version a row was simulated with, and the records in `config` have the number of theirs.
+        """
+        if not self.changed_model:
+            return 0.0
+        name: Table = self._outcome if self.record.method == "classic" else "vertices"
+        rows = self._store.between(name, {}, ["design", "n_sims"])
+        other, spent = rows["design"].to_numpy() != self.record.design, rows["n_sims"].to_numpy(float)
+        spent = spent if spent.any() else np.ones(len(rows))  # computed errors
+        return float(spent[other].sum() / max(spent.sum(), 1.0))
 
     @property
     def refuted(self) -> bool:
@@ -336,6 +353,12 @@ class Run:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
         self._store.verify()
+        unknown = wrong_designs(self._store, self.record.method)
+        if len(unknown):
+            raise CorruptStoreError(
+                f"{self.db}: no start has recorded the design that the rows {unknown[:10].tolist()} were simulated "
+                "with; do not use its certificate."
+            )
         tests = wrong_lines(self._store, self.record), wrong_spots(self._store)
         wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(wrong):
@@ -475,6 +498,15 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
 def open_reading(db: str | PathLike[str]) -> Store:
     """Open a database to read it."""
     return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)
+
+
+def wrong_designs(store: Store, method: Method) -> IdArray:
+    """Return the ids of simulated rows whose version of the design no start has recorded."""
+    unknown = max(record.design for record in read_records(store)) + 1, np.inf
+    tables: tuple[Table, ...] = (*SIMULATED[method], "lines", "spots")
+    return np.concatenate(
+        [store.between(name, {"design": unknown}, ["id"])["id"].to_numpy(np.uint64) for name in tables]
+    )
 
 
 def read_hypotheses(null_hypos: pd.DataFrame) -> tuple[NullHypothesis, ...]:

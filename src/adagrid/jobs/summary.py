@@ -59,7 +59,11 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     if run.covered:
         lines.append(f"Decided at  {_decided_at(run, computed)}")
     if run.changed_model:
-        lines.insert(1, "            Parts were simulated with another version of the design (accept_changed_model).")
+        lines.insert(
+            1,
+            "            Parts were simulated with another version of the design (accept_changed_model): "
+            f"{run.share_of_other_designs:.1%} of the simulations",
+        )
     lines += [_work(run, counts, computed), *_family(run, computed)]
     return "\n".join([*lines, _status(run), _guarantee(run, computed, refuted), _job(run)])
 

@@ -27,8 +27,10 @@ Interpolated jobs, which simulate points and certify cells between them, one sta
 `cells`          every cell that a pass plans: a part of a tile or of a cell that it replaces
 
 Rows are inserted, never updated or deleted. `eligible` means: not in `done`; `active`, or in force: not in `done` with
-active 0. Step numbers of a zone rise through all coordinations. An interpolated stage is begun by its row in
-`coordinations`, written after its points and cells; what a begun stage has not finished yet is not wrong.
+active 0. Rows that simulation gave have the column `design`: the number of the version of the design that was
+simulated, as the records in `config` have it; an accepted change has the next number. Step numbers of a zone rise
+through all coordinations. An interpolated stage is begun by its row in `coordinations`, written after its points and
+cells; what a begun stage has not finished yet is not wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from adagrid.grid.cells import cell_columns
 from adagrid.grid.points import point_columns
 from adagrid.grid.tiles import tile_columns
 
-VERSION = 4
+VERSION = 5
 
 Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
@@ -75,6 +77,8 @@ _PLACE: Columns = {
     "step_id": np.uint32,
 }
 _AUTHOR: Columns = {"worker_id": np.uint32, "time": np.float64}
+# Of rows that simulation gave: which version of the design was simulated, as the records in `config` number them.
+_DESIGN: Columns = {"design": np.uint32}
 # Columns that may differ between two runs of the same job.
 INCIDENTAL = tuple(_AUTHOR)
 
@@ -149,20 +153,20 @@ class Schema:
         """Every table with its columns."""
         tiles = _placed(tile_columns(self.dim, self.n_nulls))
         common: dict[Table, Columns] = {
-            "lines": _placed(line_columns(self.dim, self.n_nulls)),
-            "spots": _placed(spot_columns(self.dim, self.n_nulls)),
+            "lines": {**_placed(line_columns(self.dim, self.n_nulls)), **_DESIGN},
+            "spots": {**_placed(spot_columns(self.dim, self.n_nulls)), **_DESIGN},
             **_FIXED,
         }
         if self.method == "classic":
-            results = {**tiles, **self.results}
+            results = {**tiles, **_DESIGN, **self.results}
             return {"tiles": tiles, "results": results, "certificate": results, **common}
         points = _placed(point_columns(self.dim, self.n_nulls))
         cells = _placed(cell_columns(self.dim, self.n_nulls))
         return {
             "tiles": tiles,
             "points": points,
-            "pilot": {**points, **self.pilot},
-            "vertices": {**points, **self.vertices},
+            "pilot": {**points, **_DESIGN, **self.pilot},
+            "vertices": {**points, **_DESIGN, **self.vertices},
             "cells": cells,
             "certificate": {**cells, **self.results},
             **common,

@@ -48,6 +48,7 @@ def tile_rows(ids: list[int], place: Place = _HERE, parent: int = 0, volume: flo
             "radius1": 0.5,
             "null_truth0": 1,
             "volume": np.full(n, volume),
+            "design": 0,
             "worker_id": 1,
             "time": 0.0,
         }
