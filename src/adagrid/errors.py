@@ -26,9 +26,17 @@ def at_most_ten(problems: Iterable[str]) -> list[str]:
     found = list(problems)
     return found[:10] + ([f"... and {len(found) - 10:,} more of this kind."] if len(found) > 10 else [])
 
+from adagrid._plain import plain
+
 
 class AdagridError(Exception):
-    """Root of every exception that adagrid raises on purpose."""
+    """Root of every exception that adagrid raises on purpose.
+
+    Messages repeat what was received, also from files, so their text never holds what a terminal would obey.
+    """
+
+    def __str__(self) -> str:
+        return plain(super().__str__(), lines=True)
 
 
 class InvalidInputError(AdagridError, ValueError):

@@ -5,28 +5,23 @@ Everything is written beside its place, brought to the disk, and renamed: what h
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from adagrid.errors import InvalidInputError
+from adagrid.jobs.manifest import CONFIG, LAYOUT, MANIFEST, digest, digest_of, tables_of
 from adagrid.jobs.record import read_records
 from adagrid.jobs.transfer import Advance, check_copy, transfer
-from adagrid.stores import Schema, Store
+from adagrid.stores import Store
 from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
-from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.schema import VERSION
-
-MANIFEST = "manifest.json"
-CONFIG = "config.json"
-LAYOUT = 1
 
 
 def write_snapshot(store: Store, path: str | PathLike[str], advance: Advance = lambda _: None) -> None:
@@ -140,27 +135,11 @@ def _frozen(store: Store, folder: Path) -> Iterator[DuckDBStore]:
         remove(file)
 
 
-def tables_of(schema: Schema) -> list[Table]:
-    """Return the tables that become files; that of the schema becomes a part of the manifest."""
-    return [name for name in schema.tables if name != "schema"]
-
-
 def _starts(store: Store) -> list[dict[str, Any]]:
     """Return what a job wrote down at every start, for people and other programs."""
     config = store.table("config")
     texts = {name: [json.loads(text) for text in config[name]] for name in ("record", "environment")}
     return [{str(name): value for name, value in row.items()} for row in config.assign(**texts).to_dict("records")]
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest without its own."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def part_of(place: Path) -> Path:

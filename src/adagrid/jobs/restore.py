@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
-from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError
-from adagrid.jobs.archive import CONFIG, LAYOUT, MANIFEST, digest, digest_of, give_name, part_of, remove, tables_of
+from adagrid.errors import CorruptStoreError, InvalidInputError
+from adagrid.jobs.archive import give_name, part_of, remove
+from adagrid.jobs.manifest import CONFIG, check_files, read_manifest, tables_of
 from adagrid.jobs.run import Run, open_job, open_reading
 from adagrid.jobs.transfer import transfer
-from adagrid.stores import Schema, Store, is_url, open_store
+from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._duckdb_files import SUFFIXES, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
-
-# Names of columns become parts of statements.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
@@ -126,23 +122,14 @@ def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
         CorruptStoreError: if a file is missing or damaged, naming it, or the tables contradict each other.
     """
     place = file_path(folder)
-    manifest = _manifest(place)
-    schema, of = _schema(place, manifest), manifest["format"]
-    files: dict[Table, str] = {name: f"{name}.{SUFFIXES[of]}" for name in tables_of(schema)}
-    told = manifest["files"]
-    damaged = [
-        name
-        for name in (*files.values(), CONFIG)
-        if name not in told or not (place / name).is_file() or digest(place / name) != told[name]["sha256"]
-    ]
-    if damaged:
-        raise CorruptStoreError(
-            f"{str(folder)!r}: {', '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} missing or damaged; the "
-            "checksums in the manifest are others. Take another copy of the export."
-        )
+    manifest = read_manifest(place)
+    schema = manifest.schema_in(place)
+    files: dict[Table, str] = {name: f"{name}.{SUFFIXES[manifest.format]}" for name in tables_of(schema)}
+    check_files(place, manifest, {*files.values(), CONFIG})
     store.create(schema)
     for name, file in files.items():
-        if store.read_file(name, place / file, of) != told[file]["rows"]:
+        rows = manifest.files[file].rows
+        if store.read_file(name, place / file, manifest.format, rows) != rows:
             raise CorruptStoreError(f"{str(folder)!r}: {file} has not as many rows as the manifest says.")
     Run(store).verify()
 
@@ -168,38 +155,3 @@ def _import_as(folder: str | PathLike[str], file: Path) -> None:
         give_name(part, file)
     finally:
         remove(part)
-
-
-def _manifest(place: Path) -> dict[str, Any]:
-    """Return what an export says about itself.
-
-    Raises:
-        NotAJobError: if there is none that this version reads.
-        CorruptStoreError: if the manifest is damaged.
-    """
-    file = place / MANIFEST
-    if not file.is_file():
-        raise NotAJobError(f"{str(place)!r} is no export of a job: it has no {MANIFEST}.")
-    try:
-        manifest = json.loads(file.read_text())
-        whole = manifest.pop("sha256") == digest_of(manifest)
-    except (ValueError, KeyError, AttributeError):
-        whole = False
-    if not whole:
-        raise CorruptStoreError(f"{str(file)!r} is damaged: its checksum is another. Take another copy of the export.")
-    if manifest["layout"] != LAYOUT:
-        raise NotAJobError(
-            f"{str(place)!r} is an export of the layout {manifest['layout']}, but this adagrid reads {LAYOUT}. Use "
-            "the adagrid that wrote it."
-        )
-    return manifest
-
-
-def _schema(place: Path, manifest: Mapping[str, Any]) -> Schema:
-    """Return the schema of an export; its names become parts of statements, so they must be nothing but names."""
-    schema = Schema.loads(manifest["version"], json.dumps(manifest["schema"]), str(place))
-    added = [*schema.results, *schema.pilot, *schema.vertices]
-    strange = [name for name in added if not _NAME.fullmatch(name)]
-    if strange or manifest["format"] not in SUFFIXES:
-        raise CorruptStoreError(f"{str(place)!r}: the manifest has columns or a format that no job has: {strange}.")
-    return schema

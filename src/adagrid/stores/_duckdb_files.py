@@ -1,12 +1,17 @@
-"""The texts with which DuckDB writes tables to files and reads them again, exactly."""
+"""Engines that reach no more than they must, and the texts with which they write and read files, exactly."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import duckdb
+import numpy as np
 
 from adagrid.errors import InvalidInputError
 from adagrid.stores._clickhouse_url import FORM
@@ -14,11 +19,35 @@ from adagrid.stores._clickhouse_url import FORM
 Format: TypeAlias = Literal["parquet", "csv"]
 SUFFIXES: Mapping[Format, str] = {"parquet": "parquet", "csv": "csv.gz"}
 
+TYPES: Mapping[type, str] = {
+    np.uint64: "ubigint",
+    np.int64: "bigint",
+    np.uint32: "uinteger",
+    np.uint8: "utinyint",
+    np.float64: "double",
+    np.float32: "float",
+    str: "varchar",
+}
+"""What the engine calls the types of columns."""
+
 # Numbers are written with as many digits as tell them apart from their neighbours; texts always stand in quotes, so
 # that empty ones are no missing values.
 _CSV = "delim = ',', quote = '\"', escape = '\"', header = true, compression = 'gzip'"
 _LONGEST_LINE = 64 * 2**20  # bytes; a record has the changes of a source tree in it
 
+
+# What the engine may keep in memory of a file, beyond which it uses a folder beside it; threads need shares of it.
+_MEMORY, _THREADS = "400MB", 4
+# An engine with these settings touches no file but its database and what belongs to it, loads nothing and asks nobody
+# on the network. What a database has in it can change none of this.
+_CONFINED: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+}
+_OF_FILES = {"memory_limit": _MEMORY, "threads": str(min(_THREADS, os.cpu_count() or 1))}
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
@@ -34,6 +63,34 @@ def file_path(path: str | PathLike[str]) -> Path:
             f"This must be the path of a file, not a URL. Where a database may be on a server, its URL reads {FORM}."
         )
     return Path(path)
+
+
+def connect(path: str, *, read_only: bool, in_memory: bool) -> Any:
+    """Open a database with an engine that touches no other file.
+
+    Args:
+        path: the file.
+        read_only: whether nothing may be written.
+        in_memory: whether it is in memory; what a job needs of a file is in its frontier, and the engine would fill the
+            machine's memory with the rest.
+    """
+    settings = {**_CONFINED, "enable_external_access": "false", "lock_configuration": "true"}
+    settings |= {"preserve_insertion_order": "false"}
+    if not read_only:
+        settings["checkpoint_threshold"] = "256MB"
+    return duckdb.connect(path, read_only=read_only, config=settings if in_memory else settings | _OF_FILES)
+
+
+@contextmanager
+def in_folder(folder: Path) -> Iterator[Any]:
+    """Yield an engine without a database that reads and writes files of one folder, and no others."""
+    with closing(duckdb.connect(":memory:", config={**_CONFINED, **_OF_FILES, "temp_directory": ""})) as connection:
+        here = str(folder.absolute())
+        allowed = ", ".join(quote(path) for path in (here, _literal(here)))  # as it is written to, and as it is read
+        connection.execute(
+            f"set allowed_directories = [{allowed}]; set enable_external_access = false; set lock_configuration = true"
+        )
+        yield connection
 
 
 def write_text(query: str, path: str, of: Format, columns: Mapping[str, str]) -> str:
@@ -55,14 +112,19 @@ def write_text(query: str, path: str, of: Format, columns: Mapping[str, str]) ->
 
 def read_text(path: str, of: Format, columns: Mapping[str, str]) -> str:
     """Return the expression for the rows of such a file."""
-    plain = quote("".join(f"[{letter}]" if letter in "*?[" else letter for letter in path))  # not a pattern
+    plain = quote(_literal(path))
     if of == "parquet":
-        return f"read_parquet({plain})"
+        return f"read_parquet({plain}, hive_partitioning = false)"
     types = ", ".join(f"{quote(name)}: {quote(kind)}" for name, kind in columns.items())
     return (
         f"read_csv({plain}, {_CSV}, columns = {{{types}}}, auto_detect = false, allow_quoted_nulls = false, "
         f"parallel = false, max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE})"
     )
+
+
+def _literal(path: str) -> str:
+    """Return the pattern that only one path matches."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
 def quote(text: str) -> str:
