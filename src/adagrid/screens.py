@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from adagrid._plain import plain
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.wording import bounded_as, columns_of, estimated_as
 
@@ -40,7 +40,7 @@ def look_screen(look: Look) -> Group:
             if look.status is Status.NEW_STEP
         ),
     ]
-    return Group(Text("\n".join(lines)), worst_table(look.record, look.worst, look.counts["active"]))
+    return Group(Text("\n".join(map(plain, lines))), worst_table(look.record, look.worst, look.counts["active"]))
 
 
 def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
@@ -64,11 +64,12 @@ def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Table:
 
 def jobs_table(server: str, found: pd.DataFrame) -> Table:
     """Return a table of the jobs on a server, from what `list_jobs` returns."""
-    table = Table(title=f"{len(found)} jobs on {server}", title_justify="left")
+    table = Table(title=Text(f"{len(found)} jobs on {server}"), title_justify="left")
     for name in ("job_id", "what", "status", "last sign of life (UTC)", "MB"):
         table.add_column(name, no_wrap=name != "status", justify="right" if name == "MB" else "left")
     for row in found.to_dict("records"):
         what, status, sign = f"{row['method']} {row['kind']}, {row['model']}", row["status"], row["last_sign"]
-        told = (escape(row["problem"]), "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
-        table.add_row(row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
+        told = (row["problem"], "") if row["problem"] else (status, f"{sign:%Y-%m-%d %H:%M:%S}")
+        texts = (row["job_id"], "?" if row["problem"] else what, *told, f"{row['megabytes']:.1f}")
+        table.add_row(*(Text(plain(text)) for text in texts))
     return table

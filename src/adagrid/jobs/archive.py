@@ -16,7 +16,7 @@ from typing import Any
 
 from adagrid.errors import InvalidInputError
 from adagrid.jobs.manifest import CONFIG, LAYOUT, MANIFEST, digest, digest_of, tables_of
-from adagrid.jobs.record import read_records
+from adagrid.jobs.record import read_data, read_records
 from adagrid.jobs.transfer import Advance, check_copy, transfer
 from adagrid.stores import Store
 from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
@@ -138,7 +138,7 @@ def _frozen(store: Store, folder: Path) -> Iterator[DuckDBStore]:
 def _starts(store: Store) -> list[dict[str, Any]]:
     """Return what a job wrote down at every start, for people and other programs."""
     config = store.table("config")
-    texts = {name: [json.loads(text) for text in config[name]] for name in ("record", "environment")}
+    texts = {name: read_data(config[name], store.location) for name in ("record", "environment")}
     return [{str(name): value for name, value in row.items()} for row in config.assign(**texts).to_dict("records")]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from adagrid._plain import plain
 from adagrid.jobs.wording import bounded_as, columns_of, controlled_as, estimated_as
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     if run.changed_model:
         lines.insert(1, "            Parts were simulated with another version of the design (accept_changed_model).")
     told = [_work(run, counts, computed), *_family(run), _status(run), _guarantee(run, computed, refuted), _job(run)]
-    return "\n".join([*lines, *told])
+    return "\n".join(plain(line) for line in [*lines, *told])
 
 
 def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:

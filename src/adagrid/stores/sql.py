@@ -327,9 +327,10 @@ class SqlStore(Store):
 
     def _read_schema(self) -> Schema:
         definition = f"substring(definition, 1, {LONGEST_DEFINITION}) as definition"
-        row = self._query(f"select version, {definition} from schema").iloc[0]
-        if row.isna().any():
+        rows = self._query(f"select version, {definition} from schema")
+        if not len(rows) or rows.isna().any(axis=None):
             raise CorruptStoreError(f"{self.location}: the definition of its tables is missing. Take another copy.")
+        row = rows.iloc[0]
         return Schema.loads(int(row["version"]), str(row["definition"]), self.location)
 
 
