@@ -38,7 +38,7 @@ def write_snapshot(store: Store, path: str | PathLike[str], advance: Advance = l
         StoreError: if a database fails.
         OSError: if the file cannot be written.
     """
-    file = Path(path)
+    file = file_path(path)
     check_snapshot(file, store)
     part = part_of(file)
     remove(part)
@@ -65,8 +65,9 @@ def check_snapshot(path: str | PathLike[str], store: Store | None) -> None:
         StoreError: if what is there cannot be opened.
     """
     file = file_path(path)
-    if file.is_dir() or not file.absolute().parent.is_dir():
+    if file.is_dir() or not file.parent.is_dir():
         raise InvalidInputError(f"A snapshot must be a file in an existing folder; got {str(path)!r}.")
+    check_writable(file.parent)
     if not file.exists():
         return
     if store is not None and Path(store.location).exists() and file.samefile(store.location):
@@ -91,8 +92,9 @@ def export(store: Store, folder: str | PathLike[str], of: Format = "parquet") ->
     place = file_path(folder)
     if of not in SUFFIXES:
         raise InvalidInputError(f"format must be 'parquet' or 'csv'; got {of!r}.")
-    if place.exists() or not place.absolute().parent.is_dir():
+    if place.exists() or not place.parent.is_dir():
         raise InvalidInputError(f"An export goes to a new folder in an existing one; got {str(folder)!r}.")
+    check_writable(place.parent)
     part = part_of(place)
     remove(part)
     part.mkdir()
@@ -142,6 +144,18 @@ def _starts(store: Store) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in config.assign(**texts).to_dict("records")]
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that this user may not write to, before work is done for it.
+
+    Raises:
+        InvalidInputError: if it is one.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInputError(
+            f"The folder {str(folder)!r} may not be written to by this user. Give a place in a folder of your own."
+        )
+
+
 def part_of(place: Path) -> Path:
     """Return where something is written before it gets its name."""
     return place.with_name(f".{place.name}.part")
@@ -162,7 +176,7 @@ def give_name(part: Path, place: Path) -> None:
     with suppress(FileNotFoundError):  # a log that another file of this name has left would be taken for this one's
         place.with_name(f"{place.name}.wal").unlink()
     os.replace(part, place)
-    _to_disk(place.absolute().parent)
+    _to_disk(place.parent)
 
 
 def _to_disk(place: Path) -> None:

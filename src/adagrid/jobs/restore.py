@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import TypeGuard
 
 from adagrid.errors import CorruptStoreError, InvalidInputError
 from adagrid.jobs.archive import give_name, part_of, remove
 from adagrid.jobs.manifest import CONFIG, check_files, read_manifest, tables_of
 from adagrid.jobs.run import Run, open_job, open_reading
 from adagrid.jobs.transfer import transfer
-from adagrid.stores import Store, is_url, open_store
-from adagrid.stores._duckdb_files import SUFFIXES, file_path
+from adagrid.stores import Store, is_new_file, is_url, open_store
+from adagrid.stores._duckdb_files import SUFFIXES, check_database, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
@@ -38,10 +37,10 @@ def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | No
         StoreError: if the database fails.
     """
     _refuse_memory(db)
-    if _is_new_file(db):
-        file_path(db)
-        _import_as(folder, Path(db))
-        return open_job(db)
+    if is_new_file(db):
+        file = file_path(db)
+        _import_as(folder, file)
+        return open_job(file)
     store = open_store(db)
     try:
         _import_into(folder, store)
@@ -74,7 +73,7 @@ def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | 
     if _same_place(source, target):
         raise InvalidInputError("A job cannot be copied onto itself; source and target are the same.")
     _refuse_memory(target)
-    is_new = _is_new_file(target)
+    is_new = is_new_file(target)
     read = source if isinstance(source, Store) else open_reading(source)
     try:
         written = open_store(target)
@@ -98,7 +97,7 @@ def _same_place(source: object, target: object) -> bool:
         return source is target
     if is_url(source) or is_url(target):
         return source == target
-    return Path(source).resolve() == Path(target).resolve()
+    return file_path(source).resolve() == file_path(target).resolve()
 
 
 def _refuse_memory(target: object) -> None:
@@ -107,11 +106,6 @@ def _refuse_memory(target: object) -> None:
             "A job in memory would be gone with this command. Give the path of a file, or a clickhouse:// URL; in "
             "Python, import_job(folder) without db reads into memory."
         )
-
-
-def _is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
-    """Return whether `db` is the path of a file that does not exist."""
-    return isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
 
 
 def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
@@ -147,6 +141,7 @@ def _import_into(folder: str | PathLike[str], target: Store) -> None:
 
 def _import_as(folder: str | PathLike[str], file: Path) -> None:
     """Turn an export into a new DuckDB file."""
+    check_database(file, read_only=False)
     part = part_of(file)
     remove(part)
     try:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from adagrid._plain import plain
 from adagrid._optional import require
+from adagrid._plain import plain
 from adagrid._typing import FloatArray
 from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError

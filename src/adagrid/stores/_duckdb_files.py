@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import duckdb
 import numpy as np
 
-from adagrid.errors import InvalidInputError
+from adagrid.errors import InvalidInputError, NotAJobError, StoreError
 from adagrid.stores._clickhouse_url import FORM
 
 Format: TypeAlias = Literal["parquet", "csv"]
@@ -49,20 +49,83 @@ _CONFINED: dict[str, Any] = {
 }
 _OF_FILES = {"memory_limit": _MEMORY, "threads": str(min(_THREADS, os.cpu_count() or 1))}
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+# Texts with a name and a colon in front are addresses to many libraries; one letter is a drive.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+):(/?)")
 
 
 def file_path(path: str | PathLike[str]) -> Path:
-    """Return the path of a file.
+    """Return the absolute path of a file or folder that a person gave, with `~` for the home folder.
+
+    Everything that takes a path calls this once, when it is given: a folder that becomes the current one later changes
+    nothing.
 
     Raises:
-        InvalidInputError: if it is a URL, which is not repeated, for it may hold a password.
+        InvalidInputError: if it is no path but an address, which is not repeated, for it may hold a password; or if
+            there is no such home folder.
     """
-    if _URL.match(fspath(path)):
+    text = fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidInputError(f"A path must be a text that is not empty; got {text!r}.")
+    if found := _ADDRESS.match(text):
+        if found[2]:
+            raise InvalidInputError(
+                "This must be the path of a file, not a URL. Where a database may be on a server, its URL reads "
+                f"{FORM}."
+            )
         raise InvalidInputError(
-            f"This must be the path of a file, not a URL. Where a database may be on a server, its URL reads {FORM}."
+            f"This must be the path of a file, but begins with {found[1]!r} and a colon, as the address of a service "
+            f"does, and nothing is asked of any. If a file has such a name, write ./ before it. A job on a server has "
+            f"the URL {FORM}."
         )
-    return Path(path)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidInputError(f"{text!r} begins with ~ and no home folder is known: {error}.") from error
+
+
+def log_of(file: Path) -> Path:
+    """Return where the engine has the write-ahead log of a database."""
+    return file.with_name(f"{file.name}.wal")
+
+
+def check_database(file: Path, *, read_only: bool) -> bool:
+    """Return whether a database is yet to be created; refuse what can be none before the engine sees it.
+
+    Raises:
+        NotAJobError: if there is nothing to read.
+        InvalidInputError: if it is a folder, or in none.
+        StoreError: if this user may not look at it, or it is neither a file nor something that could become one.
+    """
+    shown = str(file)
+    try:
+        found = [each for each in (file, log_of(file)) if each.exists() or each.is_symlink()]
+        if file.is_dir():
+            raise InvalidInputError(
+                f"db must be a file, but {shown!r} is a folder. Give a file in it, such as "
+                f"{str(file / 'job.duckdb')!r}."
+            )
+        strange = [str(each) for each in found if not each.is_file() or (each != file and each.is_symlink())]
+        if strange:
+            raise NotAJobError(
+                f"{strange[0]!r} is no file but a link, a pipe or the like. Give the path of a job's file."
+            )
+        if file not in found and read_only:
+            raise NotAJobError(f"There is no database at {shown!r}.")
+        if not file.parent.is_dir():
+            raise InvalidInputError(f"db must be a file in an existing folder; got {shown!r}. Create the folder first.")
+        if file in found and not os.access(file, os.R_OK if read_only else os.R_OK | os.W_OK):
+            raise StoreError(
+                f"{shown!r} may not be {'read' if read_only else 'written'} by this user. Change its permissions, or "
+                "copy it to a folder of your own."
+            )
+        if not read_only and not os.access(file.parent, os.W_OK):
+            raise StoreError(
+                f"{shown!r} is in a folder that this user may not write to: {str(file.parent)!r}. To continue the job, "
+                "copy it to a folder of your own; to read it, use adagrid.open_job or adagrid show."
+            )
+    except OSError as error:
+        raise StoreError(f"{shown!r} cannot be opened: {error.strerror or error}.") from error
+    return file not in found
 
 
 def connect(path: str, *, read_only: bool, in_memory: bool) -> Any:

@@ -15,9 +15,20 @@ import pandas as pd
 from typing_extensions import override
 
 from adagrid._typing import IdArray
-from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, StoreBusyError, StoreError
+from adagrid.errors import CorruptStoreError, NotAJobError, StoreBusyError, StoreError
 from adagrid.stores._duckdb_catalog import LISTING, Catalog, most_text, text_bytes
-from adagrid.stores._duckdb_files import TYPES, Format, connect, file_path, in_folder, quote, read_text, write_text
+from adagrid.stores._duckdb_files import (
+    TYPES,
+    Format,
+    check_database,
+    connect,
+    file_path,
+    in_folder,
+    log_of,
+    quote,
+    read_text,
+    write_text,
+)
 from adagrid.stores._duckdb_rows import batches, checked, readable
 from adagrid.stores.base import Schema, Table
 from adagrid.stores.schema import VERSION
@@ -47,28 +58,19 @@ class DuckDBStore(SqlStore):
     """
 
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
+        is_new = True
         self._path = fspath(path)
-        file = file_path(self._path)
-        is_new = not self.in_memory and not file.exists()
         if not self.in_memory:
-            if read_only and is_new:
-                raise NotAJobError(f"There is no database at {self._path!r}.")
-            if file.is_dir():
-                raise InvalidInputError(
-                    f"db must be a file, but {self._path!r} is a folder. Give a file in it, such as "
-                    f"{str(file / 'job.duckdb')!r}."
-                )
-            if not file.absolute().parent.is_dir():
-                raise InvalidInputError(
-                    f"db must be a file in an existing folder; got {self._path!r}. Create the folder first."
-                )
+            file = file_path(path)
+            self._path = str(file)
+            is_new = check_database(file, read_only=read_only)
         try:
             self._connection = connect(self._path, read_only=read_only, in_memory=self.in_memory)
         except duckdb.Error as error:
             if is_new and _UNWRITTEN in str(error):  # a file that is created in part could never be opened
                 file.unlink(missing_ok=True)
             raise self._explained(error) from error
-        if is_new or self.in_memory:
+        if is_new:
             self._adopt()
         else:
             self._adopt_file(file)
@@ -81,7 +83,7 @@ class DuckDBStore(SqlStore):
             catalog = Catalog(found, self._path)
             self._adopt()
             if self.exists:
-                size = sum(part.stat().st_size for part in (file, self._log(file)) if part.exists())
+                size = sum(part.stat().st_size for part in (file, log_of(file)) if part.exists())
                 catalog.check(self.schema, size)
                 if self._number(text_bytes()) > most_text(size):
                     raise CorruptStoreError(
@@ -91,11 +93,6 @@ class DuckDBStore(SqlStore):
         except BaseException:
             self.close()
             raise
-
-    @staticmethod
-    def _log(file: Path) -> Path:
-        """Return the write-ahead log of a file."""
-        return file.with_name(f"{file.name}.wal")
 
     @property
     @override
@@ -283,7 +280,8 @@ class DuckDBStore(SqlStore):
         if "lock" in text.lower() and "conflicting" in text.lower():
             return StoreBusyError(
                 f"{self._path!r} is open in another process. Wait until that run has ended, or stop it first; "
-                "one process at a time can use a DuckDB file."
+                "one process at a time can use a DuckDB file. To look at a job while it runs, start it with "
+                "snapshot=, and open that file."
             )
         if "different configuration" in text:
             return StoreBusyError(
