@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
-from adagrid.errors import CorruptStoreError, InvalidInputError
+from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.jobs.archive import give_name, part_of, remove
 from adagrid.jobs.manifest import CONFIG, check_files, read_manifest, tables_of
 from adagrid.jobs.run import Run, open_job, open_reading
 from adagrid.jobs.transfer import transfer
 from adagrid.stores import Store, is_new_file, is_url, open_store
+from adagrid.stores._clickhouse_databases import drop_database
+from adagrid.stores._clickhouse_url import read_url
 from adagrid.stores._duckdb_files import SUFFIXES, check_database, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
+
+# The tables that a job writes first.
+_FIRST: Sequence[Table] = ("tiles", "null_hypos", "config")
 
 
 def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
@@ -73,23 +78,37 @@ def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | 
     if _same_place(source, target):
         raise InvalidInputError("A job cannot be copied onto itself; source and target are the same.")
     _refuse_memory(target)
-    is_new = is_new_file(target)
     read = source if isinstance(source, Store) else open_reading(source)
     try:
-        written = open_store(target)
-        try:
+        with _written(target) as written:
             copied = transfer(read, written)
             Run(written).verify()
-        finally:
-            nothing = is_new and not written.exists
-            if written is not target:
-                written.close()
-            if nothing:  # leave no file behind
-                Path(written.location).unlink(missing_ok=True)
     finally:
         if read is not source:
             read.close()
     return copied
+
+
+@contextmanager
+def _written(target: str | PathLike[str] | Store) -> Iterator[Store]:
+    """Yield a store to copy to, and leave nothing behind that was created for it if no row was copied."""
+    is_file = is_new_file(target)
+    store = open_store(target)
+    began, empty = store.exists, False
+    try:
+        yield store
+    except BaseException:
+        with suppress(StoreError):  # what went wrong first is what is told
+            empty = not began and not (store.exists and any(len(store.table(name)) for name in _FIRST))
+        raise
+    finally:
+        if store is not target:
+            store.close()
+        if empty and is_file:
+            Path(store.location).unlink(missing_ok=True)
+        elif empty and is_url(target):
+            with suppress(StoreError):
+                drop_database(read_url(store.location))
 
 
 def _same_place(source: object, target: object) -> bool:

@@ -226,6 +226,11 @@ class Store(ABC):
     def violations(self) -> Mapping[str, IdArray]:
         """Return the relations of `verify` that do not hold, each with up to ten offending ids."""
 
+    @property
+    def incomplete(self) -> Sequence[str]:
+        """The tables in which values are missing or NaN: nobody appends such rows, and no comparison sees them."""
+        return []
+
     @abstractmethod
     def _accepted(self, earlier: Checked) -> Checked | None:
         """Return how far a job is checked that is sound for certain; None if only `violations` can tell.

@@ -57,6 +57,9 @@ class DuckDBStore(SqlStore):
         StoreError: if the file or its write-ahead log is damaged, or cannot be written.
     """
 
+    _catalog: Catalog | None = None
+    _size = 0
+
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
         is_new = True
         self._path = fspath(path)
@@ -79,20 +82,24 @@ class DuckDBStore(SqlStore):
         """Read the schema of a job that was written elsewhere, if there is one, and refuse what no job has."""
         try:
             with self._explaining():
-                found = self._connection.execute(LISTING).fetchall()
-            catalog = Catalog(found, self._path)
-            self._adopt()
-            if self.exists:
-                size = sum(part.stat().st_size for part in (file, log_of(file)) if part.exists())
-                catalog.check(self.schema, size)
-                if self._number(text_bytes()) > most_text(size):
-                    raise CorruptStoreError(
-                        f"{self._path!r} has more than {most_text(size):,} bytes of text in {size:,} bytes of file, so "
-                        "it is not read. Take another copy."
-                    )
+                self._catalog = Catalog(self._connection.execute(LISTING).fetchall(), self._path)
+            self._size = sum(part.stat().st_size for part in (file, log_of(file)) if part.exists())
         except BaseException:
             self.close()
             raise
+        self._adopt()
+
+    @override
+    def _check_tables(self, schema: Schema) -> None:
+        if self._catalog is None:  # made in this process
+            return
+        self._catalog.check(schema, self._size)
+        most = most_text(self._size)
+        if self._number(text_bytes()) > most:
+            raise CorruptStoreError(
+                f"{self._path!r} has more than {most:,} bytes of text in {self._size:,} bytes of file, so it is not read. "
+                "Take another copy."
+            )
 
     @property
     @override

@@ -96,6 +96,15 @@ class SqlStore(Store):
             NotAJobError: if the database holds something else.
         """
 
+    def _check_tables(self, schema: Schema) -> None:
+        """Refuse a job of another process whose tables are not as its schema has them.
+
+        Nothing may run that the database defines, such as a view in place of a table.
+
+        Raises:
+            CorruptStoreError: naming what no job has.
+        """
+
     @property
     @final
     @override
@@ -103,7 +112,9 @@ class SqlStore(Store):
         if not self._found:  # it may have been created since this was opened
             self._found = self._holds_job()
             if self._found and not hasattr(self, "schema"):
-                self.schema = self._read_schema()
+                schema = self._read_schema()
+                self._check_tables(schema)
+                self.schema = schema
         return self._found
 
     @final
@@ -255,6 +266,23 @@ class SqlStore(Store):
                 break
             time.sleep(_PAUSE)  # rows arrived between two queries: what they seem to contradict may have arrived too
         return broken
+
+    @property
+    @final
+    @override
+    def incomplete(self) -> Sequence[str]:
+        parts = []
+        for name, columns in self.schema.tables.items():
+            absent = [f"{column} is null" for column in columns]
+            absent += [self._is_nan(column) for column, kind in columns.items() if kind in (np.float64, np.float32)]
+            parts.append(f"select '{name}' as name, count(*) as n from {name} where {' or '.join(absent)}")
+        found = self._query(" union all ".join(parts))
+        return found["name"][found["n"] > 0].tolist()
+
+    @staticmethod
+    def _is_nan(column: str) -> str:
+        """Return the condition that a column is not a number."""
+        return f"isnan({column})"
 
     def _once(self, name: Table) -> str:  # noqa: ARG002 - for engines that need it
         """Return what ends a query so that it gives every row of a table once.
