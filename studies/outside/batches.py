@@ -54,14 +54,15 @@ def _batch(folder: Path, first: int, last: int, more: tuple[str, ...]) -> Iterat
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "PYTHONPATH": paths}
         )
-    begun = {"number": first, "kind": "", "what": "the start"}
-    for line in _lines(process):
-        told = json.loads(line)
-        if "what" in told:
-            begun = told
-        else:
-            yield Tried(**begun, outcome=told["outcome"])
-            begun = {"number": told["number"] + 1, "kind": "", "what": "the start"}
+    with process:
+        begun = {"number": first, "kind": "", "what": "the start"}
+        for line in _lines(process):
+            told = json.loads(line)
+            if "what" in told:
+                begun = told
+            else:
+                yield Tried(**begun, outcome=told["outcome"])
+                begun = {"number": told["number"] + 1, "kind": "", "what": "the start"}
     code = process.wait()
     if code:
         last_words = (folder / "errors.txt").read_text()[-300:]

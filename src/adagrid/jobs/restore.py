@@ -41,14 +41,15 @@ def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | No
         InvalidInputError: if the database holds another job.
         StoreError: if the database fails.
     """
+    place = file_path(folder)
     _refuse_memory(db)
     if is_new_file(db):
         file = file_path(db)
-        _import_as(folder, file)
+        _import_as(place, file)
         return open_job(file)
     store = open_store(db)
     try:
-        _import_into(folder, store)
+        _import_into(place, store)
         return Run(store)
     except BaseException:
         if store is not db:
@@ -127,14 +128,13 @@ def _refuse_memory(target: object) -> None:
         )
 
 
-def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
+def _read_export(place: Path, store: DuckDBStore) -> None:
     """Read an export into an empty database, after every file has been checked against the manifest.
 
     Raises:
         NotAJobError: if the folder is no export, or one of another version.
         CorruptStoreError: if a file is missing or damaged, naming it, or the tables contradict each other.
     """
-    place = file_path(folder)
     manifest = read_manifest(place)
     schema = manifest.schema_in(place)
     files: dict[Table, str] = {name: f"{name}.{SUFFIXES[manifest.format]}" for name in tables_of(schema)}
@@ -143,29 +143,29 @@ def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
     for name, file in files.items():
         rows = manifest.files[file].rows
         if store.read_file(name, place / file, manifest.format, rows) != rows:
-            raise CorruptStoreError(f"{str(folder)!r}: {file} has not as many rows as the manifest says.")
+            raise CorruptStoreError(f"{str(place)!r}: {file} has not as many rows as the manifest says.")
     Run(store).verify()
 
 
-def _import_into(folder: str | PathLike[str], target: Store) -> None:
+def _import_into(place: Path, target: Store) -> None:
     """Copy an export into an open store, which is empty or holds an earlier copy of the job."""
     with (
         tempfile.TemporaryDirectory(prefix="adagrid-") as temporary,
         closing(DuckDBStore(Path(temporary) / "job.duckdb")) as read,
     ):
-        _read_export(folder, read)
+        _read_export(place, read)
         transfer(read, target)
     Run(target).verify()
 
 
-def _import_as(folder: str | PathLike[str], file: Path) -> None:
+def _import_as(place: Path, file: Path) -> None:
     """Turn an export into a new DuckDB file."""
     check_database(file, read_only=False)
     part = part_of(file)
     remove(part)
     try:
         with closing(DuckDBStore(part)) as store:
-            _read_export(folder, store)
+            _read_export(place, store)
         give_name(part, file)
     finally:
         remove(part)

@@ -334,7 +334,7 @@ class Run:
         """
         if incomplete := self._store.incomplete:  # what relations compare with nothing would hold
             raise CorruptStoreError(
-                f"{self.db}: values are missing in {', '.join(incomplete)}; do not use its certificate. Take another copy."
+                f"{self.db}: values are missing in {', '.join(incomplete)}; do not use its certificate."
             )
         self._store.verify()
         with reading(self.db):

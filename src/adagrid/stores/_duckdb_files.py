@@ -97,6 +97,8 @@ def check_database(file: Path, *, read_only: bool) -> bool:
         StoreError: if this user may not look at it, or it is neither a file nor something that could become one.
     """
     shown = str(file)
+    if "?" in shown:  # the engine has the log of a file elsewhere, as if options of a URL followed
+        raise InvalidInputError(f"The path of a database may not have a question mark; got {shown!r}. Rename it.")
     try:
         found = [each for each in (file, log_of(file)) if each.exists() or each.is_symlink()]
         if file.is_dir():

@@ -97,8 +97,8 @@ class DuckDBStore(SqlStore):
         most = most_text(self._size)
         if self._number(text_bytes()) > most:
             raise CorruptStoreError(
-                f"{self._path!r} has more than {most:,} bytes of text in {self._size:,} bytes of file, so it is not read. "
-                "Take another copy."
+                f"{self._path!r} has more than {most:,} bytes of text in {self._size:,} bytes of file, so it is not "
+                "read. Take another copy."
             )
 
     @property
