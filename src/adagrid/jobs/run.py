@@ -336,8 +336,8 @@ class Run:
             raise CorruptStoreError(
                 f"{self.db}: values are missing in {', '.join(incomplete)}; do not use its certificate."
             )
-        self._store.verify()
         with reading(self.db):
+            self._store.verify()
             tests = wrong_lines(self._store, self.record), wrong_spots(self._store)
             wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(wrong):
