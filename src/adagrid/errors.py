@@ -8,7 +8,7 @@ AdagridError
 ├── StoreError                        the database cannot be used
 │   ├── NotAJobError                  the file is no adagrid database, or one of another schema version
 │   ├── StoreBusyError                another process has the database open
-│   └── CorruptStoreError             rows contradict each other: `verify` names them
+│   └── CorruptStoreError             rows contradict each other, or something is there that no job has
 ├── BackendError                      the machines that a run works on cannot be reached, or die
 ├── ResumeError (ValueError)          a job cannot be continued as asked
 └── MissingExtraError (ImportError)   an optional library is needed
@@ -76,7 +76,7 @@ class StoreBusyError(StoreError):
 
 
 class CorruptStoreError(StoreError):
-    """Rows of the database contradict each other."""
+    """Rows of the database contradict each other, or a file or database holds what no job has written."""
 
 
 class BackendError(AdagridError):

@@ -39,8 +39,8 @@ def tried(folder: Path, first: int, last: int, *more: str) -> Iterator[Tried]:
     """Yield what comes of mutations with some numbers."""
     if not (folder / "originals").exists():
         make(folder / "originals")
-    while first < last:
-        for found in _batch(folder, first, last, more):
+    while first < last:  # the engine's address space grows with every database, so no process opens too many
+        for found in _batch(folder, first, min(first + 200, last), more):
             yield found
             first = found.number + 1
 

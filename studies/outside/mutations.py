@@ -36,7 +36,7 @@ _BLOCKS, _BLOCK = 3 * 4096, 2**18
 
 
 def flip(file: Path, rng: random.Random) -> str:
-    content = bytearray(file.read_bytes())
+    content = bytearray(file.read_bytes() or b"\0")
     n = rng.choice([1, 1, 3, 50, 2000])
     for _ in range(n):
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)

@@ -103,7 +103,8 @@ class Store(ABC):
     A store belongs to the process and thread that opened it. Every `append` is atomic where the engine has
     transactions, and may in other engines be cut short by a kill: all writers first ask which ids are missing,
     so running again completes what is there. Frames have the schema's columns; NaN is refused.
-    `adagrid.testing.StoreContract` checks an implementation.
+    `adagrid.testing.StoreContract` checks an implementation. A database that another process wrote is not trusted: a
+    store refuses anything in it but the schema's tables, and runs nothing that it defines.
 
     Raises, from every method: `StoreError` if the database fails.
     """
