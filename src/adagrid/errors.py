@@ -20,13 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from adagrid._plain import plain
+
 
 def at_most_ten(problems: Iterable[str]) -> list[str]:
     """Return the first ten problems of a kind, and how many more there are."""
     found = list(problems)
     return found[:10] + ([f"... and {len(found) - 10:,} more of this kind."] if len(found) > 10 else [])
-
-from adagrid._plain import plain
 
 
 class AdagridError(Exception):
