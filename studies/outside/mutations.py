@@ -102,7 +102,7 @@ def write_ahead(file: Path, rng: random.Random) -> str:
     elif how == "link":
         log.symlink_to(file.parents[1] / "secret.txt")
     else:
-        sql = rng.choice([each for each in STATEMENTS if "{" not in each])
+        sql = rng.choice([each for each in STATEMENTS if "{" not in each and "range(" not in each])
         told = _run(file, f"set checkpoint_threshold = '1TB'; pragma disable_checkpoint_on_shutdown; {sql}")
         how = f"{how} {told[-60:]}"
         if how.startswith("cut") and log.exists():

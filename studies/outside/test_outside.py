@@ -6,7 +6,7 @@ from collections import Counter
 
 from studies.outside.batches import tried
 
-NUMBER, HOSTILE = 2000, 300
+NUMBER = 2000
 
 
 def test_whatever_is_sent(tmp_path):
