@@ -24,7 +24,7 @@ from adagrid.jobs.progress import Callback
 from adagrid.jobs.record import SETTINGS, Kind
 from adagrid.models import Design, Model
 from adagrid.models.base import RejectWhen
-from adagrid.stores import Method, Store, is_url, open_store
+from adagrid.stores import Method, Store, is_new_file, open_store
 
 # Share of a statistic's range by which rescaling may widen its bounds.
 _INACCURATE = 1e-5
@@ -453,7 +453,7 @@ def _start_or_continue(
         given["threshold"] = _decision_threshold(design, given.get("threshold"))
     if given.get("quantity") == "mean":
         given["value_range"] = checked_range(design)
-    is_new_file = isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
+    created = is_new_file(db)
     store = open_store(db)
     try:
         how["kept"] = destinations(store, backup, snapshot)
@@ -478,7 +478,7 @@ def _start_or_continue(
             raise InvalidInputError(problems)
         return start_job(kind, design, grid, store, given, method=chosen, job_id=job_id, **how)
     except BaseException:
-        is_empty = is_new_file and not store.exists
+        is_empty = created and not store.exists
         if store is not db:
             with suppress(StoreError):  # what went wrong first is what is told
                 store.close()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 import adagrid
 from adagrid import screens
@@ -156,7 +157,7 @@ def _watch(db: str, every: float, worst: int) -> None:
                 if look.status is not adagrid.Status.NEW_STEP:
                     return
             else:
-                live.update(f"There is no file {db!r} yet: waiting for the job's first snapshot.", refresh=True)
+                live.update(Text(f"There is no file {db!r} yet: waiting for the job's first snapshot."), refresh=True)
             time.sleep(every)
 
 

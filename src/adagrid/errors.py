@@ -8,7 +8,7 @@ AdagridError
 ├── StoreError                        the database cannot be used
 │   ├── NotAJobError                  the file is no adagrid database, or one of another schema version
 │   ├── StoreBusyError                another process has the database open
-│   └── CorruptStoreError             rows contradict each other: `verify` names them
+│   └── CorruptStoreError             rows contradict each other, or something is there that no job has
 ├── BackendError                      the machines that a run works on cannot be reached, or die
 ├── ResumeError (ValueError)          a job cannot be continued as asked
 └── MissingExtraError (ImportError)   an optional library is needed
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from adagrid._plain import plain
+
 
 def at_most_ten(problems: Iterable[str]) -> list[str]:
     """Return the first ten problems of a kind, and how many more there are."""
@@ -28,7 +30,13 @@ def at_most_ten(problems: Iterable[str]) -> list[str]:
 
 
 class AdagridError(Exception):
-    """Root of every exception that adagrid raises on purpose."""
+    """Root of every exception that adagrid raises on purpose.
+
+    Messages repeat what was received, also from files, so their text never holds what a terminal would obey.
+    """
+
+    def __str__(self) -> str:
+        return plain(super().__str__(), lines=True)
 
 
 class InvalidInputError(AdagridError, ValueError):
@@ -68,7 +76,7 @@ class StoreBusyError(StoreError):
 
 
 class CorruptStoreError(StoreError):
-    """Rows of the database contradict each other."""
+    """Rows of the database contradict each other, or a file or database holds what no job has written."""
 
 
 class BackendError(AdagridError):

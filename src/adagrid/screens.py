@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from adagrid._plain import plain
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.wording import bounded_as, columns_of, estimated_as
 
@@ -49,7 +50,7 @@ def look_screen(look: Look) -> Group:
             if look.status is Status.NEW_STEP
         ),
     ]
-    return Group(Text("\n".join(lines)), worst_table(look.record, look.worst, look.counts["active"]))
+    return Group(Text("\n".join(map(plain, lines))), worst_table(look.record, look.worst, look.counts["active"]))
 
 
 @final
@@ -79,11 +80,11 @@ class Fitting:
             yield Text(f"Too narrow for the columns {', '.join(lost)}: widen the terminal, or send this to a file.")
 
     def _table(self, names: Sequence[str]) -> Table:
-        table = Table(title=Text(self._title, "table.title"), title_justify="left")
+        table = Table(title=Text(plain(self._title), "table.title"), title_justify="left")
         for name in names:
             table.add_column(name, justify="left" if self._left else "right", overflow="fold")
         for row in zip(*(self._columns[name] for name in names), strict=True):
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(plain(text)) for text in row))
         return table
 
 

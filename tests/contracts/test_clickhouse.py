@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import clickhouse_connect
 import pytest
 
+import adagrid as ada
+from adagrid.errors import StoreError
+from adagrid.stores.pandas import PandasStore
 from tests.support.clickhouse_laws import REPEATS, ClickHouseContract
 from tests.support.clickhouse_server import CANARY
 from tests.support.jobcases import assert_same, run_case, tables
@@ -42,5 +47,30 @@ def test_a_url_is_all_that_a_job_needs(modern_folder, monkeypatch):
             "password": CANARY,
             "interface": "https",
             "autogenerate_session_id": False,
+            "connect_timeout": 5,
+            "send_receive_timeout": 5,
         }
     ]
+
+
+def test_a_copy_that_fails_leaves_nothing(modern_folder, monkeypatch, tmp_path):
+    """Of a job whose database fails after the tables of the copy were created."""
+    get_client = clickhouse_connect.get_client
+    monkeypatch.setattr(
+        clickhouse_connect, "get_client", lambda **how: get_client(interface="chdb", path=modern_folder)
+    )
+    source, table = PandasStore(), PandasStore.table
+    ada.copy_job(run_case("validate_z", db="pandas", n_steps=1)._store, source)
+
+    def failing(store, name):
+        if name == "null_hypos" and store is source:
+            raise StoreError("the disk fails")
+        return table(store, name)
+
+    monkeypatch.setattr(PandasStore, "table", failing)
+    for target in (tmp_path / "copy.duckdb", "clickhouse://localhost/copy_that_fails"):
+        with pytest.raises(StoreError, match="the disk fails"):
+            ada.copy_job(source, target)
+    assert list(tmp_path.iterdir()) == []
+    with closing(get_client(interface="chdb", path=modern_folder)) as client:
+        assert not client.query("show databases like 'adagrid_copy_that_fails'").result_rows

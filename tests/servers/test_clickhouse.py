@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import traceback
 
 import pytest
 
+from adagrid._secrets import PASSWORD
 from adagrid.errors import StoreError
+from adagrid.stores import _clickhouse_connection, open_store
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.testing.stores import JOBS, tile_rows
 from tests.support.clickhouse_laws import ClickHouseContract, all_tables
@@ -91,3 +94,35 @@ def test_a_server_that_stays_away(mortal):
     mortal.start()
     store.append({"tiles": tile_rows([1, 2])})
     assert len(store.table("tiles")) == 2
+
+
+# What users meet first
+
+
+def test_a_server_that_is_too_old_is_told(server):
+    """The one that Debian ships; tests ask it in words of its time."""
+    with pytest.raises(StoreError, match=r"too old for the client library. Use ClickHouse 25\.3 or later"):
+        open_store(server.url("old"))
+
+
+def test_a_password_that_is_missing(server, monkeypatch):
+    monkeypatch.delenv(PASSWORD, raising=False)
+    with pytest.raises(StoreError, match=f"refuses this user.*{PASSWORD}"):
+        open_store(server.url("job", GUARDED))
+
+
+@pytest.mark.smoke
+def test_addresses_that_do_not_answer(monkeypatch):
+    """A port that nobody listens to, one that accepts and stays silent, and a name that nobody has."""
+    monkeypatch.setattr(_clickhouse_connection, "_PATIENCE_AT_FIRST", 0.1)
+    monkeypatch.setattr(_clickhouse_connection, "_ANSWER_AT_FIRST", 1)
+    monkeypatch.setenv(PASSWORD, CANARY)
+    with socket.socket() as silent, socket.socket() as closed:
+        for each in (silent, closed):
+            each.bind(("127.0.0.1", 0))
+        silent.listen()
+        hosts = [f"127.0.0.1:{each.getsockname()[1]}" for each in (silent, closed)]
+        for host in (*hosts, "no-such-host.invalid:8123"):
+            with pytest.raises(StoreError, match=f"{host}/job cannot be reached. Check the host") as told:
+                open_store(f"clickhouse://me@{host}/job")
+            assert CANARY not in str(told.value)

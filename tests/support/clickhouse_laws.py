@@ -174,6 +174,23 @@ class ClickHouseContract(StoreContract):
         with pytest.raises(NotAJobError, match="holds no adagrid job .*people"):
             engine("other")
 
+    @pytest.mark.parametrize("how", ["a view", "another column", "a default"])
+    def test_tables_that_somebody_changed_are_refused(self, engine, how):
+        job_id = f"changed_{how.split()[1]}"
+        store = engine(job_id)
+        store.create(JOBS["classic"][0])
+        command = store._connection.command
+        if how == "a view":
+            command(f"drop table adagrid_{job_id}.logs")
+            columns = "toUInt32(1) as worker_id, 1.0 as time, 'x' as level, 'x' as logger, 'x' as message"
+            command(f"create view adagrid_{job_id}.logs as select {columns}")
+        elif how == "another column":
+            command(f"alter table adagrid_{job_id}.logs add column more Float64")
+        else:
+            command(f"alter table adagrid_{job_id}.logs modify column message String default 'x'")
+        with pytest.raises(CorruptStoreError, match="is not opened.*logs"):
+            engine(job_id)
+
     def test_no_job_yet(self, engine):
         store = engine()
         with pytest.raises(NotAJobError, match="no job yet"):

@@ -53,8 +53,11 @@ def from_definition(text: str) -> NullHypothesis:
         InvalidInputError: if it does not know the class, which is the caller's to import or not, or the class cannot
             be made from these fields.
     """
-    data = json.loads(text)
-    name = data["type"]
+    try:
+        data = json.loads(text)
+        name = str(data["type"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInputError("A null hypothesis in the database is none that a job has written down.") from None
     hasattr(grid, name)  # loads the class if it is one of ours
     found = [cls for cls in _known(NullHypothesis) if _name(cls) == name]  # type: ignore[type-abstract]
     if not found:
@@ -76,7 +79,7 @@ def sources(one: str, other: str) -> tuple[str | None, str | None] | None:
 def _built(cls: type[NullHypothesis], own: Mapping[str, Any]) -> NullHypothesis:
     try:
         return cls(**{name: _immutable(value) for name, value in own.items()})
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{_name(cls)} cannot be made from its fields {own}: {error}.") from error
 
 

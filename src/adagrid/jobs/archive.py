@@ -5,28 +5,23 @@ Everything is written beside its place, brought to the disk, and renamed: what h
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from adagrid.errors import InvalidInputError
-from adagrid.jobs.record import read_records
+from adagrid.jobs.manifest import CONFIG, LAYOUT, MANIFEST, digest, digest_of, tables_of
+from adagrid.jobs.record import read_data, read_records
 from adagrid.jobs.transfer import Advance, check_copy, transfer
-from adagrid.stores import Schema, Store
+from adagrid.stores import Store
 from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
-from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.schema import VERSION
-
-MANIFEST = "manifest.json"
-CONFIG = "config.json"
-LAYOUT = 1
 
 
 def write_snapshot(store: Store, path: str | PathLike[str], advance: Advance = lambda _: None) -> None:
@@ -43,7 +38,7 @@ def write_snapshot(store: Store, path: str | PathLike[str], advance: Advance = l
         StoreError: if a database fails.
         OSError: if the file cannot be written.
     """
-    file = Path(path)
+    file = file_path(path)
     check_snapshot(file, store)
     part = part_of(file)
     remove(part)
@@ -70,8 +65,9 @@ def check_snapshot(path: str | PathLike[str], store: Store | None) -> None:
         StoreError: if what is there cannot be opened.
     """
     file = file_path(path)
-    if file.is_dir() or not file.absolute().parent.is_dir():
+    if file.is_dir() or not file.parent.is_dir():
         raise InvalidInputError(f"A snapshot must be a file in an existing folder; got {str(path)!r}.")
+    check_writable(file.parent)
     if not file.exists():
         return
     if store is not None and Path(store.location).exists() and file.samefile(store.location):
@@ -96,8 +92,9 @@ def export(store: Store, folder: str | PathLike[str], of: Format = "parquet") ->
     place = file_path(folder)
     if of not in SUFFIXES:
         raise InvalidInputError(f"format must be 'parquet' or 'csv'; got {of!r}.")
-    if place.exists() or not place.absolute().parent.is_dir():
+    if place.exists() or not place.parent.is_dir():
         raise InvalidInputError(f"An export goes to a new folder in an existing one; got {str(folder)!r}.")
+    check_writable(place.parent)
     part = part_of(place)
     remove(part)
     part.mkdir()
@@ -140,27 +137,23 @@ def _frozen(store: Store, folder: Path) -> Iterator[DuckDBStore]:
         remove(file)
 
 
-def tables_of(schema: Schema) -> list[Table]:
-    """Return the tables that become files; that of the schema becomes a part of the manifest."""
-    return [name for name in schema.tables if name != "schema"]
-
-
 def _starts(store: Store) -> list[dict[str, Any]]:
     """Return what a job wrote down at every start, for people and other programs."""
     config = store.table("config")
-    texts = {name: [json.loads(text) for text in config[name]] for name in ("record", "environment")}
+    texts = {name: read_data(config[name], store.location) for name in ("record", "environment")}
     return [{str(name): value for name, value in row.items()} for row in config.assign(**texts).to_dict("records")]
 
 
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that this user may not write to, before work is done for it.
 
-
-def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest without its own."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    Raises:
+        InvalidInputError: if it is one.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInputError(
+            f"The folder {str(folder)!r} may not be written to by this user. Give a place in a folder of your own."
+        )
 
 
 def part_of(place: Path) -> Path:
@@ -183,7 +176,7 @@ def give_name(part: Path, place: Path) -> None:
     with suppress(FileNotFoundError):  # a log that another file of this name has left would be taken for this one's
         place.with_name(f"{place.name}.wal").unlink()
     os.replace(part, place)
-    _to_disk(place.absolute().parent)
+    _to_disk(place.parent)
 
 
 def _to_disk(place: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid.errors import InvalidInputError, NotAJobError, StoreError
-from adagrid.jobs.archive import check_snapshot, write_snapshot
+from adagrid.jobs.archive import check_snapshot, check_writable, write_snapshot
 from adagrid.jobs.transfer import Advance, check_copy, transfer
 from adagrid.stores import Store, is_url, open_store
 from adagrid.stores._clickhouse_url import read_url
@@ -65,11 +65,11 @@ class Copy(Destination):
     """
 
     def __init__(self, place: BackupTo) -> None:
-        self._place = str(read_url(place)) if is_url(place) else place  # a job without a name gets one, once
+        self.place = _settled(place)
 
     @override
     def __str__(self) -> str:
-        return "backup" if callable(self._place) else f"backup to {fspath(self._place)}"
+        return "backup" if callable(self.place) else f"backup to {fspath(self.place)}"
 
     @property
     @override
@@ -78,12 +78,13 @@ class Copy(Destination):
 
     @override
     def check(self, source: Store | None) -> None:
-        if isinstance(self._place, (str, PathLike)) and not is_url(self._place):
-            file = file_path(self._place)
-            if str(file) in ("pandas", ":memory:") or file.is_dir() or not file.absolute().parent.is_dir():
+        if isinstance(self.place, (str, PathLike)) and not is_url(self.place):
+            file = Path(self.place)
+            if file.is_dir() or not file.parent.is_dir():
                 raise InvalidInputError(
                     f"backup must be a DuckDB file in an existing folder or a clickhouse:// URL; got {str(file)!r}."
                 )
+            check_writable(file.parent)
             if file.exists():
                 with closing(DuckDBStore(file, read_only=True)) as target:
                     check_copy(target, source)
@@ -102,9 +103,22 @@ class Copy(Destination):
             transfer(source, target, advance)
 
     def _opened(self, patience: float) -> Store:
-        if callable(self._place):
-            return self._place()
-        return ClickHouseStore(self._place, patience=patience) if is_url(self._place) else open_store(self._place)
+        if callable(self.place):
+            return self.place()
+        return ClickHouseStore(self.place, patience=patience) if is_url(self.place) else open_store(self.place)
+
+
+def _settled(place: BackupTo) -> BackupTo:
+    """Return where a backup goes, whatever folder is the current one later; a job without a name gets one, once."""
+    if callable(place):
+        return place
+    if is_url(place):
+        return str(read_url(place))
+    if fspath(place) in ("pandas", ":memory:"):
+        raise InvalidInputError(
+            f"backup must be a DuckDB file in an existing folder or a clickhouse:// URL; got {fspath(place)!r}."
+        )
+    return str(file_path(place))
 
 
 @final
@@ -116,11 +130,11 @@ class Snapshot(Destination):
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self._path = Path(path)
+        self.place = file_path(path)
 
     @override
     def __str__(self) -> str:
-        return f"snapshot {self._path}"
+        return f"snapshot {self.place}"
 
     @property
     @override
@@ -129,11 +143,11 @@ class Snapshot(Destination):
 
     @override
     def check(self, source: Store | None) -> None:
-        check_snapshot(self._path, source)
+        check_snapshot(self.place, source)
 
     @override
     def save(self, source: Store, advance: Advance) -> None:
-        write_snapshot(source, self._path, advance)
+        write_snapshot(source, self.place, advance)
 
 
 @final
@@ -269,10 +283,12 @@ def destinations(store: Store, backup: Any, snapshot: Any) -> Sequence[Destinati
         problems.append(f"backup must be a path, a clickhouse:// URL or a function that opens a store; got {backup!r}.")
     if snapshot is not None and not isinstance(snapshot, (str, PathLike)):
         problems.append(f"snapshot must be the path of a file; got {snapshot!r}.")
-    paths = [Path(place).resolve() for place in (backup, snapshot) if isinstance(place, (str, PathLike))]
-    if len({*paths, Path(store.location).resolve()}) <= len(paths):
-        problems.append(f"backup, snapshot and the job's database {store.location!r} must be different places.")
     if problems:
         raise InvalidInputError(problems)
-    copies: list[Destination] = [] if backup is None else [Copy(backup)]
-    return copies if snapshot is None else [*copies, Snapshot(snapshot)]
+    kept: list[Copy | Snapshot] = [] if backup is None else [Copy(backup)]
+    if snapshot is not None:
+        kept.append(Snapshot(snapshot))
+    files = [Path(each.place).resolve() for each in kept if isinstance(each.place, (str, Path))]
+    if len({*files, Path(store.location).resolve()}) <= len(files):
+        raise InvalidInputError(f"backup, snapshot and the job's database {store.location!r} must be different places.")
+    return kept

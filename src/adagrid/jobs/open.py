@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +46,7 @@ from adagrid.jobs.lead import finish_leftovers, lead
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.pace import Pace
 from adagrid.jobs.progress import Callback, ProgressDisplay
-from adagrid.jobs.record import FIXED, LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_records
+from adagrid.jobs.record import FIXED, LEADER, SETTINGS, JobRecord, Kind, ModelRecord, read_data, read_records
 from adagrid.jobs.refute import gather_evidence
 from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
@@ -346,7 +345,7 @@ def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
 def _tell_changed_environment(job: AnyJob) -> None:
     """Log what of the surroundings could change the bits of simulations since the last start."""
     config = job.store.table("config")
-    past = json.loads(str(config["environment"][config["worker_id"] == LEADER].iloc[-1]))
+    (past,) = read_data(config["environment"][config["worker_id"] == LEADER][-1:], job.store.location)
     for difference in differences(past, job.work.crew.leader.environment):
         logger.warning("changed since the last start: %s", difference)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 from adagrid._source import same_source
 from adagrid.algorithms import (
@@ -18,11 +20,15 @@ from adagrid.algorithms import (
 )
 from adagrid.algorithms.quantities import Quantity
 from adagrid.engine import Shape
-from adagrid.errors import NotAJobError
+from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
+from adagrid.families import recorded_family
 from adagrid.models.base import RejectWhen, direction_of
 from adagrid.stores import Method, Store
 
 Kind = Literal["validate", "calibrate"]
+
+# What is done once per zone is done so often at most.
+_MOST_ZONES = 2**20
 
 LEADER = 1
 """The worker_id of the process that leads; workers have 2, 3, ..."""
@@ -100,14 +106,28 @@ class JobRecord(BaseModel):
     null_hypos: list[str]
     """The definitions of the null hypotheses."""
     grid_fingerprint: str
-    theta_min: list[float]
-    theta_max: list[float]
-    n_zones: int
-    coordinate_every: int
-    chunk: int
-    block: int
+    theta_min: list[FiniteFloat]
+    theta_max: list[FiniteFloat]
+    n_zones: int = Field(ge=1, le=_MOST_ZONES)
+    coordinate_every: PositiveInt
+    chunk: PositiveInt
+    block: PositiveInt
     computed: bool
     """Whether the design computes the errors of the job, all of them. They are simulated otherwise, all of them."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        """Refuse what no job has recorded: everything here can be used without another look."""
+        if (self.method, self.kind) not in SETTINGS or len(self.theta_min) != len(self.theta_max):
+            raise ValueError("the method, the kind or the region is none of a job")
+        self.checked_settings()
+        try:
+            family = recorded_family(self.model.family_fields)
+        except Exception as error:  # families check what they are given, each in its way
+            raise ValueError(f"its family cannot be built: {error}") from error
+        if family is not None and family.dim != len(self.theta_min):
+            raise ValueError("its family has not as many parameters as its region")
+        return self
 
     @property
     def shape(self) -> Shape:
@@ -157,6 +177,47 @@ def read_records(store: Store) -> list[JobRecord]:
     if not len(config):
         raise NotAJobError(f"{store.location} holds no job yet.")
     try:
-        return [JobRecord.model_validate_json(str(text)) for text in config["record"]]
-    except ValueError as error:
-        raise NotAJobError(f"{store.location} holds a job that another version of adagrid has written.") from error
+        records = [JobRecord.model_validate_json(str(text)) for text in config["record"]]
+    except (ValueError, RecursionError) as error:
+        raise NotAJobError(
+            f"{store.location} holds a job that another version of adagrid has written, or that was changed since."
+        ) from error
+    last, schema = records[-1], store.schema
+    if last.method != schema.method or len(last.theta_min) != schema.dim:
+        raise CorruptStoreError(f"{store.location}: its record is of another job than its tables. Take another copy.")
+    return records
+
+
+def read_data(texts: pd.Series, where: str) -> list[Any]:
+    """Return what a job has written down as JSON.
+
+    Args:
+        texts: a column.
+        where: the database, for people.
+
+    Raises:
+        CorruptStoreError: if something else is there.
+    """
+    with reading(where):
+        found = [json.loads(text) for text in texts]
+        if not all(isinstance(each, dict) for each in found):
+            raise ValueError("data without names")
+        return found
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Say which job it is whose numbers or texts fit no calculation: nobody has stored them with adagrid.
+
+    Raises:
+        CorruptStoreError: in place of what they raise.
+    """
+    try:
+        yield
+    except AdagridError:
+        raise
+    except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
+        raise CorruptStoreError(
+            f"{where} has values that no job has ({type(error).__name__}: {error}); do not use its certificate. Take "
+            "another copy."
+        ) from error

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeGuard
 
-from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError
-from adagrid.jobs.archive import CONFIG, LAYOUT, MANIFEST, digest, digest_of, give_name, part_of, remove, tables_of
+from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
+from adagrid.jobs.archive import give_name, part_of, remove
+from adagrid.jobs.manifest import CONFIG, check_files, read_manifest, tables_of
 from adagrid.jobs.run import Run, open_job, open_reading
 from adagrid.jobs.transfer import transfer
-from adagrid.stores import Schema, Store, is_url, open_store
-from adagrid.stores._duckdb_files import SUFFIXES, file_path
+from adagrid.stores import Store, is_new_file, is_url, open_store
+from adagrid.stores._clickhouse_databases import drop_database
+from adagrid.stores._clickhouse_url import read_url
+from adagrid.stores._duckdb_files import SUFFIXES, check_database, file_path
 from adagrid.stores.base import Table
 from adagrid.stores.duckdb import DuckDBStore
 
-# Names of columns become parts of statements.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# The tables that a job writes first.
+_FIRST: Sequence[Table] = ("tiles", "null_hypos", "config")
 
 
 def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
@@ -41,14 +41,15 @@ def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | No
         InvalidInputError: if the database holds another job.
         StoreError: if the database fails.
     """
+    place = file_path(folder)
     _refuse_memory(db)
-    if _is_new_file(db):
-        file_path(db)
-        _import_as(folder, Path(db))
-        return open_job(db)
+    if is_new_file(db):
+        file = file_path(db)
+        _import_as(place, file)
+        return open_job(file)
     store = open_store(db)
     try:
-        _import_into(folder, store)
+        _import_into(place, store)
         return Run(store)
     except BaseException:
         if store is not db:
@@ -78,23 +79,37 @@ def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | 
     if _same_place(source, target):
         raise InvalidInputError("A job cannot be copied onto itself; source and target are the same.")
     _refuse_memory(target)
-    is_new = _is_new_file(target)
     read = source if isinstance(source, Store) else open_reading(source)
     try:
-        written = open_store(target)
-        try:
+        with _written(target) as written:
             copied = transfer(read, written)
             Run(written).verify()
-        finally:
-            nothing = is_new and not written.exists
-            if written is not target:
-                written.close()
-            if nothing:  # leave no file behind
-                Path(written.location).unlink(missing_ok=True)
     finally:
         if read is not source:
             read.close()
     return copied
+
+
+@contextmanager
+def _written(target: str | PathLike[str] | Store) -> Iterator[Store]:
+    """Yield a store to copy to, and leave nothing behind that was created for it if no row was copied."""
+    is_file = is_new_file(target)
+    store = open_store(target)
+    began, empty = store.exists, False
+    try:
+        yield store
+    except BaseException:
+        with suppress(StoreError):  # what went wrong first is what is told
+            empty = not began and not (store.exists and any(len(store.table(name)) for name in _FIRST))
+        raise
+    finally:
+        if store is not target:
+            store.close()
+        if empty and is_file:
+            Path(store.location).unlink(missing_ok=True)
+        elif empty and is_url(target):
+            with suppress(StoreError):
+                drop_database(read_url(store.location))
 
 
 def _same_place(source: object, target: object) -> bool:
@@ -102,7 +117,7 @@ def _same_place(source: object, target: object) -> bool:
         return source is target
     if is_url(source) or is_url(target):
         return source == target
-    return Path(source).resolve() == Path(target).resolve()
+    return file_path(source).resolve() == file_path(target).resolve()
 
 
 def _refuse_memory(target: object) -> None:
@@ -113,93 +128,44 @@ def _refuse_memory(target: object) -> None:
         )
 
 
-def _is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
-    """Return whether `db` is the path of a file that does not exist."""
-    return isinstance(db, (str, PathLike)) and db != "pandas" and not is_url(db) and not Path(db).exists()
-
-
-def _read_export(folder: str | PathLike[str], store: DuckDBStore) -> None:
+def _read_export(place: Path, store: DuckDBStore) -> None:
     """Read an export into an empty database, after every file has been checked against the manifest.
 
     Raises:
         NotAJobError: if the folder is no export, or one of another version.
         CorruptStoreError: if a file is missing or damaged, naming it, or the tables contradict each other.
     """
-    place = file_path(folder)
-    manifest = _manifest(place)
-    schema, of = _schema(place, manifest), manifest["format"]
-    files: dict[Table, str] = {name: f"{name}.{SUFFIXES[of]}" for name in tables_of(schema)}
-    told = manifest["files"]
-    damaged = [
-        name
-        for name in (*files.values(), CONFIG)
-        if name not in told or not (place / name).is_file() or digest(place / name) != told[name]["sha256"]
-    ]
-    if damaged:
-        raise CorruptStoreError(
-            f"{str(folder)!r}: {', '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} missing or damaged; the "
-            "checksums in the manifest are others. Take another copy of the export."
-        )
+    manifest = read_manifest(place)
+    schema = manifest.schema_in(place)
+    files: dict[Table, str] = {name: f"{name}.{SUFFIXES[manifest.format]}" for name in tables_of(schema)}
+    check_files(place, manifest, {*files.values(), CONFIG})
     store.create(schema)
     for name, file in files.items():
-        if store.read_file(name, place / file, of) != told[file]["rows"]:
-            raise CorruptStoreError(f"{str(folder)!r}: {file} has not as many rows as the manifest says.")
+        rows = manifest.files[file].rows
+        if store.read_file(name, place / file, manifest.format, rows) != rows:
+            raise CorruptStoreError(f"{str(place)!r}: {file} has not as many rows as the manifest says.")
     Run(store).verify()
 
 
-def _import_into(folder: str | PathLike[str], target: Store) -> None:
+def _import_into(place: Path, target: Store) -> None:
     """Copy an export into an open store, which is empty or holds an earlier copy of the job."""
     with (
         tempfile.TemporaryDirectory(prefix="adagrid-") as temporary,
         closing(DuckDBStore(Path(temporary) / "job.duckdb")) as read,
     ):
-        _read_export(folder, read)
+        _read_export(place, read)
         transfer(read, target)
     Run(target).verify()
 
 
-def _import_as(folder: str | PathLike[str], file: Path) -> None:
+def _import_as(place: Path, file: Path) -> None:
     """Turn an export into a new DuckDB file."""
+    check_database(file, read_only=False)
     part = part_of(file)
     remove(part)
     try:
         with closing(DuckDBStore(part)) as store:
-            _read_export(folder, store)
+            _read_export(place, store)
         give_name(part, file)
     finally:
         remove(part)
-
-
-def _manifest(place: Path) -> dict[str, Any]:
-    """Return what an export says about itself.
-
-    Raises:
-        NotAJobError: if there is none that this version reads.
-        CorruptStoreError: if the manifest is damaged.
-    """
-    file = place / MANIFEST
-    if not file.is_file():
-        raise NotAJobError(f"{str(place)!r} is no export of a job: it has no {MANIFEST}.")
-    try:
-        manifest = json.loads(file.read_text())
-        whole = manifest.pop("sha256") == digest_of(manifest)
-    except (ValueError, KeyError, AttributeError):
-        whole = False
-    if not whole:
-        raise CorruptStoreError(f"{str(file)!r} is damaged: its checksum is another. Take another copy of the export.")
-    if manifest["layout"] != LAYOUT:
-        raise NotAJobError(
-            f"{str(place)!r} is an export of the layout {manifest['layout']}, but this adagrid reads {LAYOUT}. Use "
-            "the adagrid that wrote it."
-        )
-    return manifest
-
-
-def _schema(place: Path, manifest: Mapping[str, Any]) -> Schema:
-    """Return the schema of an export; its names become parts of statements, so they must be nothing but names."""
-    schema = Schema.loads(manifest["version"], json.dumps(manifest["schema"]), str(place))
-    added = [*schema.results, *schema.pilot, *schema.vertices]
-    strange = [name for name in added if not _NAME.fullmatch(name)]
-    if strange or manifest["format"] not in SUFFIXES:
-        raise CorruptStoreError(f"{str(place)!r}: the manifest has columns or a format that no job has: {strange}.")
-    return schema

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Literal, final
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from adagrid._numpy_settings import usual_numpy_errors
+from adagrid._plain import plain
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
@@ -20,7 +20,7 @@ from adagrid.jobs.archive import export, write_snapshot
 from adagrid.jobs.evidence import SpotEvidence, read_evidence, read_spots, wrong_lines, wrong_spots
 from adagrid.jobs.figures import shown, wrong_figures
 from adagrid.jobs.outcome import Status
-from adagrid.jobs.record import LEADER, read_records
+from adagrid.jobs.record import LEADER, read_data, read_records, reading
 from adagrid.jobs.summary import summary
 from adagrid.refutation import Evidence
 from adagrid.stores import Store, is_url, open_store
@@ -53,7 +53,7 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{self.record.kind} job {self.record.job_id!r} in {self.db}: {self.status.name}>"
+        return plain(f"<{self.record.kind} job {self.record.job_id!r} in {self.db}: {self.status.name}>")
 
     @property
     def db(self) -> str:
@@ -273,7 +273,7 @@ class Run:
     def reports(self) -> pd.DataFrame:
         """Return what workers reported, with the content as dictionaries."""
         reports = self._store.table("reports")
-        return reports.assign(content=[json.loads(text) for text in reports["content"]])
+        return reports.assign(content=read_data(reports["content"], self.db))
 
     def logs(self) -> pd.DataFrame:
         """Return the log messages."""
@@ -282,10 +282,7 @@ class Run:
     def config(self) -> pd.DataFrame:
         """Return one row per start and per worker that joined it: the record and the surroundings, as dictionaries."""
         config = self._store.table("config")
-        return config.assign(
-            record=[json.loads(text) for text in config["record"]],
-            environment=[json.loads(text) for text in config["environment"]],
-        )
+        return config.assign(**{name: read_data(config[name], self.db) for name in ("record", "environment")})
 
     def null_hypos(self) -> pd.DataFrame:
         """Return the null hypotheses."""
@@ -352,15 +349,20 @@ class Run:
         Raises:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
         """
-        self._store.verify()
-        unknown = wrong_designs(self._store, self.record.method)
+        if incomplete := self._store.incomplete:  # what relations compare with nothing would hold
+            raise CorruptStoreError(
+                f"{self.db}: values are missing in {', '.join(incomplete)}; do not use its certificate."
+            )
+        with reading(self.db):
+            self._store.verify()
+            unknown = wrong_designs(self._store, self.record.method)
+            tests = wrong_lines(self._store, self.record), wrong_spots(self._store)
+            wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(unknown):
             raise CorruptStoreError(
                 f"{self.db}: no start has recorded the design that the rows {unknown[:10].tolist()} were simulated "
                 "with; do not use its certificate."
             )
-        tests = wrong_lines(self._store, self.record), wrong_spots(self._store)
-        wrong = np.concatenate([wrong_figures(self._store, self.record), *tests])
         if len(wrong):
             raise CorruptStoreError(
                 f"{self.db}: the figures of the tiles, cells, points, lines or spots {wrong[:10].tolist()} do not "
@@ -407,7 +409,8 @@ class Run:
     @usual_numpy_errors
     def summary(self) -> str:
         """Return what the job found, in a few lines."""
-        return summary(self, self.counts())
+        with reading(self.db):
+            return summary(self, self.counts())
 
     def close(self) -> None:
         """Close the database; idempotent."""
@@ -475,7 +478,8 @@ class Run:
         started = config["time"][config["worker_id"] == LEADER].max()
         if not len(finished) or finished["time"].iloc[-1] < started:
             return Status.NEW_STEP
-        return Status[json.loads(finished["content"].iloc[-1])["status"]]
+        with reading(self.db):
+            return Status[read_data(finished["content"][-1:], self.db)[0]["status"]]
 
 
 def open_job(db: str | PathLike[str] | Store) -> Run:

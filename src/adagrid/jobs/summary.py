@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from adagrid._plain import plain
 from adagrid.jobs.outcome import Status
 from adagrid.jobs.wording import bounded_as, columns_of, controlled_as, estimated_as
 
@@ -65,7 +66,8 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
             f"{run.share_of_other_designs:.1%} of the simulations",
         )
     lines += [_work(run, counts, computed), *_family(run, computed)]
-    return "\n".join([*lines, _status(run), _guarantee(run, computed, refuted), _job(run)])
+    told = [*lines, _status(run), _guarantee(run, computed, refuted), _job(run)]
+    return "\n".join(map(plain, told))
 
 
 def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:

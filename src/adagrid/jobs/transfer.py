@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import FloatArray, IdArray
-from adagrid.errors import InvalidInputError, NotAJobError
+from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError
 from adagrid.jobs.record import JobRecord
 from adagrid.stores import Place, Store
 from adagrid.stores.base import Table
@@ -162,6 +162,8 @@ def _look(source: Store) -> _Moment:
         if not len(config):
             raise NotAJobError(f"{source.location} holds no job yet.")
         coordinations, steps = source.table("coordinations"), source.table("steps")
+        if strange := set(coordinations["kind"]) - _WRITTEN.keys():
+            raise CorruptStoreError(f"{source.location} has coordinations of kinds that no job has: {strange}.")
         last = int(coordinations["coordination_id"].max()) if len(coordinations) else -1
         steps = steps[steps["coordination_id"] <= last].reset_index(drop=True)
         moment = _Moment({"config": config, "coordinations": coordinations, "steps": steps}, (), told)

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.special import logit
 
 from adagrid._optional import require
+from adagrid._plain import plain
 from adagrid._typing import FloatArray
 from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError
@@ -343,7 +344,7 @@ def _label(axes: Axes, surface: ErrorSurface) -> None:
     axes.set_box_aspect(1)
     x, y = ((surface.lower[i], surface.upper[i]) for i in surface.shown)
     axes.set(xlim=x, ylim=y)
-    what = "logit of the response probability" if surface.logits else surface.coordinates
+    what = "logit of the response probability" if surface.logits else plain(surface.coordinates).replace("$", r"\$")
     axes.set_xlabel(textwrap.fill(f"theta{first}: {what}", 60))
     axes.set_ylabel(textwrap.fill(f"theta{second}: {what}", 60))
     title = f"at {_words(surface.at)}" if surface.at else ""

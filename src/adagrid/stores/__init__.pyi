@@ -4,4 +4,5 @@ from .base import Place as Place
 from .base import Schema as Schema
 from .base import Store as Store
 from .base import ZoneView as ZoneView
+from .open import is_new_file as is_new_file
 from .open import open_store as open_store

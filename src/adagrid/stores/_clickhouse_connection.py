@@ -47,10 +47,14 @@ _TRANSIENT = {
     394,  # cancelled: the server is shutting down
     999,  # the coordination service of a replicated server failed
 }
-_REFUSED = {192, 193, 497, 516}  # unknown user, wrong password, not allowed, authentication failed
+_REFUSED = {192, 193, 194, 497, 516}  # unknown user, wrong or no password, not allowed, authentication failed
 _ABSENT = {60, 81}  # unknown table, unknown database
-# A server that was never reached may be a typing error: tell soon (seconds).
-_PATIENCE_AT_FIRST = 10.0
+# A server that was never reached may be a typing error: tell soon (seconds). The port of another service may accept a
+# connection and be silent for ever.
+_PATIENCE_AT_FIRST, _ANSWER_AT_FIRST = 3.0, 5
+# Seconds that a server may take to accept a connection, and to answer.
+_CONNECT, _ANSWER = 10, 300
+_UNKNOWN_IDENTIFIER = 47
 
 
 @final
@@ -175,6 +179,16 @@ class Connection:
             )
         if code == _BUSY:
             return StoreBusyError(f"{self._address}: the server has too much to do. Continue the job later ({text}).")
+        if self._client is None and code == _UNKNOWN_IDENTIFIER:
+            return StoreError(
+                f"{self._address}: this ClickHouse server is too old for the client library. Use ClickHouse 25.3 or "
+                f"later ({text})."
+            )
+        if self._client is None and self._is_transient(error):
+            return StoreError(
+                f"{self._address} cannot be reached. Check the host, whether its server runs, and the port, which must "
+                f"be that for HTTP: mostly 8123, with secure=true 8443 ({text})."
+            )
         if self._is_transient(error):
             return StoreError(
                 f"{self._address} cannot be reached, though it was tried for {self._patience:g} seconds. What was "
@@ -187,14 +201,19 @@ def _connect(address: Address) -> Client:
     """Open a connection with the password of the environment."""
     library: Any = require("clickhouse_connect", "clickhouse")
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what matters is in our errors
-    return library.get_client(
+    client: Any = library.get_client(
         host=address.host,
         port=address.port,
         username=address.user,
         password=os.environ.get(PASSWORD, ""),
         interface="https" if address.secure else "http",
         autogenerate_session_id=False,  # nothing here needs a session, which would allow one query at a time
+        connect_timeout=_ANSWER_AT_FIRST,
+        send_receive_timeout=_ANSWER_AT_FIRST,
     )
+    timeouts: Any = require("urllib3", "clickhouse").Timeout
+    client.timeout = timeouts(connect=_CONNECT, read=_ANSWER)
+    return client
 
 
 def _adapt(client: Client) -> None:

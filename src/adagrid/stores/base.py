@@ -103,7 +103,8 @@ class Store(ABC):
     A store belongs to the process and thread that opened it. Every `append` is atomic where the engine has
     transactions, and may in other engines be cut short by a kill: all writers first ask which ids are missing,
     so running again completes what is there. Frames have the schema's columns; NaN is refused.
-    `adagrid.testing.StoreContract` checks an implementation.
+    `adagrid.testing.StoreContract` checks an implementation. A database that another process wrote is not trusted: a
+    store refuses anything in it but the schema's tables, and runs nothing that it defines.
 
     Raises, from every method: `StoreError` if the database fails.
     """
@@ -225,6 +226,11 @@ class Store(ABC):
     @abstractmethod
     def violations(self) -> Mapping[str, IdArray]:
         """Return the relations of `verify` that do not hold, each with up to ten offending ids."""
+
+    @property
+    def incomplete(self) -> Sequence[str]:
+        """The tables in which values are missing or NaN: nobody appends such rows, and no comparison sees them."""
+        return []
 
     @abstractmethod
     def _accepted(self, earlier: Checked) -> Checked | None:

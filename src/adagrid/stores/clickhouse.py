@@ -10,7 +10,7 @@ import pandas as pd
 from typing_extensions import override
 
 from adagrid._typing import IdArray
-from adagrid.errors import NotAJobError, StoreError
+from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.stores._clickhouse_connection import TYPES, Connect, Connection
 from adagrid.stores._clickhouse_url import read_url
 from adagrid.stores.base import Schema, Table
@@ -21,6 +21,8 @@ from adagrid.stores.sql import SqlStore
 _IDS_AT_ONCE = 10_000
 _IDS = "(select toUInt64(arrayJoin(:ids)) as id)"
 _NO_IDS = "(select toUInt64(0) as id from system.one where dummy > 0)"
+# What keeps rows as they were inserted, here or on replicas.
+_ENGINES = ("MergeTree", "ReplicatedMergeTree", "SharedMergeTree")
 # Tables without ids whose rows are the same when their keys are: two workers may finish the same step.
 _KEYED: tuple[Table, ...] = ("steps", "coordinations")
 
@@ -73,6 +75,23 @@ class ClickHouseStore(SqlStore):
             return False
         self._connection.use_database()
         return self._number("count(*) as n from schema") > 0  # its row is written when all tables are there
+
+    @override
+    def _check_tables(self, schema: Schema) -> None:
+        there = self._columns_there()
+        found = set(there[["table", "name", "type"]].itertuples(index=False, name=None))
+        wanted = {(name, column, TYPES[kind]) for name, of in schema.tables.items() for column, kind in of.items()}
+        wrong = sorted({f"{table}.{name}" for table, name, _ in found ^ wanted})
+        computed = there["table"][there["default_kind"] != ""]
+        engines = self._connection.query(
+            "select name, engine from system.tables where database = :database", {"database": self._address.database}
+        )
+        wrong += sorted({*computed, *engines["name"][~engines["engine"].isin(_ENGINES)]})
+        if wrong:
+            raise CorruptStoreError(
+                f"{self.location} is not opened: its schema has no such tables or columns ({', '.join(wrong[:5])}). "
+                "Somebody has changed the database. Take another copy of the job."
+            )
 
     @override
     def create(self, schema: Schema) -> None:
@@ -146,6 +165,11 @@ class ClickHouseStore(SqlStore):
 
     @staticmethod
     @override
+    def _is_nan(column: str) -> str:
+        return f"isNaN({column})"
+
+    @staticmethod
+    @override
     def _shifted(column: str, shift: str) -> str:
         return f"bitShiftRight({column}, {shift})"
 
@@ -157,7 +181,7 @@ class ClickHouseStore(SqlStore):
     def _columns_there(self) -> pd.DataFrame:
         """Return what columns the job's database has."""
         return self._connection.query(
-            "select table, name, type from system.columns where database = :database",
+            "select table, name, type, default_kind from system.columns where database = :database",
             {"database": self._address.database},
         )
 

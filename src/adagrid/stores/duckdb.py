@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from os import PathLike, fspath
-from typing import final
+from pathlib import Path
+from typing import Any, final
 
 import duckdb
-import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from adagrid._typing import Array, IdArray
-from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
-from adagrid.stores._duckdb_files import Format, file_path, quote, read_text, write_text
+from adagrid._typing import IdArray
+from adagrid.errors import CorruptStoreError, NotAJobError, StoreBusyError, StoreError
+from adagrid.stores._duckdb_catalog import LISTING, Catalog, most_text, text_bytes
+from adagrid.stores._duckdb_files import (
+    TYPES,
+    Format,
+    check_database,
+    connect,
+    file_path,
+    in_folder,
+    log_of,
+    quote,
+    read_text,
+    write_text,
+)
+from adagrid.stores._duckdb_rows import batches, checked, readable
 from adagrid.stores.base import Schema, Table
 from adagrid.stores.schema import VERSION
 from adagrid.stores.sql import SqlStore
 
-_TYPES: Mapping[type, str] = {
-    np.uint64: "ubigint",
-    np.int64: "bigint",
-    np.uint32: "uinteger",
-    np.uint8: "utinyint",
-    np.float64: "double",
-    np.float32: "float",
-    str: "varchar",
-}
 # What a file without any table takes: three headers.
 _EMPTY = 3 * 4096
 _UNWRITTEN = "Could not write file"
-# What the engine may keep in memory of a file, beyond which it uses a folder beside it; threads need shares of it.
-_MEMORY, _THREADS = "400MB", 4
 # Values of a few rows reach the engine faster in the statement than as a table.
 _BOUND = 64
 
@@ -57,30 +57,49 @@ class DuckDBStore(SqlStore):
         StoreError: if the file or its write-ahead log is damaged, or cannot be written.
     """
 
+    _catalog: Catalog | None = None
+    _size = 0
+
     def __init__(self, path: str | PathLike[str] = ":memory:", *, read_only: bool = False) -> None:
+        is_new = True
         self._path = fspath(path)
-        file = file_path(self._path)
-        is_new = not self.in_memory and not file.exists()
         if not self.in_memory:
-            if read_only and is_new:
-                raise NotAJobError(f"There is no database at {self._path!r}.")
-            if file.is_dir():
-                raise InvalidInputError(
-                    f"db must be a file, but {self._path!r} is a folder. Give a file in it, such as "
-                    f"{str(file / 'job.duckdb')!r}."
-                )
-            if not file.absolute().parent.is_dir():
-                raise InvalidInputError(
-                    f"db must be a file in an existing folder; got {self._path!r}. Create the folder first."
-                )
+            file = file_path(path)
+            self._path = str(file)
+            is_new = check_database(file, read_only=read_only)
         try:
-            self._connection = duckdb.connect(self._path, read_only=read_only)
+            self._connection = connect(self._path, read_only=read_only, in_memory=self.in_memory)
         except duckdb.Error as error:
             if is_new and _UNWRITTEN in str(error):  # a file that is created in part could never be opened
                 file.unlink(missing_ok=True)
             raise self._explained(error) from error
-        self._connection.execute(_settings(read_only, self.in_memory))
+        if is_new:
+            self._adopt()
+        else:
+            self._adopt_file(file)
+
+    def _adopt_file(self, file: Path) -> None:
+        """Read the schema of a job that was written elsewhere, if there is one, and refuse what no job has."""
+        try:
+            with self._explaining():
+                self._catalog = Catalog(self._connection.execute(LISTING).fetchall(), self._path)
+            self._size = sum(part.stat().st_size for part in (file, log_of(file)) if part.exists())
+        except BaseException:
+            self.close()
+            raise
         self._adopt()
+
+    @override
+    def _check_tables(self, schema: Schema) -> None:
+        if self._catalog is None:  # made in this process
+            return
+        self._catalog.check(schema, self._size)
+        most = most_text(self._size)
+        if self._number(text_bytes()) > most:
+            raise CorruptStoreError(
+                f"{self._path!r} has more than {most:,} bytes of text in {self._size:,} bytes of file, so it is not "
+                "read. Take another copy."
+            )
 
     @property
     @override
@@ -106,7 +125,7 @@ class DuckDBStore(SqlStore):
     @override
     def create(self, schema: Schema) -> None:
         statements = [
-            f"create table {name} ({', '.join(f'{column} {_TYPES[kind]}' for column, kind in columns.items())})"
+            f"create table {name} ({', '.join(f'{column} {TYPES[kind]}' for column, kind in columns.items())})"
             for name, columns in schema.tables.items()
         ]
         statements.append(f"insert into schema values ({VERSION}, {quote(schema.dumps())})")
@@ -131,9 +150,9 @@ class DuckDBStore(SqlStore):
             self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
 
     @contextmanager
-    def _registered(self, name: str, columns: Mapping[str, Array]) -> Iterator[None]:
-        """Let queries see arrays as a table."""
-        self._connection.register(name, columns)
+    def _registered(self, name: str, rows: Any) -> Iterator[None]:
+        """Let queries see arrays by column, or batches of Arrow, as a table."""
+        self._connection.register(name, rows)
         try:
             yield
         finally:
@@ -169,31 +188,61 @@ class DuckDBStore(SqlStore):
 
     def dump(self, path: str | PathLike[str]) -> None:
         """Write the job as it stands to a new file; the job may go on meanwhile, in another thread."""
-        name, connection = f"dump_{uuid.uuid4().hex}", self._connection
-        with self._explaining():
-            own = connection.execute("select current_database()").fetchall()[0][0].replace('"', '""')
-            connection.execute(f"attach {quote(fspath(path))} as {name} (read_write)")
-            try:
-                connection.execute(f'copy from database "{own}" to {name}')
-                connection.execute(f"checkpoint {name}")
-            finally:
-                with suppress(duckdb.Error, RuntimeError):  # what went wrong first is what is told
-                    connection.execute(f"detach {name}")
+        with self.frozen() as frozen, closing(DuckDBStore(path)) as target:
+            target.create(self.schema)
+            for name in self.schema.tables:
+                if name != "schema":
+                    target._insert_all(name, frozen._stream(f"select {self._columns(name)} from {name}"))
+            with target._explaining():
+                target._connection.execute("checkpoint")
 
     def write_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
         """Write a table to a file in the order of its keys, and return how many rows it has."""
-        query = f"select {self._columns(name)} from {name} {self._in_order(name)}"
-        with self._explaining():
-            self._connection.execute(write_text(query, fspath(path), of, self._types(name)))
+        file = Path(path)
+        rows = self._stream(f"select {self._columns(name)} from {name} {self._in_order(name)}")
+        with self._explaining(), in_folder(file.parent) as files:
+            files.register("incoming", rows)
+            files.execute(write_text("select * from incoming", fspath(file.absolute()), of, self._types(name)))
         return self._number(f"count(*) as n from {name}")
 
-    def read_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
-        """Append the rows of such a file to a table, and return how many rows the table has."""
-        columns = self._columns(name)
-        with self._transaction():
-            rows = read_text(fspath(path), of, self._types(name))
-            self._connection.execute(f"insert into {name} ({columns}) select {columns} from {rows}")
+    def read_file(self, name: Table, path: str | PathLike[str], of: Format, most: int) -> int:
+        """Append the rows of such a file, which anybody may have written, to a table.
+
+        Args:
+            name: a table.
+            path: the file.
+            of: its format.
+            most: how many rows it has, or more than that.
+
+        Returns:
+            How many rows the table has.
+
+        Raises:
+            CorruptStoreError: if the file has other columns, missing values or NaN, or more rows.
+        """
+        file, columns = Path(path), self.schema.tables[name]
+        with in_folder(file.parent) as files, self._transaction():
+            with readable(file):
+                found = files.sql(f"from {read_text(fspath(file.absolute()), of, self._types(name))}")
+                parts = checked(batches(found), columns, file, most)
+            while True:
+                with readable(file):
+                    part = next(parts, None)
+                if part is None:
+                    break
+                self._insert_all(name, part)
         return self._number(f"count(*) as n from {name}")
+
+    def _stream(self, sql: str) -> Any:
+        """Return the rows of a query in batches, as they are asked for."""
+        with self._explaining():
+            return batches(self._connection.sql(sql))
+
+    def _insert_all(self, name: Table, rows: Any) -> None:
+        """Insert batches of Arrow into a table."""
+        columns = self._columns(name)
+        with self._explaining(), self._registered("incoming", rows):
+            self._connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
 
     @override
     def interrupt(self) -> None:
@@ -205,7 +254,7 @@ class DuckDBStore(SqlStore):
             self._connection.close()
 
     def _types(self, name: Table) -> Mapping[str, str]:
-        return {column: _TYPES[kind] for column, kind in self.schema.tables[name].items()}
+        return {column: TYPES[kind] for column, kind in self.schema.tables[name].items()}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -238,7 +287,8 @@ class DuckDBStore(SqlStore):
         if "lock" in text.lower() and "conflicting" in text.lower():
             return StoreBusyError(
                 f"{self._path!r} is open in another process. Wait until that run has ended, or stop it first; "
-                "one process at a time can use a DuckDB file."
+                "one process at a time can use a DuckDB file. To look at a job while it runs, start it with "
+                "snapshot=, and open that file."
             )
         if "different configuration" in text:
             return StoreBusyError(
@@ -265,13 +315,3 @@ class DuckDBStore(SqlStore):
                 f"nothing: delete it and start the job again. Otherwise restore it from a copy ({text})."
             )
         return StoreError(f"{self._path!r}: {text}")
-
-
-def _settings(read_only: bool, in_memory: bool) -> str:
-    """Return the statements that fit the engine to a job."""
-    settings = ["preserve_insertion_order = false"]
-    if not read_only:
-        settings.append("checkpoint_threshold = '256MB'")
-    if not in_memory:  # what a job needs is in its frontier; the engine would fill the machine's memory
-        settings += [f"memory_limit = '{_MEMORY}'", f"threads = {min(_THREADS, os.cpu_count() or 1)}"]
-    return "; ".join(f"set {setting}" for setting in settings)

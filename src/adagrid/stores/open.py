@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import TypeGuard
 
 from adagrid.errors import InvalidInputError
 from adagrid.stores._clickhouse_url import is_url
+from adagrid.stores._duckdb_files import file_path
 from adagrid.stores.base import Store
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
+
+_FRAMES, _MEMORY = "pandas", ":memory:"
+
+
+def is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
+    """Return whether `db` is the path of a file that does not exist."""
+    if not isinstance(db, (str, PathLike)) or db in (_FRAMES, _MEMORY) or is_url(db):
+        return False
+    return not file_path(db).exists()
 
 
 def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
@@ -32,7 +43,7 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
     if isinstance(db, (str, PathLike)):
         if is_url(db):
             return ClickHouseStore(db)
-        return PandasStore() if db == "pandas" else DuckDBStore(db)
+        return PandasStore() if db == _FRAMES else DuckDBStore(db)
     raise InvalidInputError(
         "db must be None (in memory), a path of a DuckDB file, a clickhouse:// URL, or a store; got "
         f"{type(db).__name__}."

@@ -36,18 +36,26 @@ cells; what a begun stage has not finished yet is not wrong.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
-from adagrid.errors import NotAJobError
+from adagrid.errors import CorruptStoreError, NotAJobError
 from adagrid.grid.cells import cell_columns
 from adagrid.grid.points import point_columns
 from adagrid.grid.tiles import tile_columns
 
 VERSION = 5
+
+# What the definition of a job's tables may say: names become parts of statements, and numbers columns in memory.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_ADDED = {np.dtype(kind).name: kind for kind in (np.uint64, np.int64, np.uint32, np.uint8, np.float64, np.float32)}
+_MOST_DIMENSIONS, _MOST_COLUMNS = 1000, 100_000
+LONGEST_DEFINITION = 2**24
+"""Characters of a definition that are read."""
 
 Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
@@ -186,20 +194,50 @@ class Schema:
 
         Raises:
             NotAJobError: if it was written with another version of the tables.
+            CorruptStoreError: if no job has such tables.
         """
         if version != VERSION:
             raise NotAJobError(
                 f"{where} was written with version {version} of the tables, but this adagrid reads version "
                 f"{VERSION}. Use the adagrid that wrote it, or start the job again in a new database."
             )
-        fields = json.loads(text)
-        results, pilot, vertices = (
-            {str(name): np.dtype(kind).type for name, kind in fields[group].items()}
-            for group in ("results", "pilot", "vertices")
-        )
-        return Schema(
-            fields["dim"], fields["n_nulls"], results, method=fields["method"], pilot=pilot, vertices=vertices
-        )
+        try:
+            schema = _defined(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CorruptStoreError(
+                f"{where}: its definition is of tables that no job has ({type(error).__name__}: {error}). Take "
+                "another copy."
+            ) from error
+        return schema
+
+
+def _defined(fields: Mapping[str, Any]) -> Schema:
+    """Return the schema that a definition describes.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: if it describes none.
+    """
+    dim, n_nulls, method = fields["dim"], fields["n_nulls"], fields["method"]
+    if type(dim) is not int or type(n_nulls) is not int or not (0 < dim <= _MOST_DIMENSIONS >= n_nulls >= 0):
+        raise ValueError(f"dim={dim!r}, n_nulls={n_nulls!r}")
+    if method not in ("classic", "interpolated"):
+        raise ValueError(f"method={method!r}")
+    results, pilot, vertices = (_added(fields[group]) for group in ("results", "pilot", "vertices"))
+    bare = Schema(dim, n_nulls, {}, method=method).tables
+    own: dict[Table, Columns] = {"pilot": pilot, "vertices": vertices} if method == "interpolated" else {}
+    for name, columns in {**own, "certificate": results}.items():
+        if twice := columns.keys() & bare[name].keys():
+            raise ValueError(f"{name} has {sorted(twice)} twice")
+    return Schema(dim, n_nulls, results, method=method, pilot=pilot, vertices=vertices)
+
+
+def _added(columns: Mapping[str, str]) -> Columns:
+    """Return the columns that a kind of job adds, from their names and the names of their types."""
+    if len(columns) > _MOST_COLUMNS:
+        raise ValueError(f"{len(columns)} columns")
+    if strange := [name for name in columns if not _NAME.fullmatch(name)]:
+        raise ValueError(f"columns with the names {strange[:5]}")
+    return {name: _ADDED[kind] for name, kind in columns.items()}
 
 
 def line_columns(dim: int, n_nulls: int) -> Columns:

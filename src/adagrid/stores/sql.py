@@ -34,7 +34,7 @@ from adagrid.stores.base import (
     ZoneView,
     spread_frame,
 )
-from adagrid.stores.schema import KEYS, SIMULATED, Method
+from adagrid.stores.schema import KEYS, LONGEST_DEFINITION, SIMULATED, Method
 
 # How often `verify` looks again while other processes write, and how long it waits before (seconds).
 _LOOKS, _PAUSE = 40, 0.25
@@ -96,6 +96,15 @@ class SqlStore(Store):
             NotAJobError: if the database holds something else.
         """
 
+    def _check_tables(self, schema: Schema) -> None:
+        """Refuse a job of another process whose tables are not as its schema has them.
+
+        Nothing may run that the database defines, such as a view in place of a table.
+
+        Raises:
+            CorruptStoreError: naming what no job has.
+        """
+
     @property
     @final
     @override
@@ -103,19 +112,21 @@ class SqlStore(Store):
         if not self._found:  # it may have been created since this was opened
             self._found = self._holds_job()
             if self._found and not hasattr(self, "schema"):
-                self.schema = self._read_schema()
+                schema = self._read_schema()
+                self._check_tables(schema)
+                self.schema = schema
         return self._found
 
     @final
     @override
     def table(self, name: Table) -> pd.DataFrame:
-        return self._query(f"select {self._columns(name)} from {name} {self._in_order(name)}")
+        return self._rows(name, f"select {self._columns(name)} from {name} {self._in_order(name)}")
 
     @final
     @override
     def results(self, name: Table = "results", *, active: bool) -> pd.DataFrame:
         condition = f"where id not in {INACTIVE}" if active else ""
-        return self._query(f"select {self._columns(name)} from {name} {condition} {self._in_order(name)}")
+        return self._rows(name, f"select {self._columns(name)} from {name} {condition} {self._in_order(name)}")
 
     @final
     @override
@@ -123,7 +134,7 @@ class SqlStore(Store):
         found = self._query_ids(
             f"select {self._columns(name)} from {name} where id in (select id from wanted)", ids
         ).drop_duplicates("id")
-        found = found.set_index("id", drop=False)
+        found = self._sound(name, found).set_index("id", drop=False)
         if len(found) < len(ids):
             lost = ids[~np.isin(ids, found["id"].to_numpy(np.uint64))]
             raise CorruptStoreError(f"{self.location}: {name} has no rows for the ids {lost[:NAMED].tolist()}.")
@@ -138,7 +149,8 @@ class SqlStore(Store):
     @final
     @override
     def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        return self._query(
+        return self._rows(
+            name,
             f"select {', '.join(columns or self.schema.tables[name])} from {name} "
             "where coordination_id = :coordination_id "
             f"and zone_id = :zone_id and step_id = :step_id {self._in_order(name)}",
@@ -155,7 +167,7 @@ class SqlStore(Store):
         values |= {f"{column}_to": high for column, (_, high) in bounds.items()}
         listed = self._columns(name) if columns is None else ", ".join(columns)
         where = f"where {' and '.join(within)}" if within else ""
-        return self._query(f"select {listed} from {name} {where} {self._in_order(name)}", values)
+        return self._rows(name, f"select {listed} from {name} {where} {self._in_order(name)}", values)
 
     @final
     @override
@@ -189,7 +201,8 @@ class SqlStore(Store):
             values,
         )
         for page in _pages(steps):
-            yield self._query(
+            yield self._rows(
+                "results",
                 f"select {', '.join(['id', *columns])} from results where {_PAGE} and {mine} "
                 "and id not in (select id from done where active = 0 and step_id < :before_step) "
                 f"{self._once('results')}",
@@ -201,9 +214,10 @@ class SqlStore(Store):
     def extreme(self, column: str, *, largest: bool, name: Table = "results", count: int = 1) -> pd.DataFrame:
         if column not in self.schema.tables[name]:
             raise StoreError(f"{name} has no column {column!r}.")
-        return self._query(
+        return self._rows(
+            name,
             f"select {self._columns(name)} from {name} where id not in {INACTIVE} "
-            f"order by {column} {'desc' if largest else 'asc'}, id {self._once(name)} limit {int(count)}"
+            f"order by {column} {'desc' if largest else 'asc'}, id {self._once(name)} limit {int(count)}",
         )
 
     @final
@@ -253,6 +267,23 @@ class SqlStore(Store):
             time.sleep(_PAUSE)  # rows arrived between two queries: what they seem to contradict may have arrived too
         return broken
 
+    @property
+    @final
+    @override
+    def incomplete(self) -> Sequence[str]:
+        parts = []
+        for name, columns in self.schema.tables.items():
+            absent = [f"{column} is null" for column in columns]
+            absent += [self._is_nan(column) for column, kind in columns.items() if kind in (np.float64, np.float32)]
+            parts.append(f"select '{name}' as name, count(*) as n from {name} where {' or '.join(absent)}")
+        found = self._query(" union all ".join(parts))
+        return found["name"][found["n"] > 0].tolist()
+
+    @staticmethod
+    def _is_nan(column: str) -> str:
+        """Return the condition that a column is not a number."""
+        return f"isnan({column})"
+
     def _once(self, name: Table) -> str:  # noqa: ARG002 - for engines that need it
         """Return what ends a query so that it gives every row of a table once.
 
@@ -284,6 +315,21 @@ class SqlStore(Store):
                 broken[list(queries)[number]] = found["id"][found["relation"] == number].to_numpy(np.uint64)
         return broken
 
+    def _rows(self, name: Table, sql: str, values: Mapping[str, int | float] | None = None) -> pd.DataFrame:
+        """Return what a query finds of the columns of a table."""
+        return self._sound(name, self._query(sql, values))
+
+    def _sound(self, name: Table, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of a table; refuse values that nobody could have appended, before they are taken for others."""
+        kinds = self.schema.tables[name]
+        wrong = [str(column) for column in frame if not _is_sound(frame[column], kinds[str(column)])]
+        if wrong:
+            raise CorruptStoreError(
+                f"{self.location}: {name} has missing values, NaN or other types than a job's in {', '.join(wrong)}. "
+                "Take another copy."
+            )
+        return frame
+
     def _number(self, sql: str) -> int:
         return int(self._query(f"select {sql}")["n"].iloc[0])
 
@@ -308,8 +354,21 @@ class SqlStore(Store):
             raise
 
     def _read_schema(self) -> Schema:
-        row = self._query("select version, definition from schema").iloc[0]
+        definition = f"substring(definition, 1, {LONGEST_DEFINITION}) as definition"
+        rows = self._query(f"select version, {definition} from schema")
+        if not len(rows) or rows.isna().any(axis=None):
+            raise CorruptStoreError(f"{self.location}: the definition of its tables is missing. Take another copy.")
+        row = rows.iloc[0]
         return Schema.loads(int(row["version"]), str(row["definition"]), self.location)
+
+
+def _is_sound(values: pd.Series, kind: type) -> bool:
+    """Return whether a column has the type of a schema, and no value is missing or NaN."""
+    if kind is str:
+        return not values.isna().any()
+    if values.dtype != kind:  # numbers with missing ones among them come as another type
+        return False
+    return values.dtype.kind != "f" or not np.isnan(values.to_numpy()).any()
 
 
 def _statements(queries: Queries, repeated: Mapping[Table, str]) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Files that somebody else sends: damaged, altered, or made to do harm."""
