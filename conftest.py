@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import resource
 import sys
@@ -31,14 +30,6 @@ def _x64_stays_off():
     """No code of ours may leave JAX in double precision."""
     yield
     assert not jax.config.jax_enable_x64
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _memory_is_given_back():
-    """Compilers leave holes in the heap that the C library would keep."""
-    yield
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library
-        trim(0)
 
 
 @pytest.hookimpl(wrapper=True)
