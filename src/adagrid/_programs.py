@@ -6,7 +6,7 @@ import hashlib
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, final
@@ -22,6 +22,8 @@ from adagrid._forks import check_not_forked
 from adagrid._jax_settings import COMPILER_OPTIONS, jax_settings
 from adagrid._typing import Array
 
+# Bytes above which constants are passed as arguments: as text that is compiled they would take many times as much.
+_TABLE = 2**16
 # Compiled programs that stay in memory; those used longest ago go first.
 _MOST = 64
 _compiled: OrderedDict[str, jax.stages.Compiled] = OrderedDict()
@@ -46,8 +48,12 @@ class Program:
         self._double = double
         with self._settings():
             self._traced = jax.jit(function).trace(*arguments)
-        self.out: Any = self._traced.out_info
-        """Shapes and types of the results."""
+            self._jaxpr = self._traced.jaxpr
+            self.out: Any = self._traced.out_info
+            """Shapes and types of the results."""
+            self._tables = [constant for constant in self._jaxpr.consts if constant.nbytes > _TABLE]
+            if self._tables:
+                self._traced = jax.jit(self._of_tables).trace(self._tables, *arguments)
 
     def __call__(self, *arguments: Any) -> Any:
         """Compute the results.
@@ -57,12 +63,19 @@ class Program:
         """
         check_not_forked()
         with self._settings():
-            return self._executable(*arguments)
+            return self._executable(self._tables, *arguments) if self._tables else self._executable(*arguments)
 
     def inside(self, *arguments: Any) -> Any:
         """Compute the results, an array, as a part of another program that is being traced."""
-        (result,) = jaxpr_as_fun(self._traced.jaxpr)(*jax.tree.leaves(arguments))
+        (result,) = jaxpr_as_fun(self._jaxpr)(*jax.tree.leaves(arguments))
         return result
+
+    def _of_tables(self, tables: Sequence[Array], *arguments: Any) -> Any:
+        """Compute the results with large constants as arguments, which the compiler need not read."""
+        given = iter(tables)
+        constants = [next(given) if constant.nbytes > _TABLE else constant for constant in self._jaxpr.consts]
+        results = jaxpr_as_fun(ClosedJaxpr(self._jaxpr.jaxpr, constants))(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(self.out), results)
 
     @property
     def memory(self) -> int:
@@ -118,7 +131,7 @@ class Program:
 
     def _digest(self, text: str) -> str:
         digest = hashlib.sha256(f"{self._double} {text}".encode())
-        for constant in _constants(self._traced.jaxpr):  # JAX may come to pass constants as arguments
+        for constant in _constants(self._jaxpr):  # JAX may come to pass constants as arguments
             digest.update(f"{constant.dtype} {constant.shape} ".encode() + constant.tobytes())
         return digest.hexdigest()
 

@@ -74,6 +74,30 @@ def test_constants_are_told_apart_wherever_they_are():
     assert digest(1.0, [1.0, 2.0]) != digest(1.0 + 1e-15, [1.0, 2.0])
 
 
+def looking_up(table: np.ndarray) -> Program:
+    """Return a program whose result has a structure, with a table that is too large for its text."""
+    assert table.nbytes > _programs._TABLE
+    return Program(lambda i: {"found": jnp.asarray(table)[i], "sum": i + jnp.float64(0.5)}, np.int32(0), double=True)
+
+
+def test_large_tables_are_part_of_a_program(nothing_compiled):
+    tables = np.random.default_rng(0).random((2, 20_000))
+    programs = [looking_up(table) for table in (*tables, tables[0])]
+    for i in (0, 19_999):
+        found = [program(np.int32(i)) for program in programs]
+        assert [float(each["found"]) for each in found] == [tables[0, i], tables[1, i], tables[0, i]]
+        assert [float(each["sum"]) for each in found] == [i + 0.5] * 3
+    assert programs[0].fingerprint == programs[2].fingerprint != programs[1].fingerprint
+    assert len(programs[0]._text) < 10_000 < tables[0].nbytes
+
+
+def test_large_tables_inside_another_program():
+    table = np.random.default_rng(0).random(20_000)
+    inner = Program(lambda i: jnp.asarray(table)[i], np.int32(0), double=True)
+    outer = Program(lambda i: 2 * inner.inside(i + 1), np.int32(0), double=True)
+    assert float(outer(np.int32(4))) == 2 * table[5]
+
+
 def test_callbacks_are_never_shared():
     """The text of a program does not say which function of Python it calls."""
 
