@@ -73,6 +73,8 @@ class DuckDBStore(SqlStore):
             if is_new and _UNWRITTEN in str(error):  # a file that is created in part could never be opened
                 file.unlink(missing_ok=True)
             raise self._explained(error) from error
+        except UnicodeDecodeError as error:  # the engine repeats bytes of the file in its message
+            raise CorruptStoreError(f"{self._path!r} is damaged: {error}. Restore it from a copy.") from error
         if is_new:
             self._adopt()
         else:
@@ -277,6 +279,8 @@ class DuckDBStore(SqlStore):
             if isinstance(error.__context__ or error.__cause__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise self._explained(error) from error
+        except UnicodeDecodeError as error:  # in texts of a file, or in a message that repeats them
+            raise CorruptStoreError(f"{self._path!r} is damaged: {error}. Restore it from a copy.") from error
         except RuntimeError as error:
             if "interrupted" in str(error).lower():
                 raise KeyboardInterrupt from None
