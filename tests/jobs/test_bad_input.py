@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import duckdb
 import jax
@@ -59,7 +60,7 @@ def validate(**changes):
         ({"model_kwargs": {"n": 3}}, ["model_kwargs"]),
         ({"db": 3}, ["db must be", "int"]),
         ({"db": "no/such/folder/job.duckdb"}, ["no/such/folder", "existing folder"]),
-        ({"db": "."}, ["'.' is a folder", "job.duckdb"]),
+        ({"db": "."}, [f"'{Path.cwd()}' is a folder", "job.duckdb"]),
         ({"delta": "0.01"}, ["delta must be", "'0.01'", "str is no number"]),
         ({"model_seed": True}, ["model_seed must be", "bool is no number"]),
         ({"grid": ada.cartesian_grid([-1, -1], [0, 0])}, ["parameters", "got 2"]),
