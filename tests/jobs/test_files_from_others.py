@@ -19,7 +19,7 @@ from studies.outside.batches import tried
 from studies.outside.mutations import NASTY, STATEMENTS, seal
 from studies.outside.originals import SECRET, copied, make
 
-SAMPLE = 40
+SAMPLE = 16
 
 
 @pytest.fixture(scope="module")

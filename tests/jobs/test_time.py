@@ -35,16 +35,17 @@ def clock(monkeypatch):
     return clock
 
 
-@pytest.mark.parametrize("zones", [1, 2])
-@pytest.mark.parametrize("case", ["validate_z", "calibrate_z", "staged_validate_z", "staged_calibrate_z"])
+@pytest.mark.parametrize(
+    ("case", "zones"), [("validate_z", 1), ("calibrate_z", 2), ("staged_validate_z", 2), ("staged_calibrate_z", 1)]
+)
 def test_timed_out_at_any_look(case, zones, clock):
     """What was finished is whole, and the job goes on to the same tables."""
     settings = {"packet_size": 5, "backend": ada.LocalBackend(zones, 2)}
     with closing(run_case(case, db="pandas", timeout=1e9, **settings)) as run:
         answer = tables(run)
     looks = int(clock.now)
-    moments = np.unique(np.linspace(1, looks - 2, 7).astype(int))  # the last look sizes a piece
-    assert len(moments) == 7
+    moments = np.unique(np.linspace(1, looks - 2, 4).astype(int))  # the last look sizes a piece
+    assert len(moments) == 4
     for moment in moments:
         store = PandasStore()
         run = run_case(case, db=store, timeout=float(moment), **settings)
