@@ -29,7 +29,7 @@ def _clock() -> float:
 
 @contextmanager
 def within(seconds: float | None) -> Iterator[None]:
-    """Let what runs in a block end after some seconds; None lets it take its time, whatever runs around it."""
+    """Set a deadline for a block, in seconds from now; None sets none, whatever the block around it has."""
     token = _end.set(math.inf if seconds is None else _clock() + seconds)
     try:
         yield

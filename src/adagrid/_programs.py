@@ -146,9 +146,9 @@ def shaped(shape: tuple[int, ...], dtype: DTypeLike) -> jax.ShapeDtypeStruct:
 
 def _constants(closed: ClosedJaxpr) -> Iterator[Array]:
     """Yield the arrays that a traced program and the programs inside it hold, in a fixed order."""
-    yield from map(plain, closed.consts)
+    yield from map(as_numpy, closed.consts)
     for equation in closed.jaxpr.eqns:
-        yield from (plain(value.val) for value in equation.invars if isinstance(value, Literal))
+        yield from (as_numpy(value.val) for value in equation.invars if isinstance(value, Literal))
         for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
             if isinstance(inner, ClosedJaxpr):
                 yield from _constants(inner)
@@ -160,8 +160,10 @@ def _is_program(value: Any) -> bool:
     return isinstance(value, (ClosedJaxpr, Jaxpr))
 
 
-def plain(constant: Any) -> Array:
-    """Return an array of JAX as one of NumPy, random keys as their words."""
-    is_key = isinstance(constant, jax.Array) and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key)
+def as_numpy(array: Any) -> Array:
+    """Return an array of JAX as one of NumPy, random keys as their words; anything else as NumPy takes it."""
+    if not isinstance(array, jax.Array):
+        return np.asarray(array)
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
     with jax_settings(double=bool(jax.config.jax_enable_x64)):  # type: ignore[attr-defined]
-        return np.asarray(jax.random.key_data(constant) if is_key else constant)
+        return np.asarray(jax.random.key_data(array) if is_key else array)

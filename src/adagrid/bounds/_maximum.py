@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from adagrid._programs import Program, plain, shaped
+from adagrid._programs import Program, as_numpy, shaped
 from adagrid._typing import FloatArray
 from adagrid.families import Family
 
@@ -37,7 +37,7 @@ def maximum(
         Bounds and gaps of shape (simplices,), weights of shape (simplices, vertices).
     """
     bound, gap, weights = _program(family, *vertices.shape[:2])(vertices, log_upper, weights)
-    return plain(bound), plain(gap), plain(weights)
+    return as_numpy(bound), as_numpy(gap), as_numpy(weights)
 
 
 @lru_cache(maxsize=32)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from typing_extensions import override
 
-from adagrid._programs import plain
+from adagrid._programs import as_numpy
 from adagrid.engine.evaluator import Call, Evaluator
 from adagrid.engine.ties import Cut
 from adagrid.engine.traced import TracedDesign, key_words
@@ -85,7 +85,7 @@ class Compiled(Evaluator):
         return draws
 
     def _check_draws(self, model: Model) -> None:
-        draws = [plain(leaf) for leaf in jax.tree.leaves(self._draws(0))]
+        draws = [as_numpy(leaf) for leaf in jax.tree.leaves(self._draws(0))]
         if all((leaf == leaf[:1]).all() for leaf in draws):
             raise ModelError(
                 f"{design_name(model)}.draw must be random, but returned the same for every key. Draw with jax.random "

@@ -10,7 +10,7 @@ from typing import final
 import jax
 import numpy as np
 
-from adagrid._programs import plain
+from adagrid._programs import as_numpy
 from adagrid._typing import Array, ArrayLike, BoolArray, FloatArray, IntArray
 from adagrid.engine.arrays import Arrays
 from adagrid.engine.compiled import Compiled
@@ -242,9 +242,9 @@ class Simulator:
             pending.append((call, start(call)))
             if len(pending) > _QUEUE:
                 done, answer = pending.popleft()
-                finish(done, plain(answer))
+                finish(done, as_numpy(answer))
         for done, answer in pending:
-            finish(done, plain(answer))
+            finish(done, as_numpy(answer))
 
     def _counted(self, call: Call, values: Array, theta: FloatArray) -> Iterator[tuple[int, int, Array]]:
         """Yield, for every point of a call with simulations that count, its row, the first of these, and statistics.
@@ -286,7 +286,7 @@ class Simulator:
     def _raise_nan(self, call: Call, theta: FloatArray) -> None:
         """Find the first NaN of a call and raise."""
         points = slice(len(call.rows))
-        values = plain(self._evaluator.statistics(call))[points]
+        values = as_numpy(self._evaluator.statistics(call))[points]
         column = np.arange(self._chunk)
         counted = (column >= call.first[points, None]) & (column < call.last[points, None])
         point, simulation = np.argwhere(np.isnan(values) & counted)[0]

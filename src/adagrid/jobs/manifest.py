@@ -15,13 +15,11 @@ from adagrid.errors import CorruptStoreError, NotAJobError
 from adagrid.stores import Schema
 from adagrid.stores._duckdb_files import Format
 from adagrid.stores.base import Table
-from adagrid.stores.schema import LONGEST_DEFINITION
+from adagrid.stores.schema import LONGEST_DEFINITION, most_rows
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 LAYOUT = 1
-# A row takes an id of eight bytes or a time, neither of which can be compressed much; a few may look like more.
-_BYTES_OF_ROW, _FEW = 4, 10_000
 
 
 @final
@@ -136,7 +134,7 @@ def check_files(place: Path, manifest: Manifest, wanted: set[str]) -> None:
             "checksums in the manifest are others. Take another copy of the export."
         )
     for name, told in manifest.files.items():
-        if told.rows > (place / name).stat().st_size // _BYTES_OF_ROW + _FEW:
+        if told.rows > most_rows((place / name).stat().st_size):
             raise CorruptStoreError(f"{str(place)!r}: {name} cannot have as many rows as the manifest says.")
 
 

@@ -35,8 +35,8 @@ class ChiSquaredVariance(Model):
     """
 
     def __init__(self, n: int, variance: float = 1.0, *, alternative: Literal["larger", "smaller"] = "larger") -> None:
-        problems = []
-        if np.ndim(n) or whole_numbers("n", n)[0] < 2:
+        size, problems = int(whole_numbers("n", n)[0]), []
+        if np.ndim(n) or size < 2:
             problems.append(f"n must be one number of observations of at least 2, for a variance; got n={n}.")
         if np.ndim(variance) or not 0 < real_numbers("variance", variance) < np.inf:
             problems.append(f"variance must be one finite number above zero; got variance={variance}.")
@@ -44,9 +44,9 @@ class ChiSquaredVariance(Model):
             problems.append(f"alternative must be 'larger' or 'smaller'; got alternative={alternative!r}.")
         if problems:
             raise InvalidInputError(problems)
-        self.family = ScaledChiSquared(float(int(n) - 1))
+        self.family = ScaledChiSquared(float(size - 1))
         self.reject_when = "large" if alternative == "larger" else "small"  # type: ignore[misc]
-        self._df, self._variance = float(int(n) - 1), float(variance)
+        self._df, self._variance = float(size - 1), float(variance)
 
     @property
     def null_hypos(self) -> list[str]:

@@ -36,12 +36,13 @@ class TTest(Model):
     reject_when: ClassVar[RejectWhen] = "large"
 
     def __init__(self, n: int) -> None:
-        if np.ndim(n) or whole_numbers("n", n)[0] < 2:
+        size = int(whole_numbers("n", n)[0])
+        if np.ndim(n) or size < 2:
             raise InvalidInputError(
                 f"TTest needs n, one number of observations of at least 2, for a variance; got n={n}."
             )
-        self.family = NormalUnknownVariance(int(n))
-        self._df, self._root = float(int(n) - 1), float(np.sqrt(int(n)))
+        self.family = NormalUnknownVariance(size)
+        self._df, self._root = float(size - 1), float(np.sqrt(size))
 
     @property
     def null_hypos(self) -> list[str]:

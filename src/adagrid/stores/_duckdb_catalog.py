@@ -14,7 +14,7 @@ import duckdb
 
 from adagrid.errors import CorruptStoreError, NotAJobError
 from adagrid.stores._duckdb_files import TYPES
-from adagrid.stores.schema import KEYS, Columns, Schema, Table
+from adagrid.stores.schema import KEYS, Columns, Schema, Table, most_rows
 
 # What tables have in common with everything else that a catalog lists, and where it is listed. The functions are named
 # in full, for a macro may have their names.
@@ -32,8 +32,6 @@ if int(duckdb.__version__.partition(".")[0]) < 2:
     del _KINDS["trigger"]
 _HOME = "main"
 _QUOTED = re.compile(r'(?<!")"([a-z][a-z0-9_]*)"(?!")')
-# A row has an id of eight bytes or a time, neither of which can be compressed much; a few rows may look like more.
-_BYTES_OF_ROW, _FEW = 4, 10_000
 # Texts are compressed, those that a job repeats at every start very much (bytes).
 _COMPRESSED, _TEXTS = 16, 2**29
 
@@ -102,7 +100,7 @@ class Catalog:
         self._refuse(
             "its schema has no such tables", [repr(name) for name in self._texts.keys() - schema.tables.keys()]
         )
-        most = size // _BYTES_OF_ROW + _FEW
+        most = most_rows(size)
         if self._rows["schema"] != 1 or sum(self._rows.values()) > most:
             found = ", ".join(f"{n:,} of {name}" for name, n in self._rows.items() if n > 1 and n > most // 10)
             raise CorruptStoreError(

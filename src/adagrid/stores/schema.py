@@ -56,6 +56,8 @@ _ADDED = {np.dtype(kind).name: kind for kind in (np.uint64, np.int64, np.uint32,
 _MOST_DIMENSIONS, _MOST_COLUMNS = 1000, 100_000
 LONGEST_DEFINITION = 2**24
 """Characters of a definition that are read."""
+# A row has an id of eight bytes or a time, neither of which can be compressed much; a few rows may look like more.
+_BYTES_OF_ROW, _FEW_ROWS = 4, 10_000
 
 Method: TypeAlias = Literal["classic", "interpolated"]
 Table: TypeAlias = Literal[
@@ -238,6 +240,11 @@ def _added(columns: Mapping[str, str]) -> Columns:
     if strange := [name for name in columns if not _NAME.fullmatch(name)]:
         raise ValueError(f"columns with the names {strange[:5]}")
     return {name: _ADDED[kind] for name, kind in columns.items()}
+
+
+def most_rows(size: int) -> int:
+    """Return how many rows a file of so many bytes may have."""
+    return size // _BYTES_OF_ROW + _FEW_ROWS
 
 
 def line_columns(dim: int, n_nulls: int) -> Columns:
