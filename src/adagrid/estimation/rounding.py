@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 
@@ -11,12 +12,12 @@ _DIGITS = 6
 
 def percent_up(bound: float) -> str:
     """Return an upper bound in percent, rounded up."""
-    return f"{math.ceil(Fraction(bound) * 10**6) / 10**4:.4f}%"
+    return _percent(bound, math.ceil)
 
 
 def percent_down(bound: float) -> str:
     """Return a lower bound in percent, rounded down."""
-    return f"{math.floor(Fraction(bound) * 10**6) / 10**4:.4f}%"
+    return _percent(bound, math.floor)
 
 
 def number_up(bound: float) -> str:
@@ -27,6 +28,12 @@ def number_up(bound: float) -> str:
 def number_down(bound: float) -> str:
     """Return a lower bound with six digits, rounded down."""
     return _rounded(bound, ROUND_FLOOR)
+
+
+def _percent(bound: float, whole: Callable[[Fraction], int]) -> str:
+    if not math.isfinite(bound):  # of a damaged job, which is shown before it is refused
+        return f"{bound}%"
+    return f"{whole(Fraction(bound) * 10**6) / 10**4:.4f}%"
 
 
 def _rounded(value: float, how: str) -> str:
