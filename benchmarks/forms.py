@@ -16,14 +16,19 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, FloatArray, IntArray
-from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.bounds import inverse_tilt_bound, tilt_bound
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank, clopper_pearson_upper
+from adagrid.methods.classic import Classic
+from adagrid.methods.tiles.algorithm import StepWork
+from adagrid.methods.tiles.calibration import TileCalibration
+from adagrid.methods.tiles.validation import TileValidation
 from adagrid.models import FisherExact
+from adagrid.settings.goals import Calibration, Validation
+from adagrid.settings.settings import Settings
 from cases import ALPHA, N_BOOTSTRAP, PATIENTS, SEED, THRESHOLDS, Case
 
-Answer = Mapping[str, Array]
+Response = Mapping[str, Array]
 
 _DELTA = 0.01
 _MAX_BYTES = 6e9
@@ -49,7 +54,7 @@ class Form(ABC):
         """Drop draws and resamples."""
 
     @abstractmethod
-    def run(self) -> Answer:
+    def run(self) -> Response:
         """Simulate the packet."""
 
 
@@ -66,29 +71,29 @@ class Ours(Form):
         self.simulator = Simulator(
             self.model, SEED, self.tiles.n_nulls, at_most=case.n_sims, selects=case.job == "calibrate"
         )
-        self._packet = Packet.fresh(self.tiles)
-        self._algorithm: AdaValidate | AdaCalibrate
+        self._packet = StepWork.fresh(self.tiles)
+        self._algorithm: TileValidation | TileCalibration
         if case.job == "validate":
-            values = {"threshold": THRESHOLDS[case.design], "delta": _DELTA}
-            self._algorithm = AdaValidate(ValidateSettings.checked(values))
+            goal = Validation(threshold=THRESHOLDS[case.design], delta=_DELTA)
+            self._algorithm = TileValidation(Settings(goal=goal, method=Classic()))
         else:
-            values = {"alpha": ALPHA, "n_bootstrap": N_BOOTSTRAP}
-            self._algorithm = AdaCalibrate(CalibrateSettings.checked(values))
+            method = Classic(n_bootstrap=N_BOOTSTRAP)
+            self._algorithm = TileCalibration(Settings(goal=Calibration(alpha=ALPHA), method=method))
 
     @override
     def compile(self) -> None:
         one_call = self.tiles.take(slice(1)).with_n_sims(self.simulator.shape.chunk)
-        self._algorithm.simulate(self.simulator, Packet.fresh(one_call))
+        self._algorithm.simulate(self.simulator, StepWork.fresh(one_call))
         self.forget()
 
     @override
     def forget(self) -> None:
         self.simulator._evaluator._cache.clear()
-        if isinstance(self._algorithm, AdaCalibrate):
+        if isinstance(self._algorithm, TileCalibration):
             self._algorithm._resamples.cache_clear()
 
     @override
-    def run(self) -> Answer:
+    def run(self) -> Response:
         return self._algorithm.simulate(self.simulator, self._packet)
 
 
@@ -142,7 +147,7 @@ class Naive(Form):
         self._draws = self._resamples = None
 
     @override
-    def run(self) -> Answer:
+    def run(self) -> Response:
         return self._validate() if self.case.job == "validate" else self._calibrate()
 
     def statistics(self, first: int) -> jax.Array:
@@ -151,7 +156,7 @@ class Naive(Form):
             self._draws = self._draw(self._key)
         return self._statistics(self._draws, self._theta(first))
 
-    def _validate(self) -> Answer:
+    def _validate(self) -> Response:
         limit = np.float32(self.model.direction * THRESHOLDS[self.case.design])
         counts = [self._rejections(first, limit) for first in range(0, self.case.n_tiles, self.batch)]
         rejections = np.concatenate(counts).astype(np.int64)
@@ -164,7 +169,7 @@ class Naive(Form):
             self._draws = self._draw(self._key)
         return np.asarray(self._statistics_and_count(self._draws, self._theta(first), limit))
 
-    def _calibrate(self) -> Answer:
+    def _calibrate(self) -> Response:
         rank = calibration_ranks(self)
         if self._resamples is None:
             self._resamples = self._resample(self._key)

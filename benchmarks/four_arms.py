@@ -112,7 +112,7 @@ def measure(kind: str, n: int, target: float, seed: int) -> Measured:
     problem = {"basket": basket, "many-to-one": many_to_one, "z-tests": means}[kind](n)
     began, neighbours = time.perf_counter(), Neighbours()
     with ada.ada_validate(
-        problem.model(), threshold=problem.level, grid=problem.grid(1), method="interpolated", model_seed=seed,
+        problem.model(), threshold=problem.level, grid=problem.grid(1), model_seed=seed,
         max_target=target, global_target=2.5 * target, progress=False,
     ) as run:  # fmt: skip
         seconds, others, memory = time.perf_counter() - began, neighbours.cores(), highest_resident()

@@ -68,11 +68,11 @@ def _jobs() -> list[Case]:
 
     def validate(model: ada.Model, threshold: float, grid: ada.Grid) -> Callable[[Any], float]:
         return lambda _: ada.ada_validate(
-            model, threshold=threshold, grid=grid, method="interpolated", progress=False
+            model, threshold=threshold, grid=grid, progress=False
         ).bound  # fmt: skip
 
     def calibrate(_: Any) -> float:
-        return ada.ada_calibrate(ada.ZTest(), grid=one, method="interpolated", progress=False).threshold
+        return ada.ada_calibrate(ada.ZTest(), grid=one, progress=False).threshold
 
     return [
         Case("z-test: validation, whole job", validate(ada.ZTest(), 1.96, one)),

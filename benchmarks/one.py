@@ -11,7 +11,7 @@ import numpy as np
 
 from adagrid._typing import Array, FloatArray
 from cases import N_BOOTSTRAP, Case
-from forms import Answer, Form, Naive, Ours, calibration_ranks, validation_bound
+from forms import Form, Naive, Ours, Response, calibration_ranks, validation_bound
 from measuring import Neighbours, PeakMemory, highest_resident, interleaved, seconds
 
 _BUDGET = 90.0
@@ -73,13 +73,13 @@ def _first(form: Form) -> float:
     return seconds(form.run)
 
 
-def _bounds(form: Form, answer: Answer) -> Array:
+def _bounds(form: Form, answer: Response) -> Array:
     if form.case.job == "validate":
         return validation_bound(form, answer["rejections"])
     return calibration_ranks(form)
 
 
-def _compare_counts(naive: Naive, ours: Answer, theirs: Answer) -> dict[str, float]:
+def _compare_counts(naive: Naive, ours: Response, theirs: Response) -> dict[str, float]:
     """Compare rejections: how far they differ, and how far in standard errors were the draws independent."""
     difference = ours["rejections"] - theirs["rejections"]
     share = (ours["rejections"] + theirs["rejections"]) / (2 * naive.case.n_sims)
@@ -90,7 +90,7 @@ def _compare_counts(naive: Naive, ours: Answer, theirs: Answer) -> dict[str, flo
     }
 
 
-def _compare_thresholds(naive: Naive, ours: Answer, theirs: Answer) -> dict[str, float]:
+def _compare_thresholds(naive: Naive, ours: Response, theirs: Response) -> dict[str, float]:
     """Compare thresholds by their ranks among the naive form's statistics.
 
     The rank of a threshold is random with a standard deviation of about sqrt(rank) for every source of

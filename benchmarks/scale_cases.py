@@ -11,26 +11,33 @@ import pandas as pd
 from typing_extensions import override
 
 import adagrid as ada
-from adagrid.algorithms import AdaCalibrate, Algorithm, CalibrateSettings, Choice, Convergence, Frontier, Layout, Packet
-from adagrid.algorithms.base import FractionBelow
-from adagrid.algorithms.policies import CalibrationState, ClassicCalibration
 from adagrid.engine import Simulator
 from adagrid.estimation import calibration_rank
 from adagrid.grid import Tiles
 from adagrid.grid.grid import refine
-from adagrid.jobs.crew import Crew, Member
-from adagrid.jobs.job import Job
-from adagrid.jobs.journal import Journal
-from adagrid.jobs.progress import ProgressDisplay
-from adagrid.jobs.work import Work
+from adagrid.methods._common import Convergence
+from adagrid.methods.classic import Classic
+from adagrid.methods.tiles.algorithm import Choice, FractionBelow, StepWork, TileAlgorithm
+from adagrid.methods.tiles.calibration import TileCalibration
+from adagrid.methods.tiles.frontier import Frontier, Layout
+from adagrid.methods.tiles.policies import CalibrationState, ClassicCalibration
+from adagrid.runtime.job import Job
+from adagrid.runtime.journal import Journal
+from adagrid.runtime.progress import ProgressDisplay
+from adagrid.runtime.work import Work
+from adagrid.runtime.workers import WorkerInfo, WorkerPool
+from adagrid.settings.goals import Calibration
+from adagrid.settings.settings import Settings
 from adagrid.stores import Schema, Store
+from adagrid.stores.layouts.tiles import TileLayout
 
 N_SIMS = 8192
 PARENTS = 10_000
 # All chosen tiles are refined: four children each, the most rows that a step of a job in two dimensions inserts.
-SETTINGS = CalibrateSettings(init_sims=N_SIMS, max_sims=N_SIMS, step_size=PARENTS, packet_size=10**6)
-_ALGORITHM = AdaCalibrate(SETTINGS)
-SCHEMA = Schema(2, 1, _ALGORITHM.result_columns(np.dtype(np.float32)))
+METHOD = Classic(init_sims=N_SIMS, max_sims=N_SIMS, step_size=PARENTS)
+SETTINGS = Settings(goal=Calibration(), method=METHOD, packet_size=10**6)
+_ALGORITHM = TileCalibration(SETTINGS)
+SCHEMA = Schema(2, 1, TileLayout(), {"results": _ALGORITHM.result_columns(np.dtype(np.float32))})
 # Of the tiles of the initial grid, so many have been refined.
 _REFINED = 0.1
 _ROWS_AT_ONCE = 2**19
@@ -41,25 +48,25 @@ def made_up(tiles: Tiles, rng: np.random.Generator) -> dict[str, np.ndarray]:
     n = len(tiles)
     star = np.float32(-2 + 0.3 * (tiles.theta**2).sum(axis=1) + rng.normal(0, 0.02, n)).astype(float)
     alpha0 = 0.025 - np.minimum(0.015, 0.002 + 3 * tiles.radius[:, 0]) * rng.uniform(0.9, 1, n)
-    bias = (star[:, None] + rng.normal(0, 0.02, (n, SETTINGS.n_bootstrap)).astype(np.float32)).astype(np.float32)
+    bias = (star[:, None] + rng.normal(0, 0.02, (n, METHOD.n_bootstrap)).astype(np.float32)).astype(np.float32)
     return {
         "alpha0": alpha0,
         "rank": calibration_rank(tiles.n_sims, alpha0),
         "lambda_star": star,
-        "grid_cost": SETTINGS.alpha - alpha0,
+        "grid_cost": SETTINGS.calibration.alpha - alpha0,
         "impossible": np.zeros(n, np.uint8),
         "tilewise_mean": star + rng.normal(0, 0.003, n),
         "tilewise_min": star - 0.05 + rng.normal(0, 0.01, n),
-        **{f"bootstrap{b}": bias[:, b] for b in range(SETTINGS.n_bootstrap)},
+        **{f"bootstrap{b}": bias[:, b] for b in range(METHOD.n_bootstrap)},
     }
 
 
 @final
-class MadeUp(Algorithm):
+class MadeUp(TileAlgorithm):
     """The calibration as it is, but for simulating."""
 
     settings = SETTINGS
-    first_stream = AdaCalibrate.first_stream
+    first_stream = TileCalibration.first_stream
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -74,7 +81,7 @@ class MadeUp(Algorithm):
         return _ALGORITHM.layout
 
     @override
-    def simulate(self, simulator: Simulator, packet: Packet) -> Mapping[str, np.ndarray]:
+    def simulate(self, simulator: Simulator, packet: StepWork) -> Mapping[str, np.ndarray]:
         return made_up(packet.tiles, self._rng)
 
     @override
@@ -96,13 +103,13 @@ class _Statistics:
         return self._sorted[None, :at_most]
 
 
-def job(store: Store, seed: int = 1) -> Job[Algorithm]:
+def job(store: Store, seed: int = 1) -> Job[TileAlgorithm]:
     """Return a job on a store with made-up results; the targets are out of its reach."""
-    record: Any = SimpleNamespace(n_zones=1, coordinate_every=10**6)
+    record: Any = SimpleNamespace(settings=SETTINGS, design=0, n_zones=1, coordinate_every=10**6)
     simulator: Any = _Statistics()
     return Job(
         store=store,
-        work=Work(record, MadeUp(seed), simulator, None, (), Crew(0, 2, Member(1, {}))),
+        work=Work(record, MadeUp(seed), simulator, None, (), WorkerPool(0, 2, WorkerInfo(1, {}))),
         backend=ada.LocalBackend(),
         journal=Journal(store, 1),
         display=ProgressDisplay(show=False, direction=1.0),
@@ -181,7 +188,7 @@ class Naive:
             n_sims=columns["n_sims"][some],
             least_mean=float(columns["tilewise_mean"].min()),
         )
-        some = some[np.logical_or(*ClassicCalibration().decide(state, SETTINGS))]
+        some = some[np.logical_or(*ClassicCalibration().decide(state, SETTINGS.calibration, METHOD))]
         key = np.where(columns["impossible"][some] > 0, -np.inf, columns["tilewise_min"][some])
         return some[first(key, columns["id"][some], PARENTS)]
 

@@ -18,9 +18,9 @@ import psutil
 
 from adagrid.grid import Tiles
 from adagrid.grid.grid import refine
-from adagrid.jobs.frontier import read_frontier
-from adagrid.jobs.lead import coordinate
-from adagrid.jobs.zone import run_zone
+from adagrid.methods.tiles.search import coordinate
+from adagrid.methods.tiles.stored_frontier import read_frontier
+from adagrid.methods.tiles.zone import run_zone
 from adagrid.stores import Store, ZoneView
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore

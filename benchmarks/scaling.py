@@ -93,14 +93,14 @@ def _server() -> Iterator[Callable[[], Any] | None]:
 
 def _overheads() -> str:
     """Measure what a packet and a coordination cost beside simulation."""
-    from adagrid.algorithms import Packet
-    from adagrid.jobs.work import AskedTiles
+    from adagrid.methods.tiles.algorithm import StepWork
+    from adagrid.methods.tiles.requests import TilesRequest
     from scaling_cases import sleep_instead
 
     rows = []
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=64, null_hypos=["theta1 <= theta0"])
-    one = AskedTiles(Packet.fresh(grid.tiles.take(np.arange(1)).with_n_sims(1024)))
-    many = AskedTiles(Packet.fresh(grid.tiles.take(np.arange(2000)).with_n_sims(1024)))
+    one = TilesRequest(StepWork.fresh(grid.tiles.take(np.arange(1)).with_n_sims(1024)))
+    many = TilesRequest(StepWork.fresh(grid.tiles.take(np.arange(2000)).with_n_sims(1024)))
     rows.append(["a packet of 1 tile, bytes sent", f"{len(pickle.dumps(one)):,}"])
     rows.append(["a packet of 2,000 tiles, bytes sent", f"{len(pickle.dumps(many)):,}"])
     with _cluster(2, sleep_instead, 0.0) as cluster, ada.DaskBackend(cluster=cluster) as backend:
@@ -135,12 +135,12 @@ class _Answering:
     """Returns how many bytes an answer has."""
 
     def __call__(self, n: int) -> int:
-        from adagrid.jobs.crew import Member
-        from adagrid.jobs.environment import environment
-        from adagrid.jobs.work import Answer
+        from adagrid.runtime.environment import environment
+        from adagrid.runtime.requests import Response
+        from adagrid.runtime.workers import WorkerInfo
 
         columns = {name: np.zeros(n) for name in ("rejections", "tie_estimate", "tie_point_bound", "tie_bound")}
-        return len(pickle.dumps(Answer(columns, 1.0, Member(2, environment(git=False)))))
+        return len(pickle.dumps(Response(columns, 1.0, WorkerInfo(2, environment(git=False)))))
 
 
 def _each(run: Callable[[], object], times: int) -> float:
@@ -155,7 +155,10 @@ def _sleeping_job(backend: ada.Backend, db: Any, *, packets: int, n_steps: int =
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=n, null_hypos=["theta1 <= theta0"])
     # Every chosen tile is refined into four: a quarter of a step's packets are chosen, in all zones together.
     size = max(packets // 4 // backend.n_zones, 1)
-    how = {"init_sims": 1024, "max_sims": 1024, "step_size": size, "n_steps": n_steps, "packet_size": 1}
+    how: Any = {
+        "method": ada.Classic(init_sims=1024, max_sims=1024, step_size=size),
+        "options": ada.RunOptions(n_steps=n_steps, packet_size=1),
+    }
     targets = {"global_target": 1e-9, "max_target": 1e-9}
     began = time.perf_counter()
     with ada.ada_validate(
@@ -178,7 +181,8 @@ def _heavy() -> str:
     from scaling_cases import Heavy, use_one_processor
 
     grid = ada.cartesian_grid([-0.1], [0.0], n=64, null_hypos=["theta0 <= 0"])
-    how: dict[str, Any] = {"threshold": 1.96, "grid": grid, "n_sims": 200_000, "packet_size": 8, "progress": False}
+    how: dict[str, Any] = {"threshold": 1.96, "grid": grid, "n_sims": 200_000, "progress": False}
+    how["options"] = ada.RunOptions(packet_size=8)
     taken: dict[int, list[float]] = {1: [], 2: [], 4: []}
     share, first = [], 0.0
     for n_workers in taken:

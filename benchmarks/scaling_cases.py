@@ -62,9 +62,9 @@ class Sleeper:
 def sleep_instead(seconds: float, at_once: int = 1) -> int:
     """Let a worker sleep instead of simulating, or as many of them as share its process."""
     import adagrid.backends.dask
-    import adagrid.jobs.designs
+    import adagrid.runtime.sent_design
 
     adagrid.backends.dask._TURN = threading.Semaphore(at_once)  # type: ignore[assignment]
     Sleeper.seconds = seconds
-    adagrid.jobs.designs.Simulator = Sleeper  # type: ignore[misc, assignment]
+    adagrid.runtime.sent_design.Simulator = Sleeper  # type: ignore[misc, assignment]
     return os.getpid()

@@ -76,14 +76,15 @@ def start(problem: Problem, n: int, **settings: Any) -> ada.Run:
     entry = ada.ada_validate if problem.job == "validate" else ada.ada_calibrate
     level = "threshold" if problem.job == "validate" else "alpha"
     return entry(
-        problem.model(), grid=problem.grid(n), n_steps=_N_STEPS, progress=False, **{level: problem.level}, **settings
-    )
+        problem.model(), grid=problem.grid(n), progress=False, options=ada.RunOptions(n_steps=_N_STEPS),
+        **{level: problem.level}, **settings,
+    )  # fmt: skip
 
 
 def interpolated(problem: Problem, target: Target, seed: int) -> Found:
     """Run a job by interpolation on the undivided region."""
     began = time.perf_counter()
-    with start(problem, 1, method="interpolated", model_seed=seed, **targets(problem, target)) as run:
+    with start(problem, 1, model_seed=seed, **targets(problem, target)) as run:
         seconds = time.perf_counter() - began
         points, cells = run.points(), run.results()
         assert len(points) == len(run.pilot()) + len(run.vertices())
@@ -95,9 +96,9 @@ def interpolated(problem: Problem, target: Target, seed: int) -> Found:
 
 def classic(problem: Problem, target: Target, seed: int, minutes: float) -> Found:
     """Run a classic job, for some minutes at most, and certify what it found if it converged."""
-    settings = {"max_sims": _MAX_SIMS[target], **targets(problem, target)}
+    settings: Any = {"method": ada.Classic(max_sims=_MAX_SIMS[target]), **targets(problem, target)}
     began = time.perf_counter()
-    with start(problem, problem.initial, method="classic", model_seed=seed, timeout=60 * minutes, **settings) as run:
+    with start(problem, problem.initial, model_seed=seed, timeout=60 * minutes, **settings) as run:
         seconds = time.perf_counter() - began
         simulated, steps = run.results(active=False), len(run.steps())
         simulations = int(simulated["n_sims"].sum())

@@ -19,7 +19,7 @@ from measuring import machine, table
 _JOB = """
 import adagrid as ada
 grid = ada.cartesian_grid({low}, {high}, n=1, null_hypos=[{null!r}])
-run = ada.ada_validate(ada.{design}, threshold={threshold}, grid=grid, method="interpolated", progress=False)
+run = ada.ada_validate(ada.{design}, threshold={threshold}, grid=grid, progress=False)
 assert run.bound < 0.05, run.bound
 """
 _Z_TEST = _JOB.format(low=[-1], high=[0], null="theta0 <= 0", design="ZTest()", threshold=1.96)

@@ -472,7 +472,7 @@ def make(name: str) -> list[str]:
     rows, wrong = [], []
     for axes, case in zip(panels[0], cases, strict=True):
         run = ada.ada_validate(
-            case.design, threshold=case.threshold, grid=case.grid, quantity=case.quantity, method="interpolated",
+            case.design, threshold=case.threshold, grid=case.grid, quantity=case.quantity,
             **case.targets,
         )  # fmt: skip
         with run:

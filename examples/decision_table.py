@@ -17,7 +17,7 @@ def main() -> None:
     design = ada.DecisionTable.from_csv(Path(__file__).parent / "single_arm.csv", n=20)
     lowest, boundary = log(0.05 / 0.95), log(0.15 / 0.85)  # parameters are logits
     grid = ada.cartesian_grid([lowest], [boundary], n=1)
-    run = ada.ada_validate(design, threshold=0.5, grid=grid, method="interpolated")
+    run = ada.ada_validate(design, threshold=0.5, grid=grid)
     print(run.summary())
 
 

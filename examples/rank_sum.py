@@ -30,9 +30,7 @@ class RankSum(ada.Design):
 def main() -> None:
     """Certify the test with ten patients per arm that rejects from 73 of 100 pairs on, for means between -1 and 1."""
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=["theta1 <= theta0"])
-    run = ada.ada_validate(
-        RankSum(10), threshold=73, grid=grid, method="interpolated", max_target=0.004, global_target=0.01
-    )
+    run = ada.ada_validate(RankSum(10), threshold=73, grid=grid, max_target=0.004, global_target=0.01)
     print(run.summary())
 
 

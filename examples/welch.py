@@ -38,9 +38,7 @@ class Welch(ada.ArrayModel):
 def main() -> None:
     """Certify that the test with ten patients per arm keeps 5%, for means between -0.5 and 0.5."""
     grid = ada.cartesian_grid([-0.5, -0.5], [0.5, 0.5], n=1, null_hypos=["theta1 <= theta0"])
-    run = ada.ada_validate(
-        Welch(10), threshold=0.05, grid=grid, method="interpolated", max_target=0.004, global_target=0.01
-    )
+    run = ada.ada_validate(Welch(10), threshold=0.05, grid=grid, max_target=0.004, global_target=0.01)
     print(run.summary())
 
 

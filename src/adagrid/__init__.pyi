@@ -1,4 +1,3 @@
-from . import algorithms as algorithms
 from . import api as api
 from . import backends as backends
 from . import bounds as bounds
@@ -8,7 +7,6 @@ from . import errors as errors
 from . import estimation as estimation
 from . import families as families
 from . import grid as grid
-from . import jobs as jobs
 from . import models as models
 from . import plots as plots
 from . import stores as stores
@@ -23,6 +21,9 @@ from .backends import Backend as Backend
 from .backends import DaskBackend as DaskBackend
 from .backends import LocalBackend as LocalBackend
 from .backends import ModalBackend as ModalBackend
+from .copies.copying import copy_job as copy_job
+from .copies.server_jobs import drop_job as drop_job
+from .copies.server_jobs import list_jobs as list_jobs
 from .errors import AdagridError as AdagridError
 from .families import Binomial as Binomial
 from .families import Exponential as Exponential
@@ -44,17 +45,8 @@ from .grid import RiskDifference as RiskDifference
 from .grid import cartesian_grid as cartesian_grid
 from .grid import create_grid as create_grid
 from .grid import hypo as hypo
-from .jobs import Look as Look
-from .jobs import Run as Run
-from .jobs import Status as Status
-from .jobs import StepReport as StepReport
-from .jobs import View as View
-from .jobs import copy_job as copy_job
-from .jobs import drop_job as drop_job
-from .jobs import import_job as import_job
-from .jobs import list_jobs as list_jobs
-from .jobs import open_job as open_job
-from .jobs import open_view as open_view
+from .methods.classic import Classic as Classic
+from .methods.interpolated import Interpolated as Interpolated
 from .models import ArrayModel as ArrayModel
 from .models import BayesianBasket as BayesianBasket
 from .models import Boschloo as Boschloo
@@ -74,3 +66,13 @@ from .models import TTest as TTest
 from .models import TwoExponentials as TwoExponentials
 from .models import UnpooledZ as UnpooledZ
 from .models import ZTest as ZTest
+from .results.run import Run as Run
+from .results.run import import_job as import_job
+from .results.run import open_job as open_job
+from .results.view import Look as Look
+from .results.view import View as View
+from .results.view import open_view as open_view
+from .runtime.progress import StepReport as StepReport
+from .runtime.status import Status as Status
+from .settings.method import Method as Method
+from .settings.run_options import RunOptions as RunOptions

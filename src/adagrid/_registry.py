@@ -62,5 +62,34 @@ def implementation(package: ModuleType, module: str, base: type[T]) -> type[T] |
     return classes[0] if classes else None
 
 
+def named(package: ModuleType, base: type[T], name: str) -> type[T]:
+    """Return the class of a name: one of a public module of `package`, or one that somebody else has defined.
+
+    Args:
+        package: the package whose modules define the classes that come with adagrid.
+        base: the abstract class of the extension point; its classes have the attribute `name`.
+        name: the name.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    if (found := implementation(package, name, base)) is not None:
+        return found
+    for cls in reversed(_descendants(base)):  # the latest, where a notebook has defined it again
+        if getattr(cls, "name", None) == name and not inspect.isabstract(cls):
+            return cls
+    raise KeyError(name)
+
+
+def names_of(package: ModuleType, base: type[T]) -> set[str]:
+    """Return the names that `named` knows."""
+    others = {str(vars(cls)["name"]) for cls in _descendants(base) if "name" in vars(cls)}
+    return others | {name for name in _public_modules(package.__path__) if implementation(package, name, base)}
+
+
+def _descendants(base: type[T]) -> list[type[T]]:
+    return [each for cls in base.__subclasses__() for each in (cls, *_descendants(cls))]
+
+
 def _public_modules(path: Iterable[str]) -> list[str]:
     return sorted(info.name for info in pkgutil.iter_modules(path) if not info.name.startswith("_"))

@@ -16,8 +16,9 @@ from rich.table import Table
 from adagrid.api import ada_calibrate, ada_validate
 from adagrid.estimation import clopper_pearson_lower, percent_up
 from adagrid.grid import Grid, cartesian_grid
-from adagrid.jobs import Run
 from adagrid.models import FisherExact, PooledZ
+from adagrid.results.run import Run
+from adagrid.settings.run_options import RunOptions
 
 _PATIENTS, _Z, _ALPHA = 12, 1.96, 0.025
 
@@ -50,7 +51,7 @@ def run_demo(folder: Path, console: Console) -> None:
 def _validate(path: Path, grid: Grid, console: Console) -> None:
     _tell_if_found(path, console)
     with ada_validate(
-        PooledZ(_PATIENTS), threshold=_Z, grid=grid, method="interpolated", db=path, job_id="demo", progress=True
+        PooledZ(_PATIENTS), threshold=_Z, grid=grid, db=path, progress=True, options=RunOptions(job_id="demo")
     ) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         if run.bound <= _ALPHA:
@@ -62,7 +63,7 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
                 f"\n[bold red]NOT SUPPORTED[/]: the claim was {_ALPHA:.1%}, the bound is {percent_up(run.bound)}, and "
                 "simulations reject more often than claimed:"
             )
-            console.print(_failures(run.vertices(), run.settings["delta"]))
+            console.print(_failures(run.vertices(), run.settings.validation.delta))
         console.print(
             f"For comparison, the exact size of this test (both binomials enumerated): {_exact_size():.4%}.",
             highlight=False,
@@ -73,7 +74,7 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
 def _calibrate(path: Path, grid: Grid, console: Console) -> None:
     _tell_if_found(path, console)
     with ada_calibrate(
-        FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, method="interpolated", db=path, job_id="demo", progress=True
+        FisherExact(_PATIENTS), alpha=_ALPHA, grid=grid, db=path, progress=True, options=RunOptions(job_id="demo")
     ) as run:
         console.print(run.summary(), highlight=False, soft_wrap=True)
         console.print(

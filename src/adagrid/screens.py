@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from adagrid._plain import plain
-from adagrid.jobs.outcome import Status
-from adagrid.jobs.wording import bounded_as, columns_of, estimated_as
+from adagrid.results.wording import bounded_as, columns_of, estimated_as
+from adagrid.runtime.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from adagrid.jobs import Look
-    from adagrid.jobs.record import JobRecord
+    from adagrid.records import JobRecord
+    from adagrid.results.view import Look
 
 _CALIBRATED = ("level", "threshold")
 _SIGN = "last sign of life (UTC)"
@@ -36,7 +36,7 @@ def look_screen(look: Look) -> Group:
     validate = look.record.kind == "validate"
     found = bounded_as(look.record, look.bound) if validate else f"threshold {look.threshold:.7g}"
     lines = [
-        f"{look.record.method} {look.record.kind} job {look.record.job_id!r}: {look.status.name}",
+        f"{look.record.method.name} {look.record.kind} job {look.record.job_id!r}: {look.status.name}",
         f"So far      {found} ({look.guarantee})",
         "Work        " + ", ".join(f"{number:,} {name}" for name, number in look.counts.items()),
         *(
@@ -91,8 +91,6 @@ class Fitting:
 def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Fitting:
     """Return a table of the worst tiles or cells of a job."""
     validate, dim = record.kind == "validate", len(record.theta_min)
-    staged = record.method == "interpolated"
-    what = "cells (boxes around them; the least simulations at a corner)" if staged else "active tiles"
     found = columns_of(record) if validate else _CALIBRATED
     columns: dict[str, list[str]] = {name: [] for name in ("theta", "half-width", "sims", *found)}
     for row in rows.to_dict("records"):
@@ -106,7 +104,7 @@ def worst_table(record: JobRecord, rows: pd.DataFrame, active: int) -> Fitting:
         for name, text in zip(columns, texts, strict=True):
             columns[name].append(text)
     spare = ["half-width", "sims", *found[:-1]]
-    return Fitting(f"Worst {len(rows)} of {active} {what}", columns, spare, left=False)
+    return Fitting(f"Worst {len(rows)} of {active} {record.method.words_for.rows}", columns, spare, left=False)
 
 
 def jobs_table(server: str, found: pd.DataFrame) -> Fitting:

@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 
 import adagrid as ada
-from adagrid.algorithms import InterpolatedCalibrateSettings, InterpolatedValidation
-from adagrid.algorithms import quantities as quantities_module
-from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
+from adagrid.methods.cells.surrogate import Surrogates
+from adagrid.methods.cells.validation import CellValidation
+from adagrid.settings import goals
+from adagrid.settings import quantities as quantities_module
 from studies.coverage.problems import PROBLEMS, Problem
+from tests.support import flat
 
 Method = Literal["interpolated", "classic"]
 _TOLERANCE = 1e-9
@@ -56,9 +58,9 @@ class Faults:
                 return np.asarray(rejections) / n_sims
             return clopper_pearson_upper(rejections, n_sims, np.minimum(np.asarray(level) * self.delta_factor, 0.99))
 
-        stated = InterpolatedCalibrateSettings.rank
+        stated = goals.Calibration.rank
 
-        def rank(settings: InterpolatedCalibrateSettings, *of: Any) -> Any:
+        def rank(settings: goals.Calibration, *of: Any) -> Any:
             return (stated(settings, *of) * self.rank_factor).astype(np.int64)
 
         expected = Surrogates.rates
@@ -66,7 +68,7 @@ class Faults:
         def rates(surrogates: Surrogates, *where: Any) -> Any:
             return np.clip(expected(surrogates, *where) * self.surrogate_factor, 1e-7, 0.99)
 
-        of_stream, first_pass = Simulator.of_stream, InterpolatedValidation.first_stream + 1
+        of_stream, first_pass = Simulator.of_stream, CellValidation.first_stream + 1
 
         def stream(simulator: Simulator, number: int) -> Simulator:
             return of_stream(simulator, min(number, first_pass) if self.repeats else number)
@@ -76,7 +78,7 @@ class Faults:
             return
         with (
             mock.patch.object(quantities_module, "clopper_pearson_upper", limit),
-            mock.patch.object(InterpolatedCalibrateSettings, "rank", rank),
+            mock.patch.object(goals.Calibration, "rank", rank),
             mock.patch.object(Simulator, "of_stream", stream),
             mock.patch.object(Surrogates, "rates", rates),
         ):
@@ -147,7 +149,7 @@ def validation_job(problem: Problem, method: Method, delta: float, seed: int) ->
     arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": "pandas"}
     if method == "classic":
         arguments |= {"init_sims": 512, "max_sims": 8192}
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         problem.model, threshold=problem.threshold, grid=problem.grid, method=method, progress=False, **arguments
     )
     return run.certify() if method == "classic" else run
@@ -161,7 +163,7 @@ def calibration_job(
     arguments |= {"model_seed": seed, "db": "pandas"}
     if method == "classic":
         arguments |= {"init_sims": 1024, "max_sims": 8192}
-    run = ada.ada_calibrate(problem.model, grid=problem.grid, method=method, progress=False, **arguments)
+    run = flat.ada_calibrate(problem.model, grid=problem.grid, method=method, progress=False, **arguments)
     return run.certify() if method == "classic" else run
 
 
@@ -177,7 +179,7 @@ def judged_validation(problem: Problem, run: ada.Run) -> Validation:
         assert own.any(), f"no cell contains {value}"
         held.append((bounds[own].min(), bounds[own].max()))
     least, largest = np.array(held).T
-    points = run.vertices() if "point0" in cells else cells.assign(level=run.settings["delta"], stream=0)
+    points = run.vertices() if "point0" in cells else cells.assign(level=run.settings.validation.delta, stream=0)
     exact = problem.error(_columns(points, "theta"), _columns(points, "null_truth").astype(bool), problem.threshold)
     failed, level = (points["tie_point_bound"] < exact).to_numpy(), points["level"].to_numpy()
     sims = points["n_sims"].to_numpy()
@@ -194,7 +196,7 @@ def judged_calibration(problem: Problem, run: ada.Run) -> Calibration:
     """Compare a calibration with the truth."""
     assert run.guarantee == "certified"
     errors = np.array([problem.truth(value, run.threshold) for value in problem.judged])
-    points = run.vertices() if run.record.method == "interpolated" else run.results()
+    points = run.vertices() if run.record.method.name == "interpolated" else run.results()
     return Calibration(run.threshold, errors, problem.largest(run.threshold), int(points["n_sims"].sum()))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adagrid.jobs.manifest import MANIFEST, digest, digest_of
+from adagrid.copies.manifest import MANIFEST, digest, digest_of
 
 Change = Callable[[Path, random.Random], str]
 

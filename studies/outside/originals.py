@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import adagrid as ada
+from tests.support import flat
 
 SECRET = "SECRET-4711"
 KINDS = ("classic.duckdb", "staged.duckdb", "classic-parquet", "classic-csv", "staged-parquet")
@@ -17,10 +18,10 @@ def make(folder: Path) -> None:
     grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["theta0 <= 0"])
     how = {"threshold": 1.96, "grid": grid, "family_sims": 128, "progress": False}
     jobs = {
-        "classic": ada.ada_validate(
+        "classic": flat.ada_validate(
             ada.ZTest(), **how, init_sims=64, max_sims=256, n_steps=3, db=folder / "classic.duckdb"
         ),
-        "staged": ada.ada_validate(
+        "staged": flat.ada_validate(
             ada.ZTest(), **how, method="interpolated", max_target=0.05, global_target=0.05, db=folder / "staged.duckdb"
         ),
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adagrid._registry import implementations
-from adagrid.algorithms import policies
-from adagrid.algorithms.policies import CalibrationPolicy, ClassicCalibration, ClassicValidation, ValidationPolicy
+from adagrid.methods.tiles import policies
+from adagrid.methods.tiles.policies import CalibrationPolicy, ClassicCalibration, ClassicValidation, ValidationPolicy
 from adagrid.testing import PolicyContract
 
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError
-from adagrid.jobs import stages
-from adagrid.jobs.found import Found
-from adagrid.stores import Place
-from adagrid.stores.base import Checked
+from adagrid.methods.cells import rounds as stages
+from adagrid.methods.cells.finished_rounds import Found
+from adagrid.stores.base import StepKey
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores.layout import Checked
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import JOBS, coordination_row, done_rows, fill, results_of, step_row, tile_rows
+from tests.support import flat
 from tests.support.jobcases import assert_same, run_case, tables
 
 # Few statements
@@ -51,7 +52,7 @@ def statements(monkeypatch):
 def test_a_small_job_needs_few_statements(statements, tmp_path):
     """Its tables are created by 15 of them."""
     grid = ada.cartesian_grid([-1], [0], n=1, null_hypos=["theta0 <= 0"])
-    with ada.ada_validate(
+    with flat.ada_validate(
         ada.ZTest(), threshold=1.96, grid=grid, method="interpolated", db=tmp_path / "job.duckdb"
     ) as run:
         assert run.converged
@@ -142,10 +143,10 @@ def grown() -> list[dict[str, pd.DataFrame]]:
     parts = [
         {"coordinations": coordination_row(0, "search", 1), "tiles": roots, "results": results_of(roots, [0.5] * 5)}
     ]
-    parts[0]["steps"] = step_row(Place(0, 0, 0), 5, 0)
+    parts[0]["steps"] = step_row(StepKey(0, 0, 0), 5, 0)
     refined, deepened = 1, 2
     for number in (1, 2, 3):
-        place, first = Place(number, 0, number), 100 * number
+        place, first = StepKey(number, 0, number), 100 * number
         halves = tile_rows([first + 1, first + 2], place, parent=refined, volume=0.5**number)
         deeper = tile_rows([first + 3], place, parent=deepened).assign(position=2)
         done = [done_rows([refined], place, refine=2), done_rows([deepened], place).assign(deepen=1)]
@@ -205,8 +206,8 @@ def changed(frame, where, **values):
 def with_tiny_family(classic, active):
     """Return the tables of the classic job with a refined tile that is too small to count in sums of volumes."""
     root = tile_rows([50], volume=4e-10).assign(radius0=1e-5, radius1=1e-5)
-    born = tile_rows([51, 52], Place(0, 0, 1), parent=50, volume=2e-10)
-    done = done_rows([50], Place(0, 0, 1), refine=2, active=active)
+    born = tile_rows([51, 52], StepKey(0, 0, 1), parent=50, volume=2e-10)
+    done = done_rows([50], StepKey(0, 0, 1), refine=2, active=active)
     steps = changed(classic["steps"], "step_id == 0", n_tiles=4)
     return {
         "tiles": pd.concat([classic["tiles"], root, born]),
@@ -221,7 +222,7 @@ def lone_damages():
     classic, certified, staged = (whole(job) for job in ("classic", "certified", "interpolated"))
     alone = {"tiles": changed(classic["tiles"], "id == 2", volume=2.0)}
     yield "classic", alone | {"results": changed(classic["results"], "id == 2", volume=2.0)}
-    unknown = done_rows([99], Place(0, 0, 1), active=1)
+    unknown = done_rows([99], StepKey(0, 0, 1), active=1)
     one_more = changed(classic["steps"], "step_id == 1", n_done=3)
     for done in (unknown, classic["done"].query("id == 2")):
         yield "classic", {"done": pd.concat([classic["done"], done]), "steps": one_more}

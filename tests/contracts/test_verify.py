@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError
-from adagrid.jobs.run import Run
+from adagrid.results.run import Run
 from adagrid.stores import Schema
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
-from adagrid.stores.schema import INCIDENTAL
+from adagrid.stores.tables import INCIDENTAL
 from tests.support.examples import examples
 from tests.support.jobcases import run_case
 
@@ -140,9 +140,9 @@ def revivals(draw, schema: Schema, tables: Tables) -> Tables:
 def disagreements(draw, schema: Schema, tables: Tables) -> Tables:
     """A result says something else about its tile, point or cell than the table it repeats."""
     pairs = [("results", "tiles"), ("certificate", "tiles"), ("pilot", "points"), ("vertices", "points")]
-    pairs += [("certificate", "cells")] if schema.method == "interpolated" else []
+    pairs += [("certificate", "cells")] if schema.layout.name == "cells" else []
     pairs = [(copy, original) for copy, original in pairs if {copy, original} <= set(tables) and len(tables[copy])]
-    pairs = [pair for pair in pairs if schema.method == "classic" or pair != ("certificate", "tiles")]
+    pairs = [pair for pair in pairs if schema.layout.name == "tiles" or pair != ("certificate", "tiles")]
     copy, original = draw(st.sampled_from(pairs))
     # a certificate of tiles is of a later step than they are
     own = {"position"} | ({"coordination_id", "zone_id", "step_id"} if (copy, original) == pairs[-1] else set())

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 import adagrid as ada
 from adagrid.engine import Shape, Simulator
 from adagrid.errors import ModelError
+from tests.support import flat
 from tests.support.certified import assert_bounds, assert_calibrated, calibrated, validated
 from tests.support.oracles import z_error
 
@@ -85,10 +86,10 @@ def test_packets_and_resuming_change_nothing(tmp_path):
     """The same rows in packets of any size, and after a stop."""
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
     settings = {"threshold": 1.5, "grid": grid, "init_sims": 512, "max_sims": 2048}
-    whole = ada.ada_validate(ArrayZ(), **settings)
-    stopped = ada.ada_validate(ArrayZ(), **settings, n_steps=2, packet_size=3, db=tmp_path / "job.duckdb")
+    whole = flat.ada_validate(ArrayZ(), **settings)
+    stopped = flat.ada_validate(ArrayZ(), **settings, n_steps=2, packet_size=3, db=tmp_path / "job.duckdb")
     stopped.close()
-    again = ada.ada_validate(ArrayZ(), db=tmp_path / "job.duckdb", overrides={"n_steps": 100})
+    again = flat.ada_validate(ArrayZ(), db=tmp_path / "job.duckdb", overrides={"n_steps": 100})
     columns = ["id", "n_sims", "rejections", "tie_bound"]
     one, other = (run.results()[columns].sort_values("id", ignore_index=True) for run in (whole, again))
     assert one.equals(other)

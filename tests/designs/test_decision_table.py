@@ -9,6 +9,7 @@ import pytest
 import adagrid as ada
 from adagrid.errors import InvalidInputError
 from adagrid.models._identity import model_arguments
+from tests.support import flat
 
 
 def written(tmp_path, text):
@@ -135,7 +136,7 @@ def test_another_table_is_another_design(tmp_path):
     changed = ada.DecisionTable(1, frame, reject_when="small")
     assert model_arguments(changed) != recorded
     path = tmp_path / "job.duckdb"
-    ada.validate(model, threshold=0.02, grid=grid, db=path).close()
-    ada.validate(model, threshold=0.02, grid=grid, db=path).close()
+    flat.validate(model, threshold=0.02, grid=grid, db=path).close()
+    flat.validate(model, threshold=0.02, grid=grid, db=path).close()
     with pytest.raises(ada.errors.ResumeError, match="arguments"):
-        ada.validate(changed, threshold=0.02, grid=grid, db=path)
+        flat.validate(changed, threshold=0.02, grid=grid, db=path)

@@ -13,6 +13,7 @@ import adagrid as ada
 from adagrid.engine import Shape, Simulator
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.testing import ModelContract
+from tests.support import flat
 
 GRID = ada.cartesian_grid([-0.5, -0.5], [0.5, 0.5], n=1, null_hypos=["theta1 <= theta0"])
 
@@ -85,7 +86,7 @@ def test_errors_are_those_of_the_design():
 
 
 def test_a_job_certifies_and_does_not_refute_it():
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         TwoMeans, threshold=norm.isf(0.025), grid=GRID, method="interpolated", max_target=0.01, global_target=0.02
     )
     assert run.status is ada.Status.CONVERGED
@@ -136,7 +137,7 @@ class Faulty(ada.Design):
 )
 def test_faulty_designs(how, words):
     with pytest.raises(ModelError, match="(?s)" + ".*".join(words)):
-        ada.ada_validate(Faulty(how), threshold=1.0, grid=GRID)
+        flat.ada_validate(Faulty(how), threshold=1.0, grid=GRID)
 
 
 class TwoFunctions(ada.Design):
@@ -169,7 +170,7 @@ class OneFunction(ada.Model):
 )
 def test_both_forms_are_told_apart(design, words):
     with pytest.raises(InvalidInputError, match=words):
-        ada.ada_validate(design, threshold=1.0, grid=GRID)
+        flat.ada_validate(design, threshold=1.0, grid=GRID)
 
 
 def test_families_that_do_not_draw_need_the_other_form():
@@ -184,7 +185,7 @@ def test_families_that_do_not_draw_need_the_other_form():
         family = Own()
 
     with pytest.raises(ModelError, match=r"OfOwn.draw raised ModelError: Own does not say how its data are drawn"):
-        ada.ada_validate(OfOwn(), threshold=1.0, grid=GRID)
+        flat.ada_validate(OfOwn(), threshold=1.0, grid=GRID)
 
 
 def test_means_of_statistics():
@@ -196,7 +197,7 @@ def test_means_of_statistics():
         def statistic(self, data, null_truth):
             return data / 5
 
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         Share, quantity="mean", grid=ada.cartesian_grid([-1.0], [0.0], n=1), method="interpolated", global_target=0.05,
         max_target=0.05,
     )  # fmt: skip

@@ -11,9 +11,10 @@ import pytest
 from scipy.stats import f, gamma, nct, t
 
 import adagrid as ada
-from adagrid.algorithms.interpolated.region import Region
 from adagrid.families import recorded_family
 from adagrid.grid.grid import refine
+from adagrid.methods.cells.region import Region
+from tests.support import flat
 from tests.support.certified import TARGETS, validated
 
 
@@ -105,7 +106,7 @@ def test_bounds_of_tiles_are_above_the_truth(name):
         tiles, _ = refine(grid.tiles, grid.hypotheses)
         grid = replace(grid, tiles=tiles)
     grid = ada.create_grid(grid.tiles.theta, grid.tiles.radius, null_hypos=grid.hypotheses or None)
-    run = ada.validate(model, threshold=threshold, grid=grid, n_sims=1024, db="pandas")
+    run = flat.validate(model, threshold=threshold, grid=grid, n_sims=1024, db="pandas")
     run.verify()
     tiles = run.results()
     names = range(grid.dim)
@@ -120,7 +121,7 @@ def test_bounds_of_tiles_are_above_the_truth(name):
 def test_plans_stay_in_a_parameter_space_that_is_no_box():
     family, grid = SharedControl.family, oblique_grid()
     with pytest.raises(ada.errors.DomainError):
-        ada.validate(SharedControl, threshold=2.0, grid=ada.cartesian_grid([0.0, -2.0], [2.0, 0.0]))
+        flat.validate(SharedControl, threshold=2.0, grid=ada.cartesian_grid([0.0, -2.0], [2.0, 0.0]))
     region = Region(family, grid.tiles, grid.hypotheses)
     pilot = region.pilot(64, 0)
     assert family.contains(pilot.theta).all()
@@ -131,11 +132,11 @@ def test_plans_stay_in_a_parameter_space_that_is_no_box():
 def test_a_job_of_a_family_in_a_family_is_continued_and_verified(tmp_path):
     """What its database holds is enough to compute its bounds again, and to know the same design."""
     path, targets = tmp_path / "job.duckdb", {"max_target": 0.02, "global_target": 0.03}
-    first = ada.ada_validate(
+    first = flat.ada_validate(
         SharedControl, threshold=RATIO, grid=oblique_grid(), method="interpolated", db=path, n_steps=2, **targets
     )
     first.close()
-    with ada.ada_validate(SharedControl, db=path, overrides={"n_steps": 100}) as run:
+    with flat.ada_validate(SharedControl, db=path, overrides={"n_steps": 100}) as run:
         whole = validated(SharedControl, RATIO, oblique_grid(), **targets)
         assert run.bound == whole.bound
         assert recorded_family(run.record.model.family_fields) == SharedControl.family
@@ -146,4 +147,4 @@ def test_a_job_of_a_family_in_a_family_is_continued_and_verified(tmp_path):
         family = ada.LinearMap(ada.Exponential((20, 20)), matrix=[[1.0, 0.0], [1.0, 2.0]])
 
     with pytest.raises(ada.errors.ResumeError, match="family"):
-        ada.ada_validate(Other, db=path, accept_changed_model=True)
+        flat.ada_validate(Other, db=path, accept_changed_model=True)

@@ -18,6 +18,7 @@ from scipy.stats import binom
 
 import adagrid as ada
 from adagrid.engine import Shape, Simulator
+from tests.support import flat
 from tests.support.certified import calibrated, validated
 from tests.support.curved import Wave
 
@@ -83,7 +84,7 @@ def around(run, points):
     results = run.results()
     theta, radius = columns(results, "theta"), columns(results, "radius")
     inside = (np.abs(points[:, None] - theta) <= radius + 1e-9).all(axis=2)
-    if run.record.method == "classic":
+    if run.record.method.name == "classic":
         return inside
     vertices = run.vertices().set_index("id")
     corners = np.stack([columns(vertices.loc[ids], "theta") for ids in columns(results, "point").T], axis=1)
@@ -106,7 +107,7 @@ def check_validation(run, hypotheses, lower, upper, exact):
     bound = results["tie_bound"].to_numpy()
     assert (np.where(bounds, bound, np.inf).min(axis=1) >= truths).all()
     assert run.bound >= truths.max()
-    if run.record.method == "classic":
+    if run.record.method.name == "classic":
         assert (bound >= exact(theta, held)).all()
     return truths.max()
 
@@ -141,7 +142,7 @@ def test_four_arms_by_tiles(n_hypotheses):
     lower, upper = [-1.5] * 4, [0.5] * 4
     grid = ada.cartesian_grid(lower, upper, n=2, null_hypos=NULLS[:n_hypotheses])
     model = FourArms(range(n_hypotheses))
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         model, threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=60, delta=1e-4,
         db="pandas",
     )  # fmt: skip
@@ -183,7 +184,7 @@ def test_curved_boundaries_in_four_dimensions():
     """The same scores, but the hypotheses are true on other sets: a difference of risks, a wave, an ellipsoid."""
     lower, upper = [-1.0] * 4, [1.0] * 4
     grid = ada.cartesian_grid(lower, upper, n=1, null_hypos=CURVED, depth=4)
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         FourArms(), threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=20, delta=1e-4,
         db="pandas",
     )  # fmt: skip

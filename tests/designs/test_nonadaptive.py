@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
 import adagrid as ada
-from adagrid.stores.schema import INCIDENTAL
+from adagrid.stores.tables import INCIDENTAL
+from tests.support import flat
 
 N_SIMS = 1000  # no power of two: the last chunk is not full
 GRID = ada.cartesian_grid([-1, -1], [1, 1], n=6, null_hypos=["theta1 <= theta0"])
@@ -61,8 +62,8 @@ def _same_rows(one, other) -> pd.DataFrame:
 
 
 def test_validation_nonadagrid_using_adagrid(plain_statistics):
-    plain = ada.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
-    adaptive = ada.ada_validate(
+    plain = flat.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    adaptive = flat.ada_validate(
         MODEL,
         threshold=0.05,
         grid=GRID,
@@ -86,8 +87,8 @@ def test_validation_nonadagrid_using_adagrid(plain_statistics):
 
 
 def test_calibration_nonadagrid_using_adagrid(plain_statistics):
-    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
-    adaptive = ada.ada_calibrate(
+    plain = flat.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    adaptive = flat.ada_calibrate(
         MODEL,
         alpha=0.1,
         grid=GRID,
@@ -113,7 +114,7 @@ def test_calibration_nonadagrid_using_adagrid(plain_statistics):
 
 def test_bootstrap_calibration(plain_statistics):
     how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5, "db": "pandas"}
-    boot, plain = ada.bootstrap_calibrate(MODEL, n_bootstrap=20, **how), ada.calibrate(MODEL, **how)
+    boot, plain = flat.bootstrap_calibrate(MODEL, n_bootstrap=20, **how), flat.calibrate(MODEL, **how)
     columns = ["id", "alpha0", "rank", "lambda_star", "grid_cost"]
     pd.testing.assert_frame_equal(boot.results()[columns], plain.results()[columns])
     results = boot.results()
@@ -131,9 +132,9 @@ def test_bootstrap_calibration(plain_statistics):
 
 def test_rank_zero_never_rejects():
     grid = ada.create_grid([[0.0, 0.0]], [1.0, 1.0])
-    run = ada.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    run = flat.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db="pandas")
     assert run.results()["rank"].tolist() == [0]
     assert run.results()["lambda_star"].tolist() == [-np.inf]
     assert run.threshold == -np.inf
-    large = ada.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    large = flat.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db="pandas")
     assert large.threshold == np.inf

@@ -10,8 +10,11 @@ import pytest
 from scipy.stats import binom, binomtest
 
 import adagrid as ada
-from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.engine import Shape, Simulator
+from adagrid.methods.tiles.algorithm import StepWork
+from adagrid.methods.tiles.calibration import TileCalibration
+from adagrid.methods.tiles.validation import TileValidation
+from tests.support import flat
 from tests.support.certified import assert_simulated
 from tests.support.oracles import binomial_error, fisher_table, pooled_z_table
 from tests.support.two_binomials import NULL, assert_calibrated_fisher_is_boschloo, assert_size
@@ -88,11 +91,11 @@ class TestOverSeeds:
     def test_clopper_pearson_bound_misses_the_truth_rarely(self):
         truth = binomial_error(pooled_z_table(12) > 1.96, self.theta)
         tiles = ada.create_grid(self.theta, [1e-9]).tiles.with_n_sims(2048)
-        algorithm = AdaValidate(ValidateSettings(threshold=1.96, delta=0.05))
+        algorithm = TileValidation(flat.settings("validate", "classic", threshold=1.96, delta=0.05))
         simulator = Simulator(ada.PooledZ(12), 0, 1, shape=Shape(2048, 4))
         misses = np.zeros(len(truth), int)
         for seed in range(self.n_seeds):
-            answer = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))
+            answer = algorithm.simulate(simulator.reseeded(seed), StepWork.fresh(tiles))
             misses += answer["tie_point_bound"] < truth
         for count in misses.tolist():
             assert binomtest(count, self.n_seeds, 0.05, alternative="greater").pvalue > 1e-3
@@ -101,11 +104,11 @@ class TestOverSeeds:
     def test_mean_exact_error_of_calibrated_thresholds(self):
         tiles = ada.create_grid(self.theta, [1e-9]).tiles.with_n_sims(2048)
         table = fisher_table(12)
-        algorithm = AdaCalibrate(CalibrateSettings(alpha=0.025, n_bootstrap=0))
+        algorithm = TileCalibration(flat.settings("calibrate", "classic", alpha=0.025, n_bootstrap=0))
         simulator = Simulator(ada.FisherExact(12), 0, 1, shape=Shape(2048, 4))
         errors = []
         for seed in range(self.n_seeds):
-            star = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))["lambda_star"].min()
+            star = algorithm.simulate(simulator.reseeded(seed), StepWork.fresh(tiles))["lambda_star"].min()
             errors.append(binomial_error(table < star * (1 - 1e-6), self.theta).max())
         assert np.mean(errors) <= 0.025 + 3 * np.std(errors) / np.sqrt(self.n_seeds)
         assert np.mean(errors) > 0.01

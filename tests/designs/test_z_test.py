@@ -7,9 +7,12 @@ import pytest
 from scipy.stats import binomtest, norm
 
 import adagrid as ada
-from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.engine import Shape, Simulator
 from adagrid.estimation import below_rounding
+from adagrid.methods.tiles.algorithm import StepWork
+from adagrid.methods.tiles.calibration import TileCalibration
+from adagrid.methods.tiles.validation import TileValidation
+from tests.support import flat
 from tests.support.oracles import z_error
 
 CRITICAL = norm.isf(0.025)
@@ -18,13 +21,13 @@ CRITICAL = norm.isf(0.025)
 @pytest.fixture(scope="module")
 def validation():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return ada.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db="pandas")
+    return flat.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db="pandas")
 
 
 @pytest.fixture(scope="module")
 def calibration():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return ada.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db="pandas")
+    return flat.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db="pandas")
 
 
 def test_bound_is_above_the_truth_everywhere_on_every_tile(validation):
@@ -67,7 +70,7 @@ def test_calibrated_threshold_is_on_the_safe_side(calibration):
 
 def test_calibrated_threshold_validates(calibration):
     grid = ada.cartesian_grid([-1], [0], n=256, null_hypos=["x <= 0"])
-    run = ada.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db="pandas")
+    run = flat.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db="pandas")
     assert (run.results()["tie_estimate"] <= 0.025).all()
 
 
@@ -75,7 +78,7 @@ def test_units():
     """Ten observations with standard deviation 3: the same test as one standard normal, stretched."""
     stretch = 3 / np.sqrt(10)
     plain, scaled = (
-        ada.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db="pandas")
+        flat.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db="pandas")
         for model, low in ((ada.ZTest(), -1.0), (ada.ZTest(n=10, sd=3), -stretch))
     )
     np.testing.assert_allclose(plain.results()["tie_bound"], scaled.results()["tie_bound"], rtol=2e-3)
@@ -89,12 +92,12 @@ class TestOverSeeds:
     def test_clopper_pearson_bound_misses_the_truth_rarely(self):
         theta = np.array([-0.5, -0.1, 0.0])
         tiles = ada.create_grid(theta[:, None], [1e-9]).tiles.with_n_sims(2048)
-        algorithm = AdaValidate(ValidateSettings(threshold=CRITICAL, delta=0.05))
+        algorithm = TileValidation(flat.settings("validate", "classic", threshold=CRITICAL, delta=0.05))
         simulator = Simulator(ada.ZTest(), 0, 1, shape=Shape(2048, 4))
         truth = z_error(theta, CRITICAL)
         misses = np.zeros(len(theta), int)
         for seed in range(self.n_seeds):
-            answer = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))
+            answer = algorithm.simulate(simulator.reseeded(seed), StepWork.fresh(tiles))
             misses += answer["tie_point_bound"] < truth
             assert (answer["tie_bound"] >= answer["tie_point_bound"]).all()
         for count in misses.tolist():
@@ -103,11 +106,11 @@ class TestOverSeeds:
 
     def test_mean_exact_error_of_calibrated_thresholds(self):
         tiles = ada.create_grid([[-1e-9]], [1e-9]).tiles.with_n_sims(2048)
-        algorithm = AdaCalibrate(CalibrateSettings(alpha=0.025, n_bootstrap=0))
+        algorithm = TileCalibration(flat.settings("calibrate", "classic", alpha=0.025, n_bootstrap=0))
         simulator = Simulator(ada.ZTest(), 0, 1, shape=Shape(2048, 4))
         errors = []
         for seed in range(self.n_seeds):
-            answer = algorithm.simulate(simulator.reseeded(seed), Packet.fresh(tiles))
+            answer = algorithm.simulate(simulator.reseeded(seed), StepWork.fresh(tiles))
             errors.append(float(z_error(0.0, -answer["lambda_star"].min())))
         rank = answer["rank"][0]
         assert rank in (50, 51)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, ResumeError
-from adagrid.jobs.run import Run
+from adagrid.results.run import Run
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import JOBS, result_rows
@@ -143,14 +143,14 @@ def test_damaged_files_are_named(of, tmp_path):
 
 def test_manifests_that_nobody_wrote(tmp_path):
     """With a checksum that is right: names that are no names do not reach the database."""
-    from adagrid.jobs.manifest import digest_of
+    from adagrid.copies.manifest import digest_of
 
     run_case("validate_z").export(tmp_path / "export")
     file = tmp_path / "export" / "manifest.json"
     manifest = json.loads(file.read_text())
     del manifest["sha256"]
     changes = {
-        "schema": {**manifest["schema"], "results": {"x float); drop table tiles; --": "float64"}},
+        "schema": {**manifest["schema"], "added": {"results": {"x float); drop table tiles; --": "float64"}}},
         "version": 1,
         "layout": 2,
         "format": "pickle",
@@ -261,7 +261,7 @@ def test_snapshots_from_the_callback(tmp_path):
             read.verify()
             sizes.append(len(read.tiles()))
             assert_equal(read._store, store)
-        if report.place.step_id == 2:
+        if report.step.step_id == 2:
             ada.copy_job(path, tmp_path / "third.duckdb")
 
     answer = tables(run_case("validate_z", db=store, callback=take))

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 import adagrid as ada
-import adagrid.jobs.backup
+import adagrid.copies.backup
+from adagrid.copies.backup import Snapshot
 from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreBusyError, StoreError
-from adagrid.jobs.backup import Snapshot
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
 from tests.support.backups import EVERY, assert_backed_up, at_work, wait_for
@@ -52,7 +52,7 @@ class TestFiles:
         store, seen = PandasStore(), []
 
         def look(report):
-            step = report.place.step_id
+            step = report.step.step_id
             wait_for(lambda: not at_work())
             if step in (1, 2):
                 with ada.open_job(tmp_path / "backup.duckdb") as read:
@@ -80,8 +80,8 @@ class TestFiles:
 
 def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
     """The job ends with its answer, and says where the backup stands."""
-    monkeypatch.setattr(adagrid.jobs.backup, "_PATIENCE_AT_LAST", 0.3)
-    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.05)
+    monkeypatch.setattr(adagrid.copies.backup, "_PATIENCE_AT_LAST", 0.3)
+    monkeypatch.setattr(adagrid.copies.backup, "_PAUSE", 0.05)
 
     def away():
         raise StoreError(f"the server is away, says {CANARY}")
@@ -101,7 +101,7 @@ def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize("failures", [1, 3])
 def test_a_place_that_fails_now_and_then(failures, tmp_path, monkeypatch):
     """Whatever it raises."""
-    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.01)
+    monkeypatch.setattr(adagrid.copies.backup, "_PAUSE", 0.01)
     kept, tries = tmp_path / "kept.duckdb", 0
 
     def sometimes():
@@ -132,7 +132,7 @@ def test_a_job_that_fails_lets_go(tmp_path):
     answer = expected("validate_z", coordinate_every=1)
 
     def fail(report):
-        if report.place.step_id == 3:
+        if report.step.step_id == 3:
             raise ModelError("stop")
 
     path = tmp_path / "backup.duckdb"
@@ -193,7 +193,7 @@ def test_a_snapshot_that_somebody_else_has_open_does_not_hold_the_job_up(tmp_pat
     def save(self, source, advance):
         raise StoreBusyError("open elsewhere")
 
-    monkeypatch.setattr(adagrid.jobs.backup, "_PATIENCE_AT_LAST", 1.0)
+    monkeypatch.setattr(adagrid.copies.backup, "_PATIENCE_AT_LAST", 1.0)
     monkeypatch.setattr(Snapshot, "save", save)
     run = run_case("validate_z", snapshot=tmp_path / "now.duckdb")
     assert run.logs()["message"].str.contains("The job has ended, but its snapshot").any()

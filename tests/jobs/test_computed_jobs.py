@@ -10,9 +10,11 @@ import pytest
 from scipy.special import bdtr, expit
 
 import adagrid as ada
-from adagrid.algorithms import InterpolatedCalibration, InterpolatedValidation
 from adagrid.engine import Simulator
+from adagrid.methods.cells.calibration import CellCalibration
+from adagrid.methods.cells.validation import CellValidation
 from adagrid.stores import open_store
+from tests.support import flat
 from tests.support.oracles import binomial_error
 
 N = 12
@@ -37,7 +39,7 @@ JOBS = {
 def run(name, design=DESIGN, grid=None, **settings):
     """Run one of the jobs, with nothing that could simulate."""
     own_grid, own = JOBS[name]
-    start = ada.ada_calibrate if "alpha" in own else ada.ada_validate
+    start = flat.ada_calibrate if "alpha" in own else flat.ada_validate
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Simulator, "count", None)
         patch.setattr(Simulator, "smallest", None)
@@ -70,7 +72,7 @@ def test_nothing_is_simulated(case):
     assert not job.vertices()["n_sims"].any()
     assert not job.results()["n_sims"].any()
     assert job.counts()["simulations"] == 0
-    assert "2 stages, errors are computed: no simulations" in job.summary()
+    assert "2 rounds, errors are computed: no simulations" in job.summary()
     assert "certified: errors are sums over all outcomes" in job.summary()
 
 
@@ -78,7 +80,7 @@ def test_nothing_is_simulated(case):
 def test_computed_at_points_and_enclosed_between_them(case):
     """Sums over outcomes are what points have; all over a cell they are between its two bounds, for certain."""
     name, job = case
-    rejects = job.settings["threshold"] < TABLE
+    rejects = job.settings.validation.threshold < TABLE
 
     def truth(theta):
         error = binomial_error(rejects, theta)
@@ -128,7 +130,7 @@ def test_a_stage_that_was_begun_is_finished(case, monkeypatch):
     name, whole = case
     store = open_store("pandas")
     with monkeypatch.context() as patch:
-        patch.setattr(InterpolatedCalibration if name == "threshold" else InterpolatedValidation, "certify", None)
+        patch.setattr(CellCalibration if name == "threshold" else CellValidation, "certify", None)
         with pytest.raises(TypeError):
             run(name, db=store)
     again = run(name, db=store)
@@ -176,7 +178,7 @@ class Untold(Arm):
 def test_a_design_that_cannot_tell_is_simulated():
     """None is as good as no exact_error: the same job, row for row, which says what it simulated."""
     jobs = [
-        ada.ada_validate(
+        flat.ada_validate(
             design, threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1), method="interpolated", db="pandas",
             max_target=0.01, global_target=0.02, progress=False,
         )
@@ -205,12 +207,12 @@ def test_errors_are_computed_everywhere_or_nowhere(method):
     # the first tiles are where errors are computed
     grid = ada.cartesian_grid([-1.5], [-0.5], n=1)
     with pytest.raises(ada.errors.ModelError, match="everywhere or nowhere"):
-        ada.ada_validate(Sometimes(), threshold=6.5, grid=grid, method=method, max_target=1e-4, global_target=1e-4)
+        flat.ada_validate(Sometimes(), threshold=6.5, grid=grid, method=method, max_target=1e-4, global_target=1e-4)
 
 
 def test_one_of_both_is_not_enough_for_a_calibration():
     """A threshold that is computed can be checked only where errors are, too."""
-    run = ada.ada_calibrate(
+    run = flat.ada_calibrate(
         Sometimes(), alpha=0.05, grid=ada.cartesian_grid([-1.5], [-1], n=1), n_steps=1, init_sims=512, max_sims=512
     )
     assert not run.record.computed
@@ -234,7 +236,7 @@ def test_what_a_design_computes_is_checked(returned, message):
             return returned
 
     with pytest.raises(ada.errors.ModelError, match=message):
-        ada.ada_validate(Wrong(), threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1))
+        flat.ada_validate(Wrong(), threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1))
 
 
 @pytest.mark.parametrize("method", ["classic", "interpolated"])
@@ -249,7 +251,7 @@ def test_errors_that_simulations_contradict(method):
             return np.full(len(theta), 9.0)
 
     grid = ada.cartesian_grid([-1.5], [-0.5], n=1)
-    run = ada.ada_validate(OffByOne(), threshold=5.5, grid=grid, method=method)
+    run = flat.ada_validate(OffByOne(), threshold=5.5, grid=grid, method=method)
     assert run.status is ada.Status.REFUTED
     assert "computed errors contradicted by simulations" in run.summary()
     assert "The computed share is" in run.summary()

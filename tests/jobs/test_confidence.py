@@ -12,6 +12,7 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
 from adagrid.estimation import calibration_rank, confident_rank
 from adagrid.stores.pandas import PandasStore
+from tests.support import flat
 from tests.support.array_designs import ArrayFisher
 from tests.support.jobcases import DESIGNS, run_case
 
@@ -29,7 +30,7 @@ def job(case, confidence=CONFIDENCE):
 
 def ranked(run):
     """Return simulated points with ranks, and their levels."""
-    if run.record.method == "classic":
+    if run.record.method.name == "classic":
         rows = run.results()
         return rows, rows["alpha0"]
     rows = run.vertices()
@@ -41,7 +42,7 @@ def test_ranks_are_those_of_the_confidence(case):
     rows, level = ranked(job(case))
     np.testing.assert_array_equal(rows["rank"], confident_rank(rows["n_sims"], level, 1 - CONFIDENCE))
     assert (rows["rank"] < calibration_rank(rows["n_sims"], level)).all()
-    assert job(case).settings["confidence"] == CONFIDENCE
+    assert job(case).settings.calibration.confidence == CONFIDENCE
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -106,7 +107,7 @@ class TestWords:
         how = {"alpha": 0.1, "grid": grid, "method": method, "db": "pandas"}
         how |= {"grid_target": 0.01} if method == "interpolated" else {"init_sims": 512, "n_steps": 2}
         table = ada.DecisionTable.of(ada.PooledZ(5))
-        runs = [ada.ada_calibrate(table, confidence=confidence, **how) for confidence in (None, 0.99)]
+        runs = [flat.ada_calibrate(table, confidence=confidence, **how) for confidence in (None, 0.99)]
         assert runs[0].record.computed
         assert runs[0].threshold == runs[1].threshold
         for run in runs:
@@ -120,7 +121,7 @@ class TestSetting:
     @pytest.mark.parametrize("method", ["classic", "interpolated"])
     def test_impossible_ones_are_refused(self, confidence, method):
         with pytest.raises(InvalidInputError, match="confidence must be a confidence between 0.5 and 1, or None; got"):
-            ada.ada_calibrate(
+            flat.ada_calibrate(
                 ada.ZTest(), grid=ada.cartesian_grid([-1], [0], n=1), confidence=confidence, method=method
             )
 
@@ -129,9 +130,9 @@ class TestSetting:
         run = job(case)
         model = DESIGNS["z"]
         with pytest.raises(ResumeError, match="overrides may not change 'confidence'"):
-            ada.ada_calibrate(model, db=run._store, overrides={"confidence": None})
+            flat.ada_calibrate(model, db=run._store, overrides={"confidence": None})
         with pytest.raises(ResumeError, match=r"started with confidence=0.95, not 0.9"):
-            ada.ada_calibrate(model, db=run._store, confidence=0.9)
+            flat.ada_calibrate(model, db=run._store, confidence=0.9)
 
     def test_a_job_from_before_there_was_one_cannot_get_one(self):
         """It would go on without, silently."""
@@ -140,19 +141,19 @@ class TestSetting:
         store.create(run._store.schema)
         tables = {name: run._store.table(name) for name in store.schema.tables if name != "schema"}
         record = json.loads(tables["config"]["record"].iloc[0])
-        del record["settings"]["confidence"]
+        del record["settings"]["goal"]["confidence"]
         tables["config"] = tables["config"].assign(record=json.dumps(record))
         store.append(tables)
         ada.open_job(store).verify()
         with pytest.raises(ResumeError, match=r"started with confidence=None, not 0.9"):
-            ada.ada_calibrate(DESIGNS["z"], db=store, confidence=0.9)
+            flat.ada_calibrate(DESIGNS["z"], db=store, confidence=0.9)
 
 
 def test_entry_points_on_fixed_grids():
     """`calibrate` and `bootstrap_calibrate` pass it on; a fixed grid is certified as it is."""
     grid = ada.cartesian_grid([-0.2], [0], n=4)
-    run = ada.calibrate(ada.ZTest(), grid=grid, n_sims=2048, db="pandas", confidence=0.9)
-    more = ada.bootstrap_calibrate(ada.ZTest(), grid=grid, n_sims=2048, n_bootstrap=2, db="pandas", confidence=0.9)
+    run = flat.calibrate(ada.ZTest(), grid=grid, n_sims=2048, db="pandas", confidence=0.9)
+    more = flat.bootstrap_calibrate(ada.ZTest(), grid=grid, n_sims=2048, n_bootstrap=2, db="pandas", confidence=0.9)
     assert run.threshold == more.threshold
     rows, level = ranked(run)
     np.testing.assert_array_equal(rows["rank"], confident_rank(2048, level, 0.1))

@@ -15,6 +15,7 @@ import pytest
 import adagrid as ada
 from adagrid.errors import ResumeError
 from adagrid.stores.pandas import PandasStore
+from tests.support import flat
 from tests.support.curved import Steep, Wave
 from tests.support.jobcases import assert_same, run_case, tables
 
@@ -158,8 +159,8 @@ JOB = """
 
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=2, null_hypos=[Bowl(0.7)], depth=2)
     run = ada.ada_validate(
-        ada.FisherExact(10), threshold=0.05, grid=grid, db=sys.argv[1], init_sims=512, max_sims=2048,
-        step_size=6, n_steps=2, progress=False,
+        ada.FisherExact(10), threshold=0.05, grid=grid, db=sys.argv[1], progress=False,
+        method=ada.Classic(init_sims=512, max_sims=2048, step_size=6), options=ada.RunOptions(n_steps=2),
     )
     run.close()
     """
@@ -175,7 +176,7 @@ def test_classes_of_a_users_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)  # it could be imported
 
     def go_on(**more):
-        return ada.ada_validate(
+        return flat.ada_validate(
             ada.FisherExact(10), threshold=0.05, db=path, progress=False, overrides={"n_steps": 4}, **more
         )
 
@@ -212,7 +213,7 @@ def test_a_class_that_is_given_with_the_grid(monkeypatch):
     grid = grid_with(Wave(0.4, 2.0))
     whole = tables(run_case("validate_fisher", grid=grid, n_steps=4))
     run_case("validate_fisher", grid=grid, db=store, n_steps=2)
-    monkeypatch.setattr("adagrid.jobs.open.read_hypotheses", None)
+    monkeypatch.setattr("adagrid.launch.resume.read_hypotheses", None)
     run = run_case("validate_fisher", grid=grid, db=store, n_steps=2, overrides={"n_steps": 4})
     assert_same(run, whole)
 

@@ -18,8 +18,9 @@ from scipy.special import ndtri
 import adagrid as ada
 from adagrid.engine import Simulator
 from adagrid.errors import BackendError, ResumeError
-from adagrid.jobs.designs import SentDesign
 from adagrid.models._rounding import rounded, unrounded
+from adagrid.runtime.sent_design import SentDesign
+from tests.support import flat
 from tests.support.compilations import compilations
 
 _DESIGN = """
@@ -193,7 +194,7 @@ def test_a_job_is_not_continued_with_another_constant(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
         __import__(name)
         grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-        ada.ada_validate(sys.modules[name].Listed(), threshold=-1.96, grid=grid, db=path, n_steps=1, **more).close()
+        flat.ada_validate(sys.modules[name].Listed(), threshold=-1.96, grid=grid, db=path, n_steps=1, **more).close()
 
     try:
         run(0.5)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adagrid.jobs.figures import wrong_figures
 from adagrid.stores.pandas import PandasStore
 from tests.support.jobcases import run_case
 
@@ -18,7 +17,7 @@ def sound(case):
     """Return a job's record, schema and tables; nobody may change its frames."""
     store = PandasStore()
     run = run_case(case, db=store)
-    assert not len(wrong_figures(store, run.record))
+    assert not len(run.record.method.inconsistent_rows(store, run.record))
     return run.record, store.schema, {name: store.table(name) for name in store.schema.tables}
 
 
@@ -28,7 +27,7 @@ def wrong_after(job, changed):
     store = PandasStore()
     store.create(schema)
     store.append({name: frame for name, frame in {**tables, **changed}.items() if name != "schema"})
-    return wrong_figures(store, record).tolist()
+    return record.method.inconsistent_rows(store, record).tolist()
 
 
 def times(factor):

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import adagrid as ada
 from adagrid.cli import app
+from adagrid.copies.manifest import MANIFEST
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
-from adagrid.jobs.manifest import MANIFEST
 from studies.outside.batches import tried
 from studies.outside.mutations import NASTY, STATEMENTS, seal
 from studies.outside.originals import SECRET, copied, make

@@ -31,7 +31,7 @@ grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
 ada.validate(ada.ZTest(), threshold=1.96, grid=grid, db=fixed).close()
 loaded = sorted(sys.modules)
 grid = ada.cartesian_grid([-1], [0], n=1)
-ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, method="interpolated", db=interpolated).close()
+ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, db=interpolated).close()
 print(json.dumps([loaded, sorted(sys.modules)]))
 """
 RUN_COMMANDS = """

@@ -10,9 +10,10 @@ from scipy.special import expit, logit
 from scipy.stats import beta, norm
 
 import adagrid as ada
-from adagrid.algorithms.interpolated import calibrate as module
 from adagrid.bounds import interpolated_bound
 from adagrid.estimation import calibration_rank
+from adagrid.methods.cells import calibration as module
+from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table
 
@@ -24,7 +25,7 @@ LOOSE = {"grid_target": 0.002, "bias_target": 0.002, "std_target": 0.002}
 
 
 def run(model, grid, seed=0, **settings):
-    job = ada.ada_calibrate(model, grid=grid, method="interpolated", db="pandas", model_seed=seed, **settings)
+    job = flat.ada_calibrate(model, grid=grid, method="interpolated", db="pandas", model_seed=seed, **settings)
     job.verify()
     return job
 
@@ -68,7 +69,7 @@ def test_one_pass_is_accepted_whatever_it_shows(job):
     assert job.coordinations()["kind"].tolist() == ["pilot", "pilot", "pilot", "pass"]
     assert job.guarantee == "certified"
     with pytest.raises(ada.errors.ResumeError, match="accepted whatever"):
-        ada.ada_calibrate(Z[0] if len(job.record.theta_min) == 1 else FISHER[0], db=job._store,
+        flat.ada_calibrate(Z[0] if len(job.record.theta_min) == 1 else FISHER[0], db=job._store,
                           overrides={"bias_target": 1e-5})  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import norm
 
 import adagrid as ada
-from adagrid.algorithms.interpolated import validate as module
+from adagrid.methods.cells import validation as module
+from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table, z_error
 
@@ -32,7 +33,7 @@ class Nuisance(ada.Model):
 
 def run(model, grid, threshold, seed=0, **targets):
     """Run the job; returns it and its cells' vertices, shape (cells, dim + 1, dim)."""
-    job = ada.ada_validate(
+    job = flat.ada_validate(
         model, threshold=threshold, grid=grid, method="interpolated", db="pandas", model_seed=seed, **targets
     )
     job.verify()
@@ -154,7 +155,7 @@ def test_far_fewer_simulations_than_tiles():
     job, _ = run(*CASES["fisher"][:3], **LOOSE)
     spent = int(job.pilot()["n_sims"].sum() + job.vertices()["n_sims"].sum())
     grid = ada.cartesian_grid([-1, -1], [1, 1], null_hypos=NULL2)
-    classic = ada.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid, db="pandas", **LOOSE)
+    classic = flat.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid, db="pandas", **LOOSE)
     assert classic.converged
     assert job.bound <= classic.bound + 0.001
     assert classic.results(active=False)["n_sims"].sum() > 10 * spent
@@ -217,7 +218,7 @@ def test_repairs_end(monkeypatch):
     assert job.coordinations()["kind"].tolist().count("pass") == 1 + module.REPAIRS
     assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
     with pytest.raises(ada.errors.ResumeError, match="threshold"):
-        ada.ada_validate(model, threshold=1.9, db=job._store)
+        flat.ada_validate(model, threshold=1.9, db=job._store)
 
 
 class Dunnett(ada.Model):

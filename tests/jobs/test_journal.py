@@ -10,10 +10,11 @@ import pytest
 
 import adagrid as ada
 from adagrid.errors import StoreError
-from adagrid.jobs.environment import without_secrets
-from adagrid.jobs.journal import Journal
+from adagrid.runtime.environment import without_secrets
+from adagrid.runtime.journal import Journal
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing.stores import fill
+from tests.support import flat
 from tests.support.jobcases import assert_same, run_case, tables
 
 CANARY = "canary-5fb2c0"
@@ -37,7 +38,7 @@ def counting(store, tables):
 def test_batches():
     store = PandasStore()
     counts = counting(store, ["logs", "steps"])
-    talk = lambda report: [logger.info("message %d of step %d", i, report.place.step_id) for i in range(150)]
+    talk = lambda report: [logger.info("message %d of step %d", i, report.step.step_id) for i in range(150)]
     run = run_case("validate_z", db=store, callback=talk)
     logs = run.logs()
     said = [f"message {i} of step {step}" for step in range(len(run.steps())) for i in range(150)]
@@ -140,14 +141,14 @@ def test_no_secret_reaches_a_table(canary, monkeypatch, tmp_path):
 
     def callback(report):
         logger.info("in a message: %s, %s-longer and %s", canary, canary, IN_URL)
-        if report.place.step_id == 1:
+        if report.step.step_id == 1:
             raise RuntimeError(f"in an error: {canary}")
 
     how = {"threshold": 1.96, "grid": grid, "db": store, "init_sims": 512, "max_sims": 1024, "n_steps": 4}
-    how |= {"model_kwargs": {"key": canary, "places": [f"postgres://me:{IN_URL}@h", {"deep": canary}]}}
+    design = Talkative(canary, [f"postgres://me:{IN_URL}@h", {"deep": canary}])
     with pytest.raises(RuntimeError):
-        ada.ada_validate(Talkative, callback=callback, **how)
-    run = ada.ada_validate(Talkative, **how)
+        flat.ada_validate(design, callback=callback, **how)
+    run = flat.ada_validate(design, **how)
     told = everything(run)
     assert "in a message: ***, *** and ***" in told
     assert "in an error: ***" in told

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from adagrid.errors import StoreError
-from adagrid.stores import Place, Store
+from adagrid.stores import Store
+from adagrid.stores.base import StepKey
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.testing.stores import fill, tile_rows
 from tests.support.faults.disasters import second_is_refused
@@ -83,7 +84,7 @@ def test_what_another_process_writes_meanwhile_is_no_contradiction(arrives, monk
     """`verify` looks again if rows arrived while it looked, and only then."""
     store, looks = DuckDBStore(), []
     fill(store, "classic")
-    store.append({"tiles": tile_rows([111], Place(0, 0, 2), parent=11, volume=0.5)})  # a step has begun
+    store.append({"tiles": tile_rows([111], StepKey(0, 0, 2), parent=11, volume=0.5)})  # a step has begun
     look = store._broken
 
     def broken(queries, repeated):

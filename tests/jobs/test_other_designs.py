@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, ResumeError
 from adagrid.stores.pandas import PandasStore
+from tests.support import flat
 
 GRID = ada.cartesian_grid([-1], [0.3], n=1, null_hypos=["theta0 <= 0"])
 
@@ -62,11 +63,11 @@ class Arrays(ada.ArrayModel):
 
 
 def _run(design, store, **how):
-    return ada.validate(design, threshold=1.96, grid=GRID, n_sims=256, db=store, **how)
+    return flat.validate(design, threshold=1.96, grid=GRID, n_sims=256, db=store, **how)
 
 
 def _resume(design, store, **how):
-    return ada.ada_validate(design, db=store, **how)
+    return flat.ada_validate(design, db=store, **how)
 
 
 def test_a_file_that_changed(tmp_path):
@@ -109,7 +110,7 @@ def _adaptive(store, design, steps, **how):
     settings = {"init_sims": 64, "max_sims": 512, "step_size": 4}
     if store.exists:
         return _resume(design, store, overrides={"n_steps": steps}, **how)
-    return ada.ada_validate(design, threshold=1.96, grid=GRID, db=store, n_steps=steps, **settings)
+    return flat.ada_validate(design, threshold=1.96, grid=GRID, db=store, n_steps=steps, **settings)
 
 
 def test_rows_say_which_design_was_simulated():
@@ -155,7 +156,7 @@ def test_a_begun_step_is_finished_with_a_design_that_is_recorded_before(monkeypa
 
     for design, how in ((own, {}), (other, {"accept_changed_model": True})):
         with monkeypatch.context() as context:
-            context.setattr("adagrid.jobs.step.finish_step", stopped)
+            context.setattr("adagrid.methods.tiles.step.finish_step", stopped)
             with pytest.raises(KeyboardInterrupt):
                 _adaptive(store, design, 2, **how)
     assert [record["design"] for record in ada.open_job(store).config()["record"]] == [0, 0, 1]
@@ -233,7 +234,7 @@ class Computed(ada.ZTest):
 
 def test_what_a_design_computes_is_no_part_of_its_program():
     store, other = PandasStore(), Computed()
-    ada.validate(Computed(), threshold=-1.96, grid=GRID, db=store, n_sims=256)
+    flat.validate(Computed(), threshold=-1.96, grid=GRID, db=store, n_sims=256)
     other.margin = 0.01
     _resume(Computed(), store)
     with pytest.raises(ResumeError, match="simulates something else than it did"):

@@ -12,13 +12,14 @@ import pytest
 import adagrid as ada
 from adagrid.errors import InvalidInputError, NotAJobError, StoreBusyError, StoreError
 from adagrid.stores._duckdb_files import file_path
+from tests.support import flat
 from tests.support.jobcases import run_case
 
 GRID = ada.cartesian_grid([-1], [0], n=1, null_hypos=["theta0 <= 0"])
 
 
 def fixed(**how):
-    return ada.validate(ada.ZTest(), threshold=1.96, grid=GRID, n_sims=64, trust_family="a test of paths", **how)
+    return flat.validate(ada.ZTest(), threshold=1.96, grid=GRID, n_sims=64, trust_family="a test of paths", **how)
 
 
 def test_another_current_folder(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import warnings
 import pytest
 
 from adagrid._compilation_cache import persistent
-from adagrid.jobs.progress import ProgressDisplay
+from adagrid.runtime.progress import ProgressDisplay
 from tests.support.jobcases import run_case
 from tests.support.paths import IMPORTS
 

@@ -14,12 +14,13 @@ from scipy.special import expit
 from scipy.stats import binom, norm
 
 import adagrid as ada
-from adagrid.algorithms.quantities import Mean, Power
 from adagrid.engine import Simulator
 from adagrid.errors import InvalidInputError, ModelError, ResumeError
 from adagrid.grid.grid import overcounted
 from adagrid.models._rounding import rounded
+from adagrid.settings.quantities import Mean, Power
 from adagrid.stores.duckdb import DuckDBStore
+from tests.support import flat
 from tests.support.jobcases import run_case
 
 N, THRESHOLD, LEAST = 25, 1.96, 0.5
@@ -71,7 +72,7 @@ def alternative(n=4):
 
 
 def power_run(method, **more):
-    return ada.ada_validate(
+    return flat.ada_validate(
         ada.ZTest(n=N), threshold=THRESHOLD, grid=alternative(2), quantity="power", method=method, **more
     )
 
@@ -113,7 +114,7 @@ def test_power_is_the_complement_of_the_error():
     """On the same tiles with the same simulations: what is counted is the same, and bounds change places."""
     grid = ada.cartesian_grid([0.5], [1.0], n=4)
     how = {"threshold": THRESHOLD, "grid": grid, "n_sims": 1000}
-    error, as_power = (ada.validate(ada.ZTest(n=N), quantity=q, **how) for q in ("error", "power"))
+    error, as_power = (flat.validate(ada.ZTest(n=N), quantity=q, **how) for q in ("error", "power"))
     one, other = error.results(), as_power.results()
     assert (one["rejections"] == other["rejections"]).all()
     np.testing.assert_allclose(other["power_estimate"], one["tie_estimate"])
@@ -129,7 +130,7 @@ def test_exact_designs_have_exact_limits(quantity):
     design = ada.DecisionTable.of(ada.Boschloo(8))
     hypotheses = {"null_hypos": ["theta1 <= theta0"]} if quantity == "error" else {"alternatives": ["theta1 >= theta0"]}
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=3, **hypotheses)
-    run = ada.validate(design, threshold=0.05, grid=grid, quantity=quantity)
+    run = flat.validate(design, threshold=0.05, grid=grid, quantity=quantity)
     run.verify()
     results = run.results()
     theta = results[["theta0", "theta1"]].to_numpy()
@@ -158,7 +159,9 @@ def tail(n, needed, **statistic):
 def test_errors_that_vanish_in_computing_are_not_zero(method):
     """P(Y >= 200) is about 10^-1000 at one end of the region, which no double can hold, and .999997 at the other."""
     grid = ada.cartesian_grid([-12.0], [0.0], n=1)
-    run = ada.ada_validate(tail(500, 200), threshold=0.5, grid=grid, method=method, global_target=0.05, max_target=0.02)
+    run = flat.ada_validate(
+        tail(500, 200), threshold=0.5, grid=grid, method=method, global_target=0.05, max_target=0.02
+    )
     run.verify()
     assert run.bounds[0] == 0
     assert run.bounds[1] >= binom.sf(199, 500, 0.5)
@@ -174,14 +177,14 @@ def test_errors_that_vanish_in_computing_are_not_zero(method):
 def test_thresholds_where_levels_vanish(lowest, n):
     """Tiles so large that hardly any level is left at their centres let nothing reject that could be wrong."""
     design = tail(500, None, reject_when="large")
-    run = ada.calibrate(design, alpha=0.025, grid=ada.cartesian_grid([lowest], [0.0], n=n))
+    run = flat.calibrate(design, alpha=0.025, grid=ada.cartesian_grid([lowest], [0.0], n=n))
     assert binom.sf(np.floor(run.threshold), 500, 0.5) <= 0.025
 
 
 def test_power_that_rounds_to_one_is_not_certain():
     """1 - power is 10^-100 at the lower end, which is lost beside 1; it is .44 at the other."""
     grid = ada.cartesian_grid([-6.0], [0.0], n=1, alternatives=["theta0 >= -6"])
-    run = ada.validate(tail(50, 25), threshold=0.5, grid=grid, quantity="power")
+    run = flat.validate(tail(50, 25), threshold=0.5, grid=grid, quantity="power")
     assert run.bounds[1] >= binom.sf(24, 50, 0.5)
 
 
@@ -194,9 +197,9 @@ def test_lower_bounds_beside_curved_boundaries(method):
     hypotheses = ["theta0 <= 5", ada.RiskDifference(1, 0, -0.1)]
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=4, null_hypos=hypotheses)
     if method == "classic":
-        run = ada.validate(design, threshold=0.5, grid=grid)
+        run = flat.validate(design, threshold=0.5, grid=grid)
     else:
-        run = ada.ada_validate(design, threshold=0.5, grid=grid, method=method, global_target=0.3, max_target=0.2)
+        run = flat.ada_validate(design, threshold=0.5, grid=grid, method=method, global_target=0.3, max_target=0.2)
     run.verify()
     results = run.results()
     theta, radius = (results[[f"{name}0", f"{name}1"]].to_numpy() for name in ("theta", "radius"))
@@ -221,7 +224,7 @@ def test_mean_of_a_count(model, method):
     """In the statistic's own units, from below and from above."""
     grid = ada.cartesian_grid([-1], [0.5], n=2)
     how = {"max_target": 0.02, "global_target": 0.03, "delta": 1e-6, "method": method}
-    with ada.ada_validate(model, grid=grid, quantity="mean", **how) as run:
+    with flat.ada_validate(model, grid=grid, quantity="mean", **how) as run:
         run.verify()
         truth = lambda theta: 12 * expit(theta)
         encloses(run, truth, ("mean_lower", "mean_upper"))
@@ -288,7 +291,7 @@ class PValue(ada.ZTest):
 def test_statistics_outside_their_range(model):
     grid = ada.cartesian_grid([0.0], [3.0], n=2)
     with pytest.raises(ModelError, match=r"value_range=\(0\.0, 11\.5\), but simulation \d+ at theta="):
-        ada.validate(model, grid=grid, quantity="mean")
+        flat.validate(model, grid=grid, quantity="mean")
 
 
 class Narrow(Share):
@@ -318,12 +321,12 @@ NULL = ada.cartesian_grid([-1], [0.5], n=2, null_hypos=["x <= 0"])
 )
 def test_what_does_not_fit(model, arguments, rule):
     with pytest.raises(InvalidInputError, match=rule):
-        ada.ada_validate(model, **arguments)
+        flat.ada_validate(model, **arguments)
 
 
 def test_calibrations_are_of_null_hypotheses():
     with pytest.raises(InvalidInputError, match="under which there is no Type I Error"):
-        ada.ada_calibrate(ada.ZTest(), grid=alternative())
+        flat.ada_calibrate(ada.ZTest(), grid=alternative())
     with run_case("calibrate_z", n_steps=1) as run, pytest.raises(InvalidInputError, match="are of validations"):
         _ = run.bounds
 
@@ -341,14 +344,14 @@ def test_grids_of_both_kinds():
 def test_another_quantity_is_another_job():
     store = DuckDBStore()
     how = {"threshold": THRESHOLD, "grid": alternative(2), "n_steps": 2}
-    ada.ada_validate(ada.ZTest(n=N), quantity="power", db=store, **how)
+    flat.ada_validate(ada.ZTest(n=N), quantity="power", db=store, **how)
     with pytest.raises(ResumeError, match="quantity='power', not 'error'"):
-        ada.ada_validate(ada.ZTest(n=N), db=store, **how)
+        flat.ada_validate(ada.ZTest(n=N), db=store, **how)
     nulls = ada.cartesian_grid([-0.3], [1.1], n=2, null_hypos=[f"theta0 >= {LEAST}"])
     with pytest.raises(ResumeError, match="grid is another one"):
-        ada.ada_validate(ada.ZTest(n=N), quantity="power", db=store, **(how | {"grid": nulls}))
-    again = ada.ada_validate(ada.ZTest(n=N), db=store)  # what was asked for is the job's
-    assert again.settings["quantity"] == "power"
+        flat.ada_validate(ada.ZTest(n=N), quantity="power", db=store, **(how | {"grid": nulls}))
+    again = flat.ada_validate(ada.ZTest(n=N), db=store)  # what was asked for is the job's
+    assert again.settings.validation.quantity == "power"
 
 
 def test_power_of_several_hypotheses():
@@ -357,7 +360,7 @@ def test_power_of_several_hypotheses():
     alternatives = ["theta1 >= theta0 + 1.5", "theta2 >= theta0 + 1.5"]
     grid = ada.cartesian_grid([-0.1, 1.6, -0.6], [0.1, 1.7, -0.4], n=1, alternatives=alternatives)
     assert grid.tiles.null_truth.tolist() == [[True, False]]
-    run = ada.validate(design, threshold=1.5, grid=grid, quantity="power", n_sims=20_000)
+    run = flat.validate(design, threshold=1.5, grid=grid, quantity="power", n_sims=20_000)
     centre = run.results().iloc[0]
     exact = norm.sf(1.5 - (centre["theta1"] - centre["theta0"]) / design.family.standard_errors[0] / 2**0.5)
     assert 1 - centre["tie_point_bound"] <= exact <= 1 - centre["tie_point_lower"]

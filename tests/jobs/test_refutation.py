@@ -10,6 +10,7 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ModelError, ResumeError
 from adagrid.refutation import Lines
 from adagrid.stores.pandas import PandasStore
+from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.interrupting import Stop, interrupting, recording
 from tests.support.jobcases import assert_same, run_case, tables
@@ -57,7 +58,7 @@ WRONG = {
 def test_refuted(name, method):
     design, asked = WRONG[name]
     grid = ada.cartesian_grid([-4], [3], n=1) if name != "n" else GRID
-    run = ada.ada_validate(design, grid=grid, method=method, **asked)
+    run = flat.ada_validate(design, grid=grid, method=method, **asked)
     assert run.status is ada.Status.REFUTED
     assert run.bound == (0 if "quantity" in asked else 1)
     assert not run.covered
@@ -75,12 +76,12 @@ def test_a_mean_is_refuted():
     class Range(Count):
         value_range = (0.0, 200.0)
 
-    assert ada.ada_validate(Range(3, 200), grid=GRID, quantity="mean").status is ada.Status.REFUTED
+    assert flat.ada_validate(Range(3, 200), grid=GRID, quantity="mean").status is ada.Status.REFUTED
 
 
 @pytest.mark.parametrize("method", ["classic", "interpolated"])
 def test_a_calibration_is_refuted(method):
-    run = ada.ada_calibrate(Count(3, 200), grid=GRID, method=method)
+    run = flat.ada_calibrate(Count(3, 200), grid=GRID, method=method)
     assert run.status is ada.Status.REFUTED
     assert run.threshold == np.inf  # rejects never
     assert "Threshold   none" in run.summary()
@@ -94,21 +95,21 @@ def test_computed_errors_do_not_excuse_a_family():
         def exact_threshold(self, theta, null_truth, level):
             return np.ceil(200 - bdtri(np.zeros(len(theta)), 200, level))
 
-    run = ada.ada_validate(Computed(3, 200), threshold=60.0, grid=GRID, method="interpolated")
+    run = flat.ada_validate(Computed(3, 200), threshold=60.0, grid=GRID, method="interpolated")
     assert run.status is ada.Status.REFUTED
 
 
 def test_counts_of_three_patients_are_not_refuted():
     # the inequality is an equality here: a rounding or an order that is wrong would show first
     for seed in range(3):
-        run = ada.validate(Count(3, 3), threshold=2.5, grid=GRID, n_sims=64, model_seed=seed)
+        run = flat.validate(Count(3, 3), threshold=2.5, grid=GRID, n_sims=64, model_seed=seed)
         assert run.evidence is not None
         assert np.exp(run.evidence.log_value) < 100
 
 
 def test_every_configuration_has_lines():
     grid = ada.cartesian_grid([-1], [1], n=1, null_hypos=["x <= 0", "x <= 0.5"])
-    lines = ada.validate(ArrayZ(), threshold=1.96, grid=grid, n_sims=64).lines()
+    lines = flat.validate(ArrayZ(), threshold=1.96, grid=grid, n_sims=64).lines()
     assert len(lines[["null_truth0", "null_truth1"]].drop_duplicates()) == 2
 
 
@@ -122,7 +123,7 @@ def test_told_what_was_found():
 class TestTrust:
     def test_in_words_that_are_repeated(self):
         reason = "The data are simulated by the sponsor's validated program."
-        run = ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason, n_steps=1)
+        run = flat.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason, n_steps=1)
         assert run.status is not ada.Status.REFUTED
         assert not len(run.lines())
         assert run.evidence is None
@@ -131,25 +132,25 @@ class TestTrust:
     @pytest.mark.parametrize("reason", ["", "yes", True, "x" * 201])
     def test_only_in_words(self, reason):
         with pytest.raises(InvalidInputError, match="trust_family must be a reason of 10 to 200 letters"):
-            ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason)
+            flat.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason)
 
     def test_numbers_have_rules(self):
         with pytest.raises(InvalidInputError, match=r"family_lines must be .* from 1 to 1,000.*\n.*family_sims"):
-            ada.ada_validate(ArrayZ(), threshold=1.96, grid=GRID, family_lines=0, family_sims=100)
+            flat.ada_validate(ArrayZ(), threshold=1.96, grid=GRID, family_lines=0, family_sims=100)
 
     def test_not_changed_by_a_job_that_goes_on(self):
         store = PandasStore()
-        ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
+        flat.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
         with pytest.raises(ResumeError, match="overrides may not change 'trust_family'"):
-            ada.ada_validate(Count(3, 200), db=store, overrides={"trust_family": "because I say so"})
+            flat.ada_validate(Count(3, 200), db=store, overrides={"trust_family": "because I say so"})
 
 
 class TestResumed:
     def test_a_refuted_job_stays_refuted(self):
         store = PandasStore()
-        first = ada.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
+        first = flat.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, db=store)
         with recording(store) as writes:
-            again = ada.ada_validate(Count(3, 200), db=store)
+            again = flat.ada_validate(Count(3, 200), db=store)
         assert again.status is ada.Status.REFUTED
         assert not any("lines" in names for names in writes)  # nothing is simulated again
         assert ada.open_job(store).status is ada.Status.REFUTED
@@ -196,7 +197,7 @@ def test_a_direction_that_was_forgotten_is_told_early(capsys):
     class Forgotten(ArrayZ):
         reject_when = "small"
 
-    run = ada.validate(Forgotten(), threshold=1.96, grid=ada.cartesian_grid([-1], [0], n=1), n_sims=64)
+    run = flat.validate(Forgotten(), threshold=1.96, grid=ada.cartesian_grid([-1], [0], n=1), n_sims=64)
     assert "trials across the region reject. Is reject_when='small' right" in " ".join(capsys.readouterr().err.split())
     assert run.logs()["message"].str.contains("Is reject_when='small' right").any()
 
@@ -240,7 +241,7 @@ class Constant(ArrayZ):
 def test_trials_that_are_not_drawn_afresh(design, message, method):
     grid = ada.cartesian_grid([-1], [0], n=1)
     with pytest.raises(ModelError, match=message):
-        ada.ada_validate(design, threshold=0.5, grid=grid, method=method)
+        flat.ada_validate(design, threshold=0.5, grid=grid, method=method)
 
 
 def test_a_rounded_mean_does_not_hide_that_the_seed_is_ignored():
@@ -248,7 +249,7 @@ def test_a_rounded_mean_does_not_hide_that_the_seed_is_ignored():
         value_range = (0.0, 1.0)
 
     with pytest.raises(ModelError, match="self.seed makes no difference"):
-        ada.ada_validate(Mean(), grid=ada.cartesian_grid([-1], [3], n=1), quantity="mean")
+        flat.ada_validate(Mean(), grid=ada.cartesian_grid([-1], [3], n=1), quantity="mean")
 
 
 class Needle(Count):
@@ -270,7 +271,7 @@ def test_a_needle_between_certified_points_is_found(method, monkeypatch):
     monkeypatch.setattr("adagrid.refutation.evidence.choose_lines", lambda *_, **__: no_lines(1, 1))
     how = {"init_sims": 4096, "max_sims": 4096, "n_steps": 1} if method == "classic" else {}
     grid = STRADDLING if method == "classic" else ada.cartesian_grid([-2], [1], n=1)
-    run = ada.ada_validate(
+    run = flat.ada_validate(
         Needle(20, 200), threshold=0.5, grid=grid, method=method, max_target=0.02, global_target=0.05, **how
     )
     assert run.status is ada.Status.REFUTED
@@ -298,7 +299,7 @@ def test_certified_jobs_are_looked_at_once_more(case):
 def test_a_certificate_that_is_refuted(monkeypatch):
     monkeypatch.setattr("adagrid.refutation.evidence.choose_lines", lambda *_, **__: no_lines(1, 1))
     how = {"init_sims": 4096, "max_sims": 8192, "n_steps": 1}
-    run = ada.ada_validate(Needle(20, 200), threshold=0.5, grid=STRADDLING, **how)
+    run = flat.ada_validate(Needle(20, 200), threshold=0.5, grid=STRADDLING, **how)
     assert run.status is not ada.Status.REFUTED
     run.certify()
     assert run.status is ada.Status.REFUTED

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import adagrid as ada
-from adagrid.algorithms.base import VALIDATION_STREAM
 from adagrid.engine import Simulator
 from adagrid.grid import Tiles
 from adagrid.grid.points import Points
-from adagrid.jobs.work import AskedFractions
+from adagrid.methods._common import VALIDATION_STREAM
+from adagrid.runtime.requests import FractionsRequest
 from adagrid.stores.pandas import PandasStore
+from tests.support import flat
 from tests.support.jobcases import run_case
 
 SEED = 2**40 + 3
@@ -31,7 +32,7 @@ def test_tiles(simulator):
     """Of a search that was interrupted, and of the certificate, which has a stream of its own."""
     store = PandasStore()
     run_case("validate_z", ada.ZTest(), db=store, model_seed=SEED, n_steps=2)
-    run = ada.ada_validate(ada.ZTest(), db=store, overrides={"n_steps": 8})
+    run = flat.ada_validate(ada.ZTest(), db=store, overrides={"n_steps": 8})
     searched = run.results(active=False)
     assert {512, 1024, 2048} <= set(searched["n_sims"])
     np.testing.assert_array_equal(searched["rejections"], counted(simulator, Tiles.from_frame(searched)))
@@ -67,7 +68,7 @@ class Rounded(ada.ZTest):
 def test_the_error_below_a_threshold_leaves_out_ties():
     simulator, tile = Simulator(Rounded(), SEED, 1), ada.create_grid([[-0.5]], [0.1]).tiles.with_n_sims(1000)
     thresholds = np.array([-np.inf, -2.0, -1.5, -1.0, 0.0])
-    answer = AskedFractions(tile, 0, 1000, thresholds).simulate(None, simulator)
+    answer = FractionsRequest(tile, 0, 1000, thresholds).simulate(None, simulator)
     rejections = [simulator.count(tile.theta, tile.null_truth, threshold, 0, 1000)[0] for threshold in thresholds]
     np.testing.assert_array_equal(answer["below"], np.array(rejections) / 1000)
     assert len(set(rejections)) == 4

@@ -17,6 +17,7 @@ import adagrid as ada
 from adagrid.cli import app
 from adagrid.screens import Fitting
 from adagrid.stores.duckdb import DuckDBStore
+from tests.support import flat
 from tests.support.paths import ROOT
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
@@ -98,7 +99,7 @@ def test_show_of_a_snapshot_of_a_job_that_runs(tmp_path):
     path, store = tmp_path / "now.duckdb", DuckDBStore(":memory:")
     grid = ada.cartesian_grid([-1], [0], n=1)
     snapshot = lambda report: ada.open_job(store).snapshot(path)
-    ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, init_sims=64, n_steps=1, db=store, callback=snapshot)
+    flat.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, init_sims=64, n_steps=1, db=store, callback=snapshot)
     shown = CliRunner().invoke(app, ["show", str(path)], env={"COLUMNS": "30"})
     assert "NEW_STEP: The job runs, or was stopped: run the same again to go on. Last sign of life: 20" in shown.output
     assert "half-width" in shown.output
@@ -118,9 +119,9 @@ def test_reprs_are_one_short_line():
 def test_another_threshold_is_for_a_new_job(tmp_path):
     path = tmp_path / "job.duckdb"
     grid = ada.cartesian_grid([-1], [0], n=1)
-    ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=64, db=path).close()
+    flat.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=64, db=path).close()
     with pytest.raises(ada.errors.ResumeError, match=r"threshold=1\.96, not 2\.0.*for a new job give another db=\."):
-        ada.validate(ada.ZTest(), threshold=2.0, grid=grid, n_sims=64, db=path)
+        flat.validate(ada.ZTest(), threshold=2.0, grid=grid, n_sims=64, db=path)
 
 
 def test_every_command_is_in_the_readme():
@@ -132,7 +133,7 @@ def test_every_command_is_in_the_readme():
 def test_show_and_verify(tmp_path):
     path = tmp_path / "job.duckdb"
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    ada.validate(ada.ZTest(), threshold=1.96, grid=grid, db=path).close()
+    flat.validate(ada.ZTest(), threshold=1.96, grid=grid, db=path).close()
     runner = CliRunner()
     shown = runner.invoke(app, ["show", str(path), "--tiles", "2"])
     assert shown.exit_code == 0
@@ -146,7 +147,7 @@ def test_show_and_verify(tmp_path):
 
 def test_show_a_job_by_interpolation(tmp_path):
     path, grid = tmp_path / "job.duckdb", ada.cartesian_grid([-1], [0], n=1)
-    ada.ada_calibrate(ada.ZTest(), grid=grid, method="interpolated", db=path).close()
+    flat.ada_calibrate(ada.ZTest(), grid=grid, method="interpolated", db=path).close()
     shown = CliRunner().invoke(app, ["show", str(path)])
     assert shown.exit_code == 0
     assert "certified" in shown.output
@@ -157,7 +158,7 @@ def test_show_a_job_by_interpolation(tmp_path):
 def test_export_import_copy_and_snapshot(tmp_path):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
     first, *others = (str(tmp_path / f"{name}.duckdb") for name in ("first", "second", "third", "fourth"))
-    with ada.validate(ada.ZTest(), threshold=1.96, grid=grid, db=first) as run:
+    with flat.validate(ada.ZTest(), threshold=1.96, grid=grid, db=first) as run:
         summary = run.summary()
     runner = CliRunner()
     for command in (
@@ -210,8 +211,8 @@ def test_no_secrets_in_the_database(tmp_path, monkeypatch):
 
         logging.getLogger("adagrid").info("the token is %s", "canary-4711-song")
 
-    ada.validate(ada.ZTest(), threshold=1.96, grid=grid, db=path).close()
-    ada.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": 2}, callback=tell).close()
+    flat.validate(ada.ZTest(), threshold=1.96, grid=grid, db=path).close()
+    flat.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": 2}, callback=tell).close()
     with ada.open_job(path) as run:
         messages = run.logs()["message"]
         assert messages.str.contains(r"the token is \*\*\*").any()

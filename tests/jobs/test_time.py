@@ -10,9 +10,9 @@ import pytest
 
 import adagrid as ada
 from adagrid import _deadline
-from adagrid.jobs.pace import Pace
-from adagrid.jobs.work import Work
-from adagrid.jobs.zones import run_zones
+from adagrid.runtime.pace import Pace
+from adagrid.runtime.work import Work
+from adagrid.runtime.zones import run_zones
 from adagrid.stores.pandas import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 

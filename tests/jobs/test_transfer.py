@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import adagrid as ada
+from adagrid.copies.transfer import transfer
 from adagrid.errors import InvalidInputError, NotAJobError
-from adagrid.jobs.transfer import transfer
 from adagrid.stores.pandas import PandasStore
 from tests.support.copies import assert_equal
 from tests.support.interrupting import one_of_each_kind
@@ -69,7 +69,7 @@ def test_while_a_job_runs(case):
         )
         # the cells of an interpolated stage are certified after its steps
         finished = {
-            place for place in finished if not case.startswith("staged") or place[0] < report.place.coordination_id
+            place for place in finished if not case.startswith("staged") or place[0] < report.step.coordination_id
         }
 
     begun(case, store, callback=copy)

@@ -181,7 +181,7 @@ def test_watch(tmp_path, monkeypatch):
         pass
 
     def callback(report):
-        if report.place.step_id == 2:
+        if report.step.step_id == 2:
             raise Killed
 
     path = tmp_path / "unfinished.duckdb"

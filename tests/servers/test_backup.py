@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import adagrid.jobs.backup
+import adagrid.copies.backup
 from adagrid.stores.clickhouse import ClickHouseStore
 from tests.support.backups import EVERY, assert_backed_up, at_work, wait_for
 from tests.support.clickhouse_server import BINARY, CANARY, GUARDED, WITHOUT, ClickHouseServer, connect_to_old_server
@@ -30,7 +30,7 @@ def own_server(tmp_path):
 @pytest.mark.parametrize("case", CASES)
 def test_a_server_that_is_killed_and_comes_back(case, own_server, monkeypatch):
     """The job goes on, tells, and the backup is complete in the end."""
-    monkeypatch.setattr(adagrid.jobs.backup, "_PAUSE", 0.1)
+    monkeypatch.setattr(adagrid.copies.backup, "_PAUSE", 0.1)
     opened, steps = [], []
 
     def backup():

@@ -21,6 +21,7 @@ import adagrid.backends.dask
 from adagrid.errors import BackendError, InvalidInputError, MissingExtraError, ModelError
 from adagrid.stores.pandas import PandasStore
 from adagrid.testing import BackendContract
+from tests.support import flat
 from tests.support.clusters import NotEverywhere, local_cluster
 from tests.support.jobcases import assert_same, run_case, tables
 from tests.support.paths import IMPORTS
@@ -86,7 +87,7 @@ def test_design_of_a_script_without_null_hypotheses(kind, two_workers):
 
     grid = ada.cartesian_grid([-1], [0], n=1)
     runs = [
-        ada.ada_calibrate(Written(), grid=grid, method=kind, n_steps=2, backend=backend)
+        flat.ada_calibrate(Written(), grid=grid, method=kind, n_steps=2, backend=backend)
         for backend in (ada.LocalBackend(), two_workers)
     ]
     assert_same(runs[1], tables(runs[0]))
@@ -118,7 +119,7 @@ def test_errors_name_the_point_as_in_one_process(two_workers):
     messages = []
     for backend in (ada.LocalBackend(), two_workers):
         with pytest.raises(ModelError, match=r"^Point \d+: .*NaN") as error:
-            ada.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=backend)
+            flat.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=backend)
         messages.append(str(error.value))
     assert messages[0] == messages[1]
 

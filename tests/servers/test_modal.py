@@ -25,6 +25,7 @@ import adagrid as ada
 from adagrid.backends.modal import answer, image_like_here, next_number, requirements, sources
 from adagrid.errors import BackendError, InvalidInputError, MissingExtraError
 from adagrid.testing import BackendContract
+from tests.support import flat
 from tests.support.jobcases import assert_same, run_case, tables
 from tests.support.paths import ROOT
 
@@ -134,7 +135,7 @@ def test_design_of_a_script(backend):
 
     grid = ada.cartesian_grid([-1], [0], n=2)
     runs = [
-        ada.validate(Written(), threshold=1.96, grid=grid, n_sims=512, backend=where)
+        flat.validate(Written(), threshold=1.96, grid=grid, n_sims=512, backend=where)
         for where in (ada.LocalBackend(), backend)
     ]
     assert_same(runs[1], tables(runs[0]))

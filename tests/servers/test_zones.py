@@ -14,10 +14,11 @@ import pytest
 
 import adagrid as ada
 import adagrid.backends.dask
-import adagrid.jobs.crew
+import adagrid.runtime.workers
 from adagrid.engine import Simulator
 from adagrid.errors import BackendError, ModelError
 from adagrid.stores.clickhouse import ClickHouseStore
+from tests.support import flat
 from tests.support.clickhouse_server import connect_to_old_server
 from tests.support.clusters import NotEverywhere, local_cluster
 from tests.support.hand_made import HandMadeCluster, Wire
@@ -157,7 +158,7 @@ def test_one_zone_is_led_here_and_all_workers_simulate(clusters, on_server):
 def test_errors_name_the_point_as_in_one_process(workers, on_server):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
     with pytest.raises(ModelError, match=r"^Point \d+: .*NaN"):
-        ada.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=workers, db=on_server())
+        flat.validate(NotEverywhere(), threshold=1.96, grid=grid, backend=workers, db=on_server())
 
 
 def _work_until_nobody_waits(folder):
@@ -190,13 +191,13 @@ def test_what_nobody_waits_for_stops(clusters, tmp_path):
 @pytest.mark.parametrize("zones", [1, 4])
 def test_workers_of_another_version_are_refused(zones, clusters, on_server, monkeypatch):
     """Before they simulate anything."""
-    real = adagrid.jobs.crew.environment
+    real = adagrid.runtime.workers.environment
 
     def other(**how):
         found = real(**how)
         return found | {"packages": found["packages"] | {"adagrid": "0.0.1"}}
 
-    monkeypatch.setattr(adagrid.jobs.crew, "environment", other)
+    monkeypatch.setattr(adagrid.runtime.workers, "environment", other)
     store = on_server()
     with pytest.raises(
         BackendError, match=r"A worker has adagrid \S+, and the job is led by adagrid 0\.0\.1: all must"

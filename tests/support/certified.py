@@ -10,6 +10,7 @@ from scipy.stats import beta
 import adagrid as ada
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.engine import Shape, Simulator
+from tests.support import flat
 
 # Loose enough for jobs of a second, and small beside the levels at which designs are tested.
 TARGETS = {"max_target": 0.004, "global_target": 0.01}
@@ -18,13 +19,13 @@ TARGETS = {"max_target": 0.004, "global_target": 0.01}
 def validated(model: ada.Model, threshold: float | None, grid: ada.Grid, **how: object) -> ada.Run:
     """Validate a design by interpolation, in memory: what its certificate says depends on no database."""
     how = {"method": "interpolated", "db": "pandas"} | TARGETS | how
-    return ada.ada_validate(model, threshold=threshold, grid=grid, **how)
+    return flat.ada_validate(model, threshold=threshold, grid=grid, **how)
 
 
 def calibrated(model: ada.Model, alpha: float, grid: ada.Grid, **how: object) -> ada.Run:
     """Calibrate a design by interpolation, in memory."""
     how = {"method": "interpolated", "db": "pandas"} | how
-    return ada.ada_calibrate(model, alpha=alpha, grid=grid, **how)
+    return flat.ada_calibrate(model, alpha=alpha, grid=grid, **how)
 
 
 def assert_bounds(run: ada.Run, truth: float) -> None:
@@ -33,7 +34,7 @@ def assert_bounds(run: ada.Run, truth: float) -> None:
     assert run.converged
     worst = run.worst_tile()
     standard_error = np.sqrt(truth * (1 - truth) / worst["n_sims"])
-    assert truth <= run.bound <= truth + run.settings["max_target"] + 5 * standard_error
+    assert truth <= run.bound <= truth + run.settings.validation.max_target + 5 * standard_error
 
 
 def assert_calibrated(run: ada.Run, error: Callable[[float], float]) -> None:
@@ -42,7 +43,7 @@ def assert_calibrated(run: ada.Run, error: Callable[[float], float]) -> None:
     assert run.converged
     figures = [content["figures"] for content in run.reports()["content"] if "std" in content.get("figures", {})][-1]
     bias, std, grid_cost = (float(figures[name]) for name in ("bias", "std", "grid cost"))
-    alpha = run.settings["alpha"]
+    alpha = run.settings.calibration.alpha
     assert alpha - abs(bias) - grid_cost - 4 * std <= error(run.threshold) <= alpha + 4 * std
 
 

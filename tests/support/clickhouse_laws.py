@@ -9,10 +9,11 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
-from adagrid.jobs.run import Run
-from adagrid.stores import Place, ZoneView
+from adagrid.results.run import Run
+from adagrid.stores import ZoneView
+from adagrid.stores.base import StepKey
 from adagrid.stores.pandas import PandasStore
-from adagrid.stores.schema import INCIDENTAL
+from adagrid.stores.tables import INCIDENTAL
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows
 from tests.support.jobcases import N_STEPS, assert_same, run_case, tables
 
@@ -92,7 +93,7 @@ class ClickHouseContract(StoreContract):
         assert store.summary() == counts
         for name, frame in all_tables(store).items():
             pd.testing.assert_frame_equal(signed_alike(frame), signed_alike(before[name]), check_exact=True, obj=name)
-        rows = store.step_rows("tiles", Place(0, 0, 0))
+        rows = store.step_rows("tiles", StepKey(0, 0, 0))
         assert rows["id"].is_unique
         assert len(store.rows("tiles", rows["id"].to_numpy())) == len(rows)
         if job == "certified":
@@ -227,7 +228,7 @@ class ClickHouseContract(StoreContract):
             "message": ["a", "b 'c'", "d", "e", "f"],
         }
         report = {"kind": "step", "packet_id": 0, "content": ["a", "b", "c", "d", "e"]}
-        steps = pd.concat([step_row(Place(0, 0, step), 1, 0) for step in range(5)])
+        steps = pd.concat([step_row(StepKey(0, 0, step), 1, 0) for step in range(5)])
         store.append(
             {
                 "tiles": tile_rows([2**64 - 1, 2, 3, 4, 5]),

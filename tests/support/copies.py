@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from adagrid.copies.transfer import transfer
 from adagrid.errors import StoreError
-from adagrid.jobs.run import Run
-from adagrid.jobs.transfer import transfer
+from adagrid.results.run import Run
 from adagrid.stores import Store
 from adagrid.stores.pandas import PandasStore
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 import adagrid as ada
-from adagrid.jobs.transfer import transfer
+from adagrid.copies.transfer import transfer
 from adagrid.stores.pandas import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 

@@ -7,7 +7,8 @@ from functools import cache
 import pandas as pd
 
 import adagrid as ada
-from adagrid.stores.schema import INCIDENTAL
+from adagrid.stores.tables import INCIDENTAL
+from tests.support import flat
 from tests.support.array_designs import ArrayFisher, ArrayPValue, ArrayZ
 
 CLASSIC = ("validate_z", "validate_fisher", "calibrate_z", "calibrate_fisher")
@@ -34,7 +35,7 @@ def run_case(case: str, model: ada.Model | None = None, **changes):
     if case == "staged_validate_mean":
         grid = ada.cartesian_grid([-1], [0.3], n=2)
         more = {"grid": grid, "quantity": "mean", "method": "interpolated", "max_target": 0.02, "global_target": 0.03}
-        return ada.ada_validate(model or ArrayPValue(), **(more | changes))
+        return flat.ada_validate(model or ArrayPValue(), **(more | changes))
     if case in STAGED:
         return run_staged(case.removeprefix("staged_"), model, **changes)
     kind, _, name = case.partition("_")
@@ -45,9 +46,9 @@ def run_case(case: str, model: ada.Model | None = None, **changes):
     common = {"grid": grid, "init_sims": 512, "max_sims": 2048, "step_size": 6, "n_steps": N_STEPS}
     if kind == "validate":
         more = {"threshold": THRESHOLDS[name], "max_target": 0.004, "global_target": 0.008}
-        return ada.ada_validate(model or DESIGNS[name], **(more | common | changes))
+        return flat.ada_validate(model or DESIGNS[name], **(more | common | changes))
     more = {"alpha": 0.05, "n_bootstrap": 8, "min_rank": 5}
-    return ada.ada_calibrate(model or DESIGNS[name], **(more | common | changes))
+    return flat.ada_calibrate(model or DESIGNS[name], **(more | common | changes))
 
 
 def run_staged(case: str, model: ada.Model | None, **changes):
@@ -61,9 +62,9 @@ def run_staged(case: str, model: ada.Model | None, **changes):
     if kind == "validate":
         more = {"max_target": 0.002, "global_target": 0.005} if name == "z" else REPAIRED
         targets = {"threshold": THRESHOLDS[name]} | more
-        return ada.ada_validate(model or DESIGNS[name], **(common | targets | changes))
+        return flat.ada_validate(model or DESIGNS[name], **(common | targets | changes))
     targets = {"grid_target": 0.004, "bias_target": 0.004, "std_target": 0.004, "n_bootstrap": 8, "min_rank": 5}
-    return ada.ada_calibrate(model or DESIGNS[name], **({"alpha": 0.05} | common | targets | changes))
+    return flat.ada_calibrate(model or DESIGNS[name], **({"alpha": 0.05} | common | targets | changes))
 
 
 def run_and_tell(connection, case: str, **changes) -> None:
@@ -76,7 +77,7 @@ def tables(run) -> dict[str, pd.DataFrame]:
     """Return what two runs of the same job must agree on, without times and workers."""
     frames = {"tiles": run.tiles(), "results": run.results(active=False), "done": run.done()}
     frames |= {"lines": run.lines(), "steps": run.steps(), "coordinations": run.coordinations()}
-    if run.record.method == "interpolated":
+    if run.record.method.name == "interpolated":
         frames |= {"points": run.points(), "pilot": run.pilot(), "vertices": run.vertices(), "cells": run.cells()}
     return {name: frame.drop(columns=list(INCIDENTAL)) for name, frame in frames.items()}
 

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores import Place, Schema, Store, ZoneView
+from adagrid.stores import Schema, Store, ZoneView
+from adagrid.stores.base import StepKey
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
@@ -31,7 +32,7 @@ from tests.support.clickhouse_server import ClickHouseServer, connect_to_old_ser
 SCHEMAS = {name: JOBS[name][0] for name in ("classic", "interpolated")}
 IDS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 2**32, 2**63 + 1, 2**64 - 1], np.uint64)
 FLOATS = np.array([-np.inf, -1.5, 0.0, 1 / 3, 0.1, 2.0**60, np.inf])
-PLACES = [Place(coordination, zone, step) for coordination in range(3) for zone in range(2) for step in range(4)]
+PLACES = [StepKey(coordination, zone, step) for coordination in range(3) for zone in range(2) for step in range(4)]
 TEXTS = ["", "plain", "quote ' \" \\ %s :name $1", "ä €\n\t", "select 1; drop table tiles"]
 
 seeds = st.integers(0, 2**32 - 1)
@@ -189,7 +190,7 @@ class Stores(RuleBasedStateMachine):
         self.asked(lambda store: store.last_step(place.coordination_id, place.zone_id))
         self.asked(lambda store: store.last_coordination())
 
-    @precondition(lambda self: self.schema.method == "classic")
+    @precondition(lambda self: self.schema.layout.name == "tiles")
     @rule(view=views)
     def read_frontier(self, view):
         columns = ["score", "n_sims"]

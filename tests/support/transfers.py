@@ -8,13 +8,13 @@ from functools import cache
 import pytest
 
 import adagrid as ada
-import adagrid.jobs.transfer
+import adagrid.copies.transfer
+from adagrid.copies.transfer import transfer
 from adagrid.errors import NotAJobError
-from adagrid.jobs.transfer import transfer
 from adagrid.stores import Store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.pandas import PandasStore
-from adagrid.stores.schema import KEYS
+from adagrid.stores.tables import key_of
 from tests.support.copies import assert_equal
 from tests.support.interrupting import Choice, Stop, interrupting, recording
 from tests.support.jobcases import assert_same, run_case, tables
@@ -58,7 +58,7 @@ def assert_cut_copies_complete(case: str, choice: Choice) -> None:
     continued(case, job).certify()
     with pytest.MonkeyPatch.context() as patch:
         # Parts of a few rows, so that every table of these small jobs is copied in several.
-        patch.setattr(adagrid.jobs.transfer, "_AT_ONCE", 60)
+        patch.setattr(adagrid.copies.transfer, "_AT_ONCE", 60)
         with recording(target) as writes:
             transfer(job, target)
         for operation in choice(writes):
@@ -117,7 +117,7 @@ class _Moving:
 
 
 def _keys(name, frame):
-    return {(name, *key) for key in frame[list(KEYS[name])].itertuples(index=False, name=None)}
+    return {(name, *key) for key in frame[list(key_of(name))].itertuples(index=False, name=None)}
 
 
 def _assert_stands_as_a_job(target, recorded):

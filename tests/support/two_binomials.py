@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import boschloo_exact
 
 import adagrid as ada
+from tests.support import flat
 from tests.support.oracles import binomial_error, binomial_size, fisher_table
 
 NULL = ["theta1 <= theta0"]
@@ -17,7 +18,7 @@ def assert_size(
 ) -> None:
     """A validation by tiles is above the exact error all over every tile, and its bound near the test's size."""
     assert binomial_size(reject) == pytest.approx(size, abs=1e-6)
-    run = ada.ada_validate(model, threshold=threshold, grid=grid, **how)
+    run = flat.ada_validate(model, threshold=threshold, grid=grid, **how)
     assert run.converged
     run.verify()
     results = run.results()
@@ -33,15 +34,15 @@ def assert_size(
     ends = np.clip(np.linspace(worst[crossed, 0], worst[crossed, 1], 21), theta[crossed, 1] - radius[crossed, 1], None)
     assert (results["tie_bound"].to_numpy()[~crossed] >= binomial_error(reject, worst[~crossed])).all()
     assert (results["tie_bound"].to_numpy()[crossed] >= binomial_error(reject, np.stack([ends, ends], -1))).all()
-    assert size <= run.bound <= size + run.settings["max_target"] + 0.001
-    assert (results["total_cost"] <= run.settings["global_target"]).all()
+    assert size <= run.bound <= size + run.settings.validation.max_target + 0.001
+    assert (results["total_cost"] <= run.settings.validation.global_target).all()
 
 
 def assert_calibrated_fisher_is_boschloo(
     n: int, alpha: float, above: float, at_most: float, grid: ada.Grid, **how: object
 ) -> None:
     """The calibrated threshold of n + n patients lies between published values, and decides as Boschloo's test."""
-    run = ada.ada_calibrate(ada.FisherExact(n), alpha=alpha, grid=grid, **how)
+    run = flat.ada_calibrate(ada.FisherExact(n), alpha=alpha, grid=grid, **how)
     run.verify()
     assert above - 5e-7 < run.threshold <= at_most + 5e-7  # published to six decimals
     table = fisher_table(n)

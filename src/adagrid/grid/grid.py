@@ -21,7 +21,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.grid.boundaries import MAX_DEPTH, Halves, check_hypothesis, decide, halve
 from adagrid.grid.clip import clip, crossings
 from adagrid.grid.definition import definition
-from adagrid.grid.hypotheses import NullHypothesis, parted
+from adagrid.grid.hypotheses import NullHypothesis, split_half_spaces
 from adagrid.grid.hypothesis_text import hypo
 from adagrid.grid.ids import NO_PARENT, Descent, tile_ids
 from adagrid.grid.scales import Scale, checked_scales, hypothesis_in_natural, to_natural
@@ -209,7 +209,7 @@ def _grid(
             f"alternatives={alternatives!r}. Make a grid for each."
         )
     hypotheses = _checked(alternatives or null_hypos, lower.min(axis=0), upper.max(axis=0), scales)
-    planes, curved = parted(hypotheses)
+    planes, curved = split_half_spaces(hypotheses)
     if alternatives and curved and len(hypotheses) > 1:
         raise InvalidInputError(
             "Several alternatives must be half-spaces: where a curved one may hold beside another, it would count as "
@@ -259,7 +259,7 @@ def _pieces(boxes: Halves, roots: IdArray, hypotheses: Sequence[NullHypothesis])
         roots: ids of the roots.
         hypotheses: the null hypotheses; those that are not half-spaces count as true on all pieces.
     """
-    planes, _ = parted(hypotheses)
+    planes, _ = split_half_spaces(hypotheses)
     cuts, columns = list(planes.values()), list(planes)
     true, false = crossings(boxes.lower, boxes.upper, cuts)
     for number, sides in enumerate(itertools.product((True, False), repeat=len(cuts))):
@@ -285,7 +285,7 @@ def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
     Raises:
         InvalidInputError: if a hypothesis contradicts itself.
     """
-    _, curved = parted(hypotheses)
+    _, curved = split_half_spaces(hypotheses)
     truth = tiles.null_truth.copy()
     for j, hypothesis in curved.items():
         rows = np.flatnonzero(truth[:, j])
@@ -311,7 +311,7 @@ def overcounted(
     Returns:
         Shape (boxes,).
     """
-    _, curved = parted(hypotheses)
+    _, curved = split_half_spaces(hypotheses)
     over = np.zeros(len(theta), bool)
     for j, hypothesis in curved.items():
         rows = np.flatnonzero(null_truth[:, j] & (null_truth.sum(axis=1) > 1))
@@ -343,7 +343,7 @@ def refine(parents: Tiles, hypotheses: Sequence[NullHypothesis]) -> tuple[Tiles,
     lower = np.where(upper_half, centre, centre - parents.radius[parent])
     upper = np.where(upper_half, centre + parents.radius[parent], centre)
     truth = parents.null_truth[parent]
-    planes, _ = parted(hypotheses)
+    planes, _ = split_half_spaces(hypotheses)
     if planes:
         pieces = clip(lower, upper, list(planes.values()), truth[:, list(planes)])
         keep = np.flatnonzero(~pieces.empty)
@@ -394,7 +394,7 @@ def _checked(
                 f"A hypothesis must be a NullHypothesis (such as HalfSpace) or text for hypo; got {given!r}."
             )
         hypotheses.append(hypothesis.in_dimension(len(lower)))
-    planes, curved = parted(hypotheses)
+    planes, curved = split_half_spaces(hypotheses)
     refuse_touching(list(planes.values()), lower, upper)
     for hypothesis in curved.values():
         definition(hypothesis)  # what cannot be written down cannot be part of a job

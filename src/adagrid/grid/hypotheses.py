@@ -103,7 +103,9 @@ class NullHypothesis(ABC):
         return self
 
 
-def parted(hypotheses: Sequence[NullHypothesis]) -> tuple[Mapping[int, HalfSpace], Mapping[int, NullHypothesis]]:
+def split_half_spaces(
+    hypotheses: Sequence[NullHypothesis],
+) -> tuple[Mapping[int, HalfSpace], Mapping[int, NullHypothesis]]:
     """Return the half-spaces, which cut tiles exactly, and all others, by their positions."""
     planes = {j: plane for j, plane in enumerate(hypotheses) if isinstance(plane, HalfSpace)}
     return planes, {j: other for j, other in enumerate(hypotheses) if j not in planes}

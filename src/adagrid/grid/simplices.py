@@ -14,7 +14,7 @@ import scipy
 from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import crossings, piece_vertices
-from adagrid.grid.hypotheses import HalfSpace, NullHypothesis, parted
+from adagrid.grid.hypotheses import HalfSpace, NullHypothesis, split_half_spaces
 from adagrid.grid.tiles import Tiles
 
 # Coordinates closer than this, relative to the region and to the coordinates themselves, are made equal, so that
@@ -103,7 +103,7 @@ def triangulate(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Simplices
     pieces that planes cut off are convex hulls of their vertices, triangulated after Delaunay. Curved boundaries cut
     nothing: the simplices of a tile have its null hypotheses.
     """
-    cutting, _ = parted(hypotheses)
+    cutting, _ = split_half_spaces(hypotheses)
     planes, columns = list(cutting.values()), list(cutting)
     lower, upper = tiles.theta - tiles.radius, tiles.theta + tiles.radius
     true, false = crossings(lower, upper, planes)

@@ -11,10 +11,10 @@ import pandas as pd
 
 from adagrid._optional import require
 from adagrid._typing import FloatArray
-from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import recorded_family
-from adagrid.jobs import Run
+from adagrid.results.run import Run
+from adagrid.settings.quantities import Quantity
 
 # Places along a cell at which its bound is drawn.
 _PLACES = 33
@@ -61,7 +61,7 @@ def collect_error_curve(run: Run) -> ErrorCurve:
             "The error curve is drawn of validations with one parameter; of those with more, draw the error surface."
         )
     results = results.sort_values("theta0", ignore_index=True)
-    if run.record.method == "interpolated":
+    if "point0" in results:  # cells between points
         return _along_cells(run, quantity, results)
     theta, radius = results["theta0"].to_numpy(), results["radius0"].to_numpy()
     return ErrorCurve(
@@ -72,7 +72,7 @@ def collect_error_curve(run: Run) -> ErrorCurve:
         bound=quantity.value(np.repeat(results["tie_bound"].to_numpy()[:, None], 2, axis=1)),
         name="tiles",
         quantity=quantity,
-        confidence=1.0 if run.record.computed else 1 - float(run.settings["delta"]),
+        confidence=1.0 if run.record.computed else 1 - run.settings.validation.delta,
     )
 
 

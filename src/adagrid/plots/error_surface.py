@@ -15,16 +15,16 @@ from scipy.special import logit
 from adagrid._optional import require
 from adagrid._plain import plain
 from adagrid._typing import FloatArray
-from adagrid.algorithms.quantities import Quantity
 from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
 from adagrid.grid.clip import crossings, piece_vertices
-from adagrid.grid.hypotheses import parted
+from adagrid.grid.hypotheses import split_half_spaces
 from adagrid.grid.tiles import matrix
-from adagrid.jobs import Run
-from adagrid.jobs.run import read_hypotheses
 from adagrid.plots._mesh import Mesh, lattice, merge_nodes, slice_polytopes
+from adagrid.results.run import Run
+from adagrid.runtime.stored_grid import read_hypotheses
+from adagrid.settings.quantities import Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +104,7 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
     hypotheses = read_hypotheses(run.null_hypos())
     family = recorded_family(record.model.family_fields)
     results = run.results()
-    if record.method == "interpolated":
+    if "point0" in results:  # cells between points
         points = run.vertices()
         points = points[points["id"].isin(matrix(results, "point").ravel())]
         mesh = _over_cells(results, points, family, shown, values)
@@ -195,7 +195,7 @@ def _over_tiles(
     """Cut tiles, or the pieces of them on their side of null boundaries, into triangles."""
     theta, radius = (matrix(tiles, name).astype(float) for name in ("theta", "radius"))
     lower, upper = theta - radius, theta + radius
-    cutting, _ = parted(hypotheses)
+    cutting, _ = split_half_spaces(hypotheses)
     planes, truth = list(cutting.values()), matrix(tiles, "null_truth").astype(bool)[:, list(cutting)]
     true, false = crossings(lower, upper, planes)
     high = np.array(list(itertools.product((False, True), repeat=theta.shape[1])))

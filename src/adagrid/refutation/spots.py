@@ -7,6 +7,9 @@ exceed it contradict the family. This finds a needle between certified points th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import final
+
 import numpy as np
 
 from adagrid._typing import BoolArray, FloatArray, IntArray
@@ -32,9 +35,25 @@ _ROUNDING = 1e-3
 _FACTORS = np.array([0.25, 0.5, 0.8, 1.25, 2.0, 4.0])
 
 
+@final
+@dataclass(frozen=True)
+class Spots:
+    """Points between certified ones, and how frequent the family allows the event to be there.
+
+    Args:
+        theta: parameters, shape (spots, dim).
+        null_truth: null configurations, shape (spots, hypotheses).
+        allowed: the largest share that the family allows, shape (spots,).
+    """
+
+    theta: FloatArray
+    null_truth: BoolArray
+    allowed: FloatArray
+
+
 def spots_in_cells(
     family: Family, cells: Simplices, events: IntArray, n_sims: IntArray, n_spots: int, shift: FloatArray
-) -> tuple[FloatArray, BoolArray, FloatArray]:
+) -> Spots:
     """Choose spots inside cells, by volume.
 
     Args:
@@ -45,8 +64,6 @@ def spots_in_cells(
         n_spots: how many spots.
         shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
 
-    Returns:
-        Parameters, null configurations, and the largest probability that the family allows, one row per spot.
     """
     unit = sequence(0, n_spots, shift)
     cell = chosen_by(cells.volume, unit[:, 0])
@@ -57,12 +74,10 @@ def spots_in_cells(
     upper = clopper_pearson_upper(events[cell], n_sims[cell], LEVEL / (2 * n_spots * weight.shape[1]))
     with np.errstate(divide="ignore"):
         log_bound = weight * (np.log(upper) + family.cumulant(theta[:, None], vertices - theta[:, None]))
-    return theta, cells.null_truth[cell], _raised(np.exp(log_bound.sum(axis=1)))
+    return Spots(theta, cells.null_truth[cell], _raised(np.exp(log_bound.sum(axis=1))))
 
 
-def spots_in_tiles(
-    family: Family, tiles: Tiles, events: IntArray, n_spots: int, shift: FloatArray
-) -> tuple[FloatArray, BoolArray, FloatArray]:
+def spots_in_tiles(family: Family, tiles: Tiles, events: IntArray, n_spots: int, shift: FloatArray) -> Spots:
     """Choose spots inside tiles, by volume. Arguments and result as for `spots_in_cells`.
 
     Args:
@@ -78,7 +93,7 @@ def spots_in_tiles(
     away = (2 * unit[:, 1:] - 1) * chosen.radius
     upper = clopper_pearson_upper(events[tile], chosen.n_sims, LEVEL / (2 * n_spots))
     limit = tilt_bound(family, chosen.theta, away[:, None], upper)
-    return chosen.theta + away, chosen.null_truth, _raised(limit)
+    return Spots(chosen.theta + away, chosen.null_truth, _raised(limit))
 
 
 def exceeded(limit: FloatArray, events: IntArray, n_sims: IntArray) -> BoolArray:

@@ -8,7 +8,7 @@ from contextlib import closing
 from adagrid.errors import NotAJobError
 from adagrid.stores._clickhouse_connection import Connect, Connection
 from adagrid.stores._clickhouse_url import Address
-from adagrid.stores.schema import KEYS
+from adagrid.stores.layout import every_table
 
 _PATIENCE = 30.0  # seconds
 
@@ -22,7 +22,7 @@ def job_addresses(server: Address, connect: Connect | None = None) -> Sequence[A
     with closing(Connection(server, _PATIENCE, connect)) as connection:
         found = connection.query("select database, name from system.tables order by database, name")
     addresses = ((server.job_in(str(database)), set(tables["name"])) for database, tables in found.groupby("database"))
-    return [address for address, tables in addresses if address is not None and tables <= set(KEYS)]
+    return [address for address, tables in addresses if address is not None and tables <= every_table()]
 
 
 def stored_bytes(address: Address, connect: Connect | None = None) -> int:
@@ -44,7 +44,7 @@ def drop_database(address: Address, connect: Connect | None = None) -> None:
         if not connection.query(there, {"database": address.database})["n"].iloc[0]:
             raise NotAJobError(f"{address}: there is no database {address.database}.")
         tables = _tables(connection, address)
-        if others := tables - set(KEYS):  # none at all: dropping it was interrupted
+        if others := tables - every_table():  # none at all: dropping it was interrupted
             raise NotAJobError(
                 f"{address}: the database {address.database} holds other tables ({', '.join(sorted(others)[:5])}), "
                 "so it is left alone."

@@ -14,7 +14,9 @@ import duckdb
 
 from adagrid.errors import CorruptStoreError, NotAJobError
 from adagrid.stores._duckdb_files import TYPES
-from adagrid.stores.schema import KEYS, Columns, Schema, Table, most_rows
+from adagrid.stores.layout import every_table
+from adagrid.stores.schema import Schema, most_rows
+from adagrid.stores.tables import Columns, Table, common_tables
 
 # What tables have in common with everything else that a catalog lists, and where it is listed. The functions are named
 # in full, for a macro may have their names.
@@ -81,10 +83,10 @@ class Catalog:
                 f"{where!r} is a DuckDB database, but holds no adagrid job (it has the tables {listed}). Give the path "
                 "of a new file."
             )
-        others += [f"the table {name!r}" for name in self._texts.keys() - KEYS.keys()]
+        others += [f"the table {name!r}" for name in self._texts.keys() - every_table()]
         self._refuse("it holds what no job has", others)
         if self._texts:
-            self._compare({"schema": TABLES_OF_ANY["schema"]})
+            self._compare({"schema": common_tables(1, 0)["schema"]})
 
     def check(self, schema: Schema, size: int) -> None:
         """Refuse tables that are not as a schema has them, and more rows than a file can have.
@@ -123,13 +125,9 @@ class Catalog:
             )
 
 
-TABLES_OF_ANY = Schema(1, 0, {}).tables
-"""The tables of some job; those that are not of tiles are the same in all."""
-
-
 def text_bytes() -> str:
     """Return the query for how many bytes all texts of a job have, as `n`; they are in the same tables in all jobs."""
-    columns = [(name, column) for name, of in TABLES_OF_ANY.items() for column, kind in of.items() if kind is str]
+    columns = [(name, column) for name, of in common_tables(1, 0).items() for column, kind in of.items() if kind is str]
     parts = [f"select strlen({column}) as n from {name}" for name, column in columns]
     return f"coalesce(sum(n), 0) as n from ({' union all '.join(parts)}) as texts"
 

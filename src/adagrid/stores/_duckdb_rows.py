@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from adagrid.errors import CorruptStoreError
-from adagrid.stores.schema import Columns
+from adagrid.stores.tables import Columns
 
 # A compressed file may say much in little space, but not without end: bytes in memory per byte of the file, and what
 # any file may take.

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import Array, BoolArray, IdArray
-from adagrid.stores.base import NAMED, VOLUME_TOLERANCE, Schema, Table
-from adagrid.stores.schema import INCIDENTAL, KEYS
+from adagrid.stores.base import NAMED
+from adagrid.stores.layout import VOLUME_TOLERANCE
+from adagrid.stores.schema import Schema
+from adagrid.stores.tables import INCIDENTAL, PLACED_KEY, STEP_KEY, Table
 
 
 @final
@@ -45,7 +47,7 @@ Frames: TypeAlias = Mapping[Table, Rows]
 Culprits: TypeAlias = Mapping[str, IdArray]
 """Offending ids for every relation, by the relation in words."""
 
-_STEP = tuple(KEYS["steps"])
+_STEP = tuple(STEP_KEY)
 # What tells zones apart: each coordination deals them anew.
 _ZONE = ("coordination_id", "zone_id")
 
@@ -53,7 +55,7 @@ _ZONE = ("coordination_id", "zone_id")
 def violations(frames: Mapping[Table, pd.DataFrame], schema: Schema) -> Mapping[str, IdArray]:
     """Return the relations that do not hold, each with its first offending ids."""
     tables = {name: Rows.of(frame) for name, frame in frames.items()}
-    if schema.method == "classic":
+    if schema.layout.name == "tiles":
         return _broken(_classic(tables, schema)) or _broken(_classic_coverage(tables))
     return _broken(_interpolated(tables, schema)) or _broken(_interpolated_coverage(tables))
 
@@ -89,7 +91,7 @@ def _classic(tables: Frames, schema: Schema) -> Culprits:
         "an active tile has no children": _among(active["id"], finished["parent_id"]),
         **_families(tables, "tiles"),
         **_repeats(tables, schema, "results", "tiles"),
-        **_repeats(tables, schema, "certificate", "tiles", except_for=KEYS["tiles"]),
+        **_repeats(tables, schema, "certificate", "tiles", except_for=PLACED_KEY),
         "every certified tile is active": _lacking(certificate, active["id"]),
         "every active tile is certified at the end of certification": _lacking(
             active.where(np.full(len(active["id"]), _certification_has_ended(tables))), certificate["id"]

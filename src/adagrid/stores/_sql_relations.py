@@ -6,29 +6,30 @@ same relations for plain data frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
-from adagrid.stores.schema import INCIDENTAL, KEYS, Schema, Table
-
-Queries: TypeAlias = Mapping[str, str]
-"""A query for every relation, by the relation in words."""
+from adagrid.stores.layout import Queries
+from adagrid.stores.schema import Schema
+from adagrid.stores.tables import INCIDENTAL, Table
 
 INACTIVE = "(select id from done where active = 0)"
 # Split or pruned: never to be simulated.
 RETIRED = "(select id from done where active = 0 and refine + deepen = 0)"
-_PRUNED = "(select id from done where active = 0 and refine + deepen + split = 0)"
+PRUNED = "(select id from done where active = 0 and refine + deepen + split = 0)"
 # Rows of steps that are finished: later rows may be incomplete without anything being wrong.
-_FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zone_id, step_id from steps)"
+FINISHED = "(coordination_id, zone_id, step_id) in (select coordination_id, zone_id, step_id from steps)"
 # Rows of coordinations that are begun: a plan that is being written may be incomplete too.
-_BEGUN = "coordination_id in (select coordination_id from coordinations)"
-_LAST = "(select max(coordination_id) from coordinations)"
+BEGUN = "coordination_id in (select coordination_id from coordinations)"
+LAST = "(select max(coordination_id) from coordinations)"
 # Certified cells whose parents are said to be replaced: engines without transactions write that a moment later.
-_SETTLED = f"(coordination_id < {_LAST} or coordination_id in (select coordination_id from done))"
+SETTLED = f"(coordination_id < {LAST} or coordination_id in (select coordination_id from done))"
+# Rows that some engine stored twice count once.
+STEPS = """count(*) as n from (
+    select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
 # What tells zones apart: each coordination deals them anew.
 _ZONE = ("coordination_id", "zone_id")
 # Certifying coordinations in which every zone has finished.
-_CERTIFIED = """
+CERTIFIED = """
     select coordination_id from (
         select coordination_id, n_zones as asked, 0 as finished from coordinations where kind = 'certify'
         union all select coordination_id, 0 as asked, count(distinct zone_id) as finished
@@ -38,94 +39,11 @@ _CERTIFIED = """
 
 def relations(schema: Schema) -> Queries:
     """Return the relations that hold whenever a job is looked at."""
-    return _classic(schema) if schema.method == "classic" else _interpolated(schema)
-
-
-def coverage(schema: Schema) -> Queries:
-    """Return the relation between volumes; it is worth asking when all others hold. It has no culprit but 0."""
-    if schema.method == "classic":
-        unfinished = f"(select count(*) from tiles where not ({_FINISHED})) = 0"
-        active = f"tiles where id in (select id from results) and id not in {INACTIVE}"
-        return {"active and pruned tiles cover the region exactly": _covered(active, unfinished)}
-    uncertified = f"select count(*) from cells where {_BEGUN} and id not in (select id from certificate)"
-    unsettled = f"select count(*) from certificate where not {_SETTLED}"
-    finished = f"({uncertified}) = 0 and ({unsettled}) = 0 and (select count(*) from certificate) > 0"
-    active = f"certificate where id not in {INACTIVE}"
-    return {"certified cells in force and pruned tiles cover the region exactly": _covered(active, finished)}
-
-
-def _classic(schema: Schema) -> Queries:
-    return {
-        **_common(schema),
-        **_once("tiles", "results", "certificate", "done"),
-        "every tile of a finished step has a result, unless it was split or pruned": _lacking(
-            "tiles", "results", where=f"{_FINISHED} and id not in {RETIRED}"
-        ),
-        "a tile that was split or pruned has no result": f"select id from results where id in {RETIRED}",
-        "every result has its tile": _lacking("results", "tiles"),
-        "every row of done has its tile": _lacking("done", "tiles"),
-        "every parent is a tile": _lacking("tiles", "tiles", column="parent_id", where="parent_id <> 0"),
-        "a parent is in done, replaced": f"""
-            select id from tiles where {_FINISHED} and parent_id <> 0 and parent_id not in {INACTIVE}""",
-        "an active tile has no children": f"""
-            select id from results where id not in {INACTIVE}
-            and id in (select parent_id from tiles where {_FINISHED})""",
-        **_families("tiles"),
-        **_repeats(schema, "results", "tiles"),
-        # a certificate is of a later step than its tile
-        **_repeats(schema, "certificate", "tiles", except_for=KEYS["tiles"]),
-        "every certified tile is active": f"""
-            select id from certificate where id in {INACTIVE} or id not in (select id from results)""",
-        "every active tile is certified at the end of certification": _lacking(
-            "results", "certificate", where=f"id not in {INACTIVE} and {_LAST} in ({_CERTIFIED})"
-        ),
-        **_steps("n_tiles", "tiles"),
-        **_steps("n_done", "done"),
-    }
-
-
-def _interpolated(schema: Schema) -> Queries:
-    vertices = [f"point{i}" for i in range(schema.dim + 1)]
-    used = " union all ".join(f"select {vertex} as id from cells" for vertex in vertices)
-    passes = "coordination_id in (select coordination_id from coordinations where kind = 'pass')"
-    return {
-        **_common(schema),
-        **_once("tiles", "points", "pilot", "vertices", "cells", "certificate", "done"),
-        "every point of a finished step was simulated": _lacking("points", "pilot", "vertices", where=_FINISHED),
-        "every row of pilot has its point": _lacking("pilot", "points"),
-        "every row of vertices has its point": _lacking("vertices", "points"),
-        "no point is in pilot and in vertices": "select id from pilot where id in (select id from vertices)",
-        **_repeats(schema, "pilot", "points"),
-        **_repeats(schema, "vertices", "points"),
-        "every point of a pass is a vertex of a cell": f"""
-            select id from points where {passes} and id not in (select id from ({used}) as used)""",
-        "every vertex of a cell is a point of a pass": f"""
-            select id from cells where {_BEGUN} and ({_outside(vertices, f"points where {passes}")})""",
-        "every vertex of a certified cell was simulated": f"""
-            select id from certificate where {_outside(vertices, "vertices")}""",
-        "every certified cell was planned": _lacking("certificate", "cells"),
-        "every cell of a coordination before the last is certified": _lacking(
-            "cells", "certificate", where=f"coordination_id < {_LAST}"
-        ),
-        "what replaces a tile or cell is certified": _lacking("cells", "certificate", where=f"parent_id in {INACTIVE}"),
-        **_repeats(schema, "certificate", "cells"),
-        "every row of done has its tile or cell": _lacking("done", "tiles", "cells"),
-        "every parent is a tile or a cell": f"""
-            {_lacking("tiles", "tiles", "cells", column="parent_id", where="parent_id <> 0")}
-            union all {_lacking("cells", "tiles", "cells", column="parent_id")}""",
-        "a parent is in done, replaced": f"""
-            select id from tiles where {_BEGUN} and parent_id <> 0 and parent_id not in {INACTIVE}
-            union all select id from certificate where {_SETTLED} and parent_id not in {INACTIVE}""",
-        "a certified cell in force has no certified children": f"""
-            select id from certificate where id not in {INACTIVE}
-            and id in (select parent_id from certificate where {_SETTLED})""",
-        **_families("tiles", "cells"),
-        **_steps("n_tiles", "points", zone=("zone_id",)),  # one step a coordination, all finished before the next
-    }
+    return {**_common(schema), **schema.layout.relations(schema)}
 
 
 def _common(schema: Schema) -> Queries:
-    """What holds for jobs of either method."""
+    """What holds for jobs of any method."""
     return {
         "coordinations has each number once": """
             select coordination_id as id from coordinations group by coordination_id having count(*) > 1""",
@@ -133,7 +51,7 @@ def _common(schema: Schema) -> Queries:
         "coordinations are numbered from 0 without gaps": """
             select coordination_id as id from coordinations
             where coordination_id > 0 and coordination_id + 0 not in (select coordination_id + 1 from coordinations)""",
-        "every step is of a coordination": f"select step_id as id from steps where not ({_BEGUN})",
+        "every step is of a coordination": f"select step_id as id from steps where not ({BEGUN})",
         "a tile that has no parent is as large as its box": unlike_box(schema),
     }
 
@@ -149,22 +67,22 @@ def repeated_columns(schema: Schema, original: Table, except_for: Sequence[str] 
     return [name for name in schema.tables[original] if name not in (*except_for, *INCIDENTAL)]
 
 
-def _once(*names: Table) -> Queries:
+def once(*names: Table) -> Queries:
     return {f"{name} has each id once": f"select id from {name} group by id having count(*) > 1" for name in names}
 
 
-def _lacking(name: Table, *others: Table, column: str = "id", where: str = "1 = 1") -> str:
+def lacking(name: Table, *others: Table, column: str = "id", where: str = "1 = 1") -> str:
     """Return the query for rows of a table whose column holds no id of other tables."""
     absent = " and ".join(f"{column} not in (select id from {other})" for other in others)
     return f"select id from {name} where {where} and {absent}"
 
 
-def _outside(columns: Sequence[str], rows: str) -> str:
+def outside(columns: Sequence[str], rows: str) -> str:
     """Return the condition that some column holds no id of other rows."""
     return " or ".join(f"{column} not in (select id from {rows})" for column in columns)
 
 
-def _repeats(schema: Schema, copy: Table, original: Table, *, except_for: Sequence[str] = ("id",)) -> Queries:
+def repeats(schema: Schema, copy: Table, original: Table, *, except_for: Sequence[str] = ("id",)) -> Queries:
     """Rows of one table have the same values as those of another with the same id."""
     columns = repeated_columns(schema, original, except_for)
     listed = ", ".join(["id", *columns])
@@ -173,7 +91,7 @@ def _repeats(schema: Schema, copy: Table, original: Table, *, except_for: Sequen
     return {f"{copy} repeats the columns of {original}": f"select id from ({both}) as rows group by id having {differ}"}
 
 
-def _families(*names: Table) -> Queries:
+def families(*names: Table) -> Queries:
     """What is in done has its children in some tables, as many as promised; together they are as large as it."""
     born = " union all ".join(
         f"select parent_id as id, count(*) as n, 0 as promised from {name} group by parent_id" for name in names
@@ -195,7 +113,7 @@ def _families(*names: Table) -> Queries:
     }
 
 
-def _steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
+def steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
     """A finished step wrote as many rows as it says.
 
     Only rows of a zone's newest step in the last coordination may be of a step that is not finished.
@@ -213,17 +131,17 @@ def _steps(column: str, name: Table, zone: Sequence[str] = _ZONE) -> Queries:
                 select {own}, max(step_id) as last from steps group by {own}
             ) as zones on {same}
             where finished > 1 or (finished = 1 and said <> found)
-            or (finished = 0 and (places.step_id < zones.last or places.coordination_id < {_LAST}))"""
+            or (finished = 0 and (places.step_id < zones.last or places.coordination_id < {LAST}))"""
     }
 
 
-def _covered(active: str, when: str) -> str:
+def covered(active: str, when: str) -> str:
     """Return the query that finds 0 if a condition holds and volumes do not sum to those of the roots."""
     return f"""
         select 0 as id from (
             select sum(whole) as whole, sum(covered) as covered from (
                 select volume as whole, 0.0 as covered from tiles where parent_id = 0
                 union all select 0.0 as whole, volume as covered from {active}
-                union all select 0.0 as whole, volume as covered from tiles where id in {_PRUNED}
+                union all select 0.0 as whole, volume as covered from tiles where id in {PRUNED}
             ) as volumes
         ) as sums where abs(whole - covered) > :tolerance * whole and {when}"""

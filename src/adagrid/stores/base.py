@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import final
 
 import numpy as np
@@ -12,12 +12,10 @@ import pandas as pd
 
 from adagrid._typing import Array, FloatArray, IdArray
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores.schema import INCIDENTAL, Columns, Method, Schema, Table
+from adagrid.stores.layout import Checked
+from adagrid.stores.schema import Schema
+from adagrid.stores.tables import Table
 
-__all__ = ["INCIDENTAL", "Checked", "Columns", "Method", "Place", "Schema", "Store", "Table", "ZoneView"]
-
-# Relative difference of volumes that rounding may explain.
-VOLUME_TOLERANCE = 1e-6
 # How many offending ids are named.
 NAMED = 10
 # Columns of `Store.activity`.
@@ -26,7 +24,7 @@ ACTIVITY = {"worker_id": np.uint32, "last_sign": np.float64, "simulated": np.int
 
 @final
 @dataclass(frozen=True)
-class Place:
+class StepKey:
     """Where in a job something happens."""
 
     coordination_id: int
@@ -34,25 +32,7 @@ class Place:
     step_id: int
 
 
-_PLACE = [each.name for each in fields(Place)]
-
-
-@final
-@dataclass(frozen=True)
-class Checked:
-    """How far a job's tables have been checked; as it is made, nothing has been.
-
-    Args:
-        coordination: rows of earlier coordinations have been checked, and are complete.
-        rows: how many rows they are, by table.
-        region: the volume of the tiles among them that have no parent.
-        covered: the volume of those that are active or pruned.
-    """
-
-    coordination: int = 0
-    rows: Mapping[Table, int] = field(default_factory=dict)
-    region: float = 0.0
-    covered: float = 0.0
+_PLACE = [each.name for each in fields(StepKey)]
 
 
 @final
@@ -151,7 +131,7 @@ class Store(ABC):
         """Return those of the ids that have a row in a table that has ids."""
 
     @abstractmethod
-    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows of a table with ids that a step wrote, in the order of their keys; all columns if None."""
 
     @abstractmethod
@@ -302,7 +282,7 @@ class Store(ABC):
         """
         frame = frames[key]
         places = frame[_PLACE].drop_duplicates().itertuples(index=False, name=None)
-        known = [self.step_rows(key, Place(*map(int, place)), ["id"])["id"] for place in places]
+        known = [self.step_rows(key, StepKey(*map(int, place)), ["id"])["id"] for place in places]
         new = ~frame["id"].isin(pd.concat(known) if known else []).to_numpy()
         if new.any():
             self.append({**frames, key: frame[new]})

@@ -13,9 +13,10 @@ from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.stores._clickhouse_connection import TYPES, Connect, Connection
 from adagrid.stores._clickhouse_url import read_url
-from adagrid.stores.base import Schema, Table
-from adagrid.stores.schema import INCIDENTAL, KEYS, VERSION, Columns
+from adagrid.stores.layout import every_table
+from adagrid.stores.schema import VERSION, Schema
 from adagrid.stores.sql import SqlStore
+from adagrid.stores.tables import INCIDENTAL, Columns, Table, key_of
 
 # Ids in one query: its text must stay below the server's max_query_size (256 KiB).
 _IDS_AT_ONCE = 10_000
@@ -66,7 +67,7 @@ class ClickHouseStore(SqlStore):
     @override
     def _holds_job(self) -> bool:
         names = set(self._columns_there()["table"])
-        if names and not names & set(KEYS):
+        if names and not names & every_table():
             raise NotAJobError(
                 f"{self.location} is a database, but holds no adagrid job (it has the tables "
                 f"{', '.join(sorted(names)[:5])}). Choose another job_id."
@@ -105,8 +106,9 @@ class ClickHouseStore(SqlStore):
         self._connection.use_database()
         for name, columns in schema.tables.items():
             listed = ", ".join(f"{column} {TYPES[kind]}" for column, kind in columns.items())
+            key = ", ".join(key_of(name))
             self._connection.command(
-                f"create table if not exists {name} ({listed}) engine = MergeTree() order by ({', '.join(KEYS[name])})"
+                f"create table if not exists {name} ({listed}) engine = MergeTree() order by ({key})"
             )
         self.schema = schema
         self._append({"schema": pd.DataFrame([{"version": VERSION, "definition": schema.dumps()}])})
@@ -190,4 +192,4 @@ def _identity(name: Table, columns: Columns) -> tuple[str, ...]:
     """Return the columns that tell the rows of a table apart: a row that repeats another's is the same row."""
     if "id" in columns:
         return ("id",)
-    return KEYS[name] if name in _KEYED else tuple(columns)
+    return key_of(name) if name in _KEYED else tuple(columns)

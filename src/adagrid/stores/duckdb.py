@@ -30,9 +30,9 @@ from adagrid.stores._duckdb_files import (
     write_text,
 )
 from adagrid.stores._duckdb_rows import batches, checked, readable
-from adagrid.stores.base import Schema, Table
-from adagrid.stores.schema import VERSION
+from adagrid.stores.schema import VERSION, Schema
 from adagrid.stores.sql import SqlStore
+from adagrid.stores.tables import Table
 
 # What a file without any table takes: three headers.
 _EMPTY = 3 * 4096

@@ -48,3 +48,8 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
         "db must be None (in memory), a path of a DuckDB file, a clickhouse:// URL, or a store; got "
         f"{type(db).__name__}."
     )
+
+
+def open_reading(db: str | PathLike[str]) -> Store:
+    """Open a database to read it."""
+    return open_store(db) if is_url(db) else DuckDBStore(db, read_only=True)

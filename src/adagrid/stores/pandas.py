@@ -12,8 +12,10 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._model_relations import inactive, retired, violations
-from adagrid.stores.base import ACTIVITY, NAMED, Checked, Place, Schema, Store, Table, ZoneView, spread_frame, zone_of
-from adagrid.stores.schema import KEYS, SIMULATED
+from adagrid.stores.base import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame, zone_of
+from adagrid.stores.layout import Checked
+from adagrid.stores.schema import Schema
+from adagrid.stores.tables import Table, key_of
 
 
 @final
@@ -76,7 +78,7 @@ class PandasStore(Store):
         return ids[np.isin(ids, self._tables[name]["id"].to_numpy(np.uint64))]
 
     @override
-    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         frame = self.table(name)
         here = np.logical_and.reduce([frame[column] == value for column, value in vars(place).items()])
         return frame.loc[here, list(columns or frame.columns)].reset_index(drop=True)
@@ -137,7 +139,7 @@ class PandasStore(Store):
     @override
     def activity(self, since: float) -> pd.DataFrame:
         signs = [self._tables[name][["worker_id", "time"]] for name in ("config", "reports")]
-        for name in SIMULATED[self.schema.method]:
+        for name in self.schema.layout.simulated:
             rows = self._tables[name]
             rows = rows[rows["time"] >= since]
             signs.append(rows[["worker_id", "time"]].assign(simulated=1, simulations=rows["n_sims"]))
@@ -147,7 +149,7 @@ class PandasStore(Store):
 
     @override
     def summary(self) -> Mapping[str, int]:
-        return self._classic_summary() if self.schema.method == "classic" else self._interpolated_summary()
+        return self._classic_summary() if self.schema.layout.name == "tiles" else self._interpolated_summary()
 
     @override
     def violations(self) -> Mapping[str, IdArray]:
@@ -200,5 +202,5 @@ class PandasStore(Store):
 
 def _in_order(frame: pd.DataFrame, name: Table) -> pd.DataFrame:
     """Return rows of a table in the order of its keys, rows with the same keys as they were appended."""
-    order = np.lexsort([frame[key].to_numpy() for key in reversed(KEYS[name])])
+    order = np.lexsort([frame[key].to_numpy() for key in reversed(key_of(name))])
     return frame.take(order).reset_index(drop=True)

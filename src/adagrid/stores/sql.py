@@ -21,20 +21,11 @@ from typing_extensions import override
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._sql_ledger import accepted, ledger
-from adagrid.stores._sql_relations import INACTIVE, RETIRED, Queries, coverage, relations
-from adagrid.stores.base import (
-    ACTIVITY,
-    NAMED,
-    VOLUME_TOLERANCE,
-    Checked,
-    Place,
-    Schema,
-    Store,
-    Table,
-    ZoneView,
-    spread_frame,
-)
-from adagrid.stores.schema import KEYS, LONGEST_DEFINITION, SIMULATED, Method
+from adagrid.stores._sql_relations import INACTIVE, relations
+from adagrid.stores.base import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame
+from adagrid.stores.layout import VOLUME_TOLERANCE, Checked, Queries
+from adagrid.stores.schema import LONGEST_DEFINITION, Schema
+from adagrid.stores.tables import Table, key_of
 
 # How often `verify` looks again while other processes write, and how long it waits before (seconds).
 _LOOKS, _PAUSE = 40, 0.25
@@ -43,36 +34,6 @@ _LONG = 2**16
 # Rows that are in memory at once while a frontier is read.
 PAGE = 2**19
 _PAGE = "step_id >= :first_step and step_id <= :last_step and position >= :begin and position < :end"
-# Rows that some engine stored twice count once.
-_STEPS = """count(*) as n from (
-    select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
-_COUNTS: Mapping[Method, Mapping[str, str]] = {
-    "classic": {
-        "tiles": "count(distinct id) as n from tiles",
-        "results": "count(distinct id) as n from results",
-        "active": f"count(distinct id) as n from results where id not in {INACTIVE}",
-        "eligible": "count(distinct id) as n from results where id not in (select id from done)",
-        "steps": _STEPS,
-        "simulations": """coalesce(sum(n_sims), 0) as n from (
-            select id, max(n_sims) as n_sims from results group by id) as simulated""",
-        "pending": f"""count(distinct id) as n from tiles
-            where id not in (select id from results) and id not in {RETIRED}""",
-        "points": "count(distinct id) as n from results",
-    },
-    "interpolated": {
-        "tiles": "count(distinct id) as n from cells",
-        "results": "count(distinct id) as n from certificate",
-        "active": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
-        "eligible": f"count(distinct id) as n from certificate where id not in {INACTIVE}",
-        "steps": _STEPS,
-        "simulations": """coalesce(sum(n_sims), 0) as n from (
-            select id, max(n_sims) as n_sims from pilot group by id
-            union all select id, max(n_sims) as n_sims from vertices group by id) as simulated""",
-        "pending": """count(distinct id) as n from points
-            where id not in (select id from pilot) and id not in (select id from vertices)""",
-        "points": "count(distinct id) as n from points",
-    },
-}
 
 
 class SqlStore(Store):
@@ -148,7 +109,7 @@ class SqlStore(Store):
 
     @final
     @override
-    def step_rows(self, name: Table, place: Place, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         return self._rows(
             name,
             f"select {', '.join(columns or self.schema.tables[name])} from {name} "
@@ -233,7 +194,7 @@ class SqlStore(Store):
     def activity(self, since: float) -> pd.DataFrame:
         simulated = " ".join(
             f"union all select worker_id, time, 1 as simulated, n_sims as simulations from {table} where time >= :since"
-            for table in SIMULATED[self.schema.method]
+            for table in self.schema.layout.simulated
         )
         return self._query(
             f"""select worker_id, max(time) as last_sign, sum(simulated) as simulated, sum(simulations) as simulations
@@ -247,7 +208,7 @@ class SqlStore(Store):
     @final
     @override
     def summary(self) -> Mapping[str, int]:
-        return {name: self._number(sql) for name, sql in _COUNTS[self.schema.method].items()}
+        return {name: self._number(sql) for name, sql in self.schema.layout.counts.items()}
 
     @final
     @override
@@ -261,7 +222,9 @@ class SqlStore(Store):
         for _ in range(_LOOKS):
             before = self._version()
             repeated = self._repeated()
-            broken = self._broken(relations(self.schema), repeated) or self._broken(coverage(self.schema), repeated)
+            broken = self._broken(relations(self.schema), repeated) or self._broken(
+                self.schema.layout.coverage(self.schema), repeated
+            )
             if not broken or self._version() == before:
                 break
             time.sleep(_PAUSE)  # rows arrived between two queries: what they seem to contradict may have arrived too
@@ -303,7 +266,7 @@ class SqlStore(Store):
         return None
 
     def _in_order(self, name: Table) -> str:
-        return f"order by {', '.join(KEYS[name])} {self._once(name)}"
+        return f"order by {', '.join(key_of(name))} {self._once(name)}"
 
     def _broken(self, queries: Queries, repeated: Mapping[Table, str]) -> dict[str, IdArray]:
         """Return the relations whose queries find ids."""

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from adagrid._typing import BoolArray
-from adagrid.algorithms import CalibrateSettings, ValidateSettings
-from adagrid.algorithms.policies import (
-    CalibrationPolicy,
-    CalibrationState,
-    ValidationPolicy,
-    ValidationState,
-)
+from adagrid.methods.classic import Classic
+from adagrid.methods.tiles.policies import CalibrationPolicy, CalibrationState, ValidationPolicy, ValidationState
+from adagrid.settings.goals import Calibration, Validation
 
 _N = 500
 
@@ -74,9 +70,9 @@ class PolicyContract:
 def _decide(
     policy: ValidationPolicy | CalibrationPolicy, state: ValidationState | CalibrationState
 ) -> tuple[BoolArray, BoolArray]:
-    sims = {"init_sims": 64, "max_sims": 256}
+    method = Classic(init_sims=64, max_sims=256)
     if isinstance(policy, ValidationPolicy) and isinstance(state, ValidationState):
-        return policy.decide(state, ValidateSettings.checked({"threshold": 1.0, **sims}))
+        return policy.decide(state, Validation(threshold=1.0), method)
     assert isinstance(policy, CalibrationPolicy)
     assert isinstance(state, CalibrationState)
-    return policy.decide(state, CalibrateSettings.checked(sims))
+    return policy.decide(state, Calibration(), method)

@@ -12,27 +12,32 @@ import pytest
 
 from adagrid._typing import Array
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores import Place, Schema, Store, ZoneView
-from adagrid.stores.base import Table, zone_of
+from adagrid.stores import Schema, Store, ZoneView
+from adagrid.stores.base import StepKey, zone_of
+from adagrid.stores.layouts.cells import CellLayout
+from adagrid.stores.layouts.tiles import TileLayout
 from adagrid.stores.pandas import PandasStore
+from adagrid.stores.tables import Table
 
-_SCHEMA = Schema(dim=2, n_nulls=1, results={"score": np.float64, "small": np.float32, "count": np.int64})
+_SCHEMA = Schema(2, 1, TileLayout(), {"results": {"score": np.float64, "small": np.float32, "count": np.int64}})
 _STAGED = Schema(
-    dim=1,
-    n_nulls=1,
-    results={"score": np.float64},
-    method="interpolated",
-    pilot={"count": np.int64},
-    vertices={"small": np.float32, "count": np.int64},
+    1,
+    1,
+    CellLayout(),
+    {
+        "certificate": {"score": np.float64},
+        "pilot": {"count": np.int64},
+        "vertices": {"small": np.float32, "count": np.int64},
+    },
 )
-_HERE, _LATER = Place(0, 0, 0), Place(0, 0, 1)
+_HERE, _LATER = StepKey(0, 0, 0), StepKey(0, 0, 1)
 
 Rows: TypeAlias = dict[Table, pd.DataFrame]
 Damage: TypeAlias = tuple[str, int, Rows]
 """The relation that rows break, an offending id, and the rows."""
 
 
-def tile_rows(ids: list[int], place: Place = _HERE, parent: int = 0, volume: float = 1.0) -> pd.DataFrame:
+def tile_rows(ids: list[int], place: StepKey = _HERE, parent: int = 0, volume: float = 1.0) -> pd.DataFrame:
     """Return rows for `tiles` (and, with more columns, for `results`)."""
     n = len(ids)
     return pd.DataFrame(
@@ -56,14 +61,14 @@ def tile_rows(ids: list[int], place: Place = _HERE, parent: int = 0, volume: flo
 
 
 def result_rows(
-    ids: list[int], scores: list[float], place: Place = _HERE, parent: int = 0, volume: float = 1.0
+    ids: list[int], scores: list[float], place: StepKey = _HERE, parent: int = 0, volume: float = 1.0
 ) -> pd.DataFrame:
     """Return rows for `results`."""
     return tile_rows(ids, place, parent, volume).assign(score=scores, small=0.1, count=2**40)
 
 
 def done_rows(
-    ids: list[int], place: Place = _HERE, *, active: int = 0, refine: int = 0, split: int = 0
+    ids: list[int], place: StepKey = _HERE, *, active: int = 0, refine: int = 0, split: int = 0
 ) -> pd.DataFrame:
     """Return rows for `done`."""
     return pd.DataFrame(
@@ -80,7 +85,7 @@ def done_rows(
     )
 
 
-def step_row(place: Place, n_tiles: int, n_done: int) -> pd.DataFrame:
+def step_row(place: StepKey, n_tiles: int, n_done: int) -> pd.DataFrame:
     """Return one row for `steps`."""
     return pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done, "worker_id": 1, "time": 0.0}])
 
@@ -90,7 +95,7 @@ def coordination_row(number: int, kind: str, n_zones: int = 2) -> pd.DataFrame:
     return pd.DataFrame([{"coordination_id": number, "kind": kind, "n_zones": n_zones, "worker_id": 1, "time": 0.0}])
 
 
-def results_of(tiles: pd.DataFrame, scores: list[float], place: Place | None = None) -> pd.DataFrame:
+def results_of(tiles: pd.DataFrame, scores: list[float], place: StepKey | None = None) -> pd.DataFrame:
     """Return the rows of `results` for rows of `tiles`; with a place, the rows of `certificate` there."""
     moved = {} if place is None else vars(place)
     return tiles.assign(score=scores, small=0.1, count=2**40, **moved)
@@ -118,7 +123,7 @@ def classic_job() -> list[Rows]:
 
 def certification() -> list[Rows]:
     """Return what is appended, in order, when a fresh pass in two zones certifies that job."""
-    zones = Place(1, 0, 2), Place(1, 1, 2)
+    zones = StepKey(1, 0, 2), StepKey(1, 1, 2)
     kept, born = tile_rows([1, 2, 3])[1:2], tile_rows([11, 12], _LATER, parent=1, volume=0.5)
     return [
         {"coordinations": coordination_row(1, "certify")},
@@ -130,7 +135,7 @@ def certification() -> list[Rows]:
     ]
 
 
-def staged_rows(name: Table, ids: Sequence[int], place: Place = _HERE, **columns: Sequence[float]) -> pd.DataFrame:
+def staged_rows(name: Table, ids: Sequence[int], place: StepKey = _HERE, **columns: Sequence[float]) -> pd.DataFrame:
     """Return rows for a table of an interpolated job that has ids and positions; columns not given are 0."""
     n = len(ids)
     zeros: dict[str, Array] = {column: np.zeros(n, kind) for column, kind in _STAGED.tables[name].items()}
@@ -148,7 +153,7 @@ Cells: TypeAlias = Mapping[int, tuple[int, float, int, int]]
 """Parent, volume and the points at both ends of cells, by id."""
 
 
-def cell_rows(name: Table, cells: Cells, place: Place, n_sims: int = 64) -> pd.DataFrame:
+def cell_rows(name: Table, cells: Cells, place: StepKey, n_sims: int = 64) -> pd.DataFrame:
     """Return rows for `cells` or `certificate`."""
     parent_id, volume, point0, point1 = zip(*cells.values(), strict=True)
     columns = {"parent_id": parent_id, "volume": volume, "point0": point0, "point1": point1}
@@ -162,7 +167,7 @@ def interpolated_job() -> list[Rows]:
     31 and 21, which share the vertex 202; the second replaced 21 by 211 and 212, which share the new vertex 301. A
     third pass is planned, but not begun. Plans are written table by table, as engines without transactions may do.
     """
-    zones = [(Place(stage, 0, stage), Place(stage, 1, stage)) for stage in range(4)]
+    zones = [(StepKey(stage, 0, stage), StepKey(stage, 1, stage)) for stage in range(4)]
     first: Cells = {31: (3, 0.5, 201, 202), 21: (2, 1.0, 202, 203)}
     second: Cells = {211: (21, 0.5, 202, 301), 212: (21, 0.5, 301, 203)}
     third: Cells = {2111: (211, 0.5, 202, 401)}
@@ -212,14 +217,14 @@ def _common_damages(coordinations: int) -> Iterator[Damage]:
     yield "coordinations has each number once", 0, {"coordinations": coordination_row(0, "other")}
     gap = coordinations + 1
     yield "coordinations are numbered from 0 without gaps", gap, {"coordinations": coordination_row(gap, "pilot")}
-    yield "every step is of a coordination", 77, {"steps": step_row(Place(gap, 0, 77), 0, 0)}
+    yield "every step is of a coordination", 77, {"steps": step_row(StepKey(gap, 0, 77), 0, 0)}
 
 
 def _classic_damages() -> Iterator[Damage]:
     """Yield what may not be appended to the classic job."""
     yield from _common_damages(1)
     yield "a tile that has no parent is as large as its box", 8, {"tiles": tile_rows([8], volume=2.0)}
-    tile = tile_rows([14], Place(0, 0, 2))
+    tile = tile_rows([14], StepKey(0, 0, 2))
     yield "tiles has each id once", 2, {"tiles": tile_rows([2])}
     yield "results has each id once", 12, {"results": result_rows([12], [0.1])}
     yield "done has each id once", 2, {"done": done_rows([2], active=1)}
@@ -236,14 +241,14 @@ def _classic_damages() -> Iterator[Damage]:
     yield "results repeats the columns of tiles", 14, {"tiles": tile, "results": unlike}
     yield "steps counts the rows of tiles", 1, {"steps": step_row(_LATER, 2, 2)}
     yield "steps counts the rows of done", 0, {"done": done_rows([12], active=1)}
-    yield "steps counts the rows of tiles", 2, {"steps": step_row(Place(0, 0, 2), 1, 0)}
-    later = step_row(Place(0, 0, 3), 0, 0)
+    yield "steps counts the rows of tiles", 2, {"steps": step_row(StepKey(0, 0, 2), 1, 0)}
+    later = step_row(StepKey(0, 0, 3), 0, 0)
     yield "steps counts the rows of tiles", 2, {"tiles": tile, "results": results_of(tile, [0.5]), "steps": later}
 
 
 def _certified_damages() -> Iterator[Damage]:
     """Yield what may not be appended to the job that was certified."""
-    tile, place = tile_rows([14], Place(0, 0, 2)), Place(1, 0, 2)
+    tile, place = tile_rows([14], StepKey(0, 0, 2)), StepKey(1, 0, 2)
     unlike = results_of(tile, [0.5], place).assign(n_sims=128)
     yield "certificate has each id once", 12, {"certificate": result_rows([12], [0.1], place)}
     yield "every certified tile is active", 1, {"certificate": result_rows([1], [0.1], place)}
@@ -258,9 +263,9 @@ def _interpolated_damages() -> Iterator[Damage]:
     yield from _common_damages(3)
     large = staged_tiles([8], parent_id=[0], volume=[1.0]).assign(volume=2.0)
     yield "a tile that has no parent is as large as its box", 8, {"tiles": large}
-    first, second, unplanned = Place(1, 0, 1), Place(2, 0, 2), Place(4, 0, 4)
+    first, second, unplanned = StepKey(1, 0, 1), StepKey(2, 0, 2), StepKey(4, 0, 4)
 
-    def cell(name: Table, number: int, parent: int, ends: tuple[int, int], place: Place = second) -> Rows:
+    def cell(name: Table, number: int, parent: int, ends: tuple[int, int], place: StepKey = second) -> Rows:
         return {name: cell_rows(name, {number: (parent, 0.5, *ends)}, place)}
 
     once: dict[Table, int] = {"tiles": 2, "points": 101, "pilot": 101, "vertices": 201, "cells": 31, "certificate": 31}
@@ -296,9 +301,9 @@ def _interpolated_damages() -> Iterator[Damage]:
     yield "as many children as done says", 2, {"tiles": staged_rows("tiles", [8], parent_id=[2])}
     yield "children cover their parent", 21, cell("cells", 219, 21, (202, 301))
     yield "steps counts the rows of points", 2, {"steps": step_row(second, 1, 0)}
-    yield "steps counts the rows of points", 3, {"steps": step_row(Place(3, 0, 3), 2, 0)}
-    left = staged_rows("points", [109], Place(0, 2, 1))
-    yield "steps counts the rows of points", 1, {"points": left, "steps": step_row(Place(1, 2, 2), 0, 0)}
+    yield "steps counts the rows of points", 3, {"steps": step_row(StepKey(3, 0, 3), 2, 0)}
+    left = staged_rows("points", [109], StepKey(0, 2, 1))
+    yield "steps counts the rows of points", 1, {"points": left, "steps": step_row(StepKey(1, 2, 2), 0, 0)}
 
 
 DAMAGES = [
@@ -402,7 +407,7 @@ class StoreContract:
 
     def test_append_missing_looks_at_the_rows_own_steps(self, store: Store) -> None:
         """Rows of several places at once; an id that another step has is left for `verify` to tell."""
-        frame = pd.concat([tile_rows([1, 2]), tile_rows([3], Place(0, 1, 0)), tile_rows([4], _LATER)])
+        frame = pd.concat([tile_rows([1, 2]), tile_rows([3], StepKey(0, 1, 0)), tile_rows([4], _LATER)])
         assert store.append_missing({"tiles": frame.iloc[1:3]}, key="tiles") == 2
         assert store.append_missing({"tiles": frame}, key="tiles") == 2
         assert sorted(store.table("tiles")["id"]) == [1, 2, 3, 4]
@@ -419,7 +424,7 @@ class StoreContract:
         }
         assert empty.step_rows("tiles", _LATER)["id"].tolist() == [11, 12]
         assert empty.step_rows("done", _LATER)["id"].tolist() == [1, 2]
-        assert not len(empty.step_rows("tiles", Place(0, 1, 1)))
+        assert not len(empty.step_rows("tiles", StepKey(0, 1, 1)))
 
     @pytest.mark.parametrize(
         ("name", "ids"),
@@ -429,7 +434,7 @@ class StoreContract:
         """They are read by id and by step as tiles are."""
         fill(empty, "interpolated")
         wanted = np.array(ids, np.uint64)
-        rows = empty.step_rows(name, Place(1, 0, 1))
+        rows = empty.step_rows(name, StepKey(1, 0, 1))
         assert rows["id"].tolist() == ids
         pd.testing.assert_frame_equal(empty.rows(name, wanted), rows)
         assert sorted(empty.known(name, np.append(wanted, np.uint64(9)))) == sorted(ids)
@@ -471,7 +476,7 @@ class StoreContract:
 
         thread = threading.Thread(target=work)
         thread.start()
-        empty.append({"tiles": tile_rows([4], Place(0, 0, 2), parent=2)})
+        empty.append({"tiles": tile_rows([4], StepKey(0, 0, 2), parent=2)})
         thread.join()
         assert read[0][:2] == (empty.schema, True)
         pd.testing.assert_frame_equal(read[0][2], before)
@@ -580,7 +585,7 @@ class StoreContract:
         sizes = {0: 7, 1: 1, 2: 1, 4: 2, 5: 1}
         for step, size in sizes.items():
             ids = [10 * (step + 1) + k for k in range(size)]
-            store.append({"results": result_rows(ids, [float(i) for i in ids], Place(0, step % 2, step))})
+            store.append({"results": result_rows(ids, [float(i) for i in ids], StepKey(0, step % 2, step))})
         whole = _frontier(store, ZoneView(0, 0, 1, 5), ["score", "position"])
         assert whole["id"].tolist() == [*range(10, 17), 20, 30, 50, 51]
         assert whole["score"].tolist() == whole["id"].tolist()
@@ -594,7 +599,7 @@ class StoreContract:
         old = rng.integers(0, 2**64, 200, np.uint64)
         store.append({"results": result_rows(old.tolist(), [0.0] * 200)})
         new = rng.integers(0, 2**64, 20, np.uint64)
-        here = Place(coordination, 1, 10)
+        here = StepKey(coordination, 1, 10)
         store.append({"results": result_rows(new.tolist(), [0.0] * 20, here)})
         zones = [set(_frontier(store, ZoneView(coordination, zone, n_zones, 11), [])["id"]) for zone in range(n_zones)]
         assert sorted(i for zone in zones for i in zone) == sorted([*old.tolist(), *new.tolist()])
@@ -617,7 +622,7 @@ class StoreContract:
     def test_begun_steps_verify(self, empty: Store) -> None:
         """Nor with a step that has begun."""
         fill(empty, "classic")
-        tile = tile_rows([111], Place(0, 0, 2), parent=11, volume=0.5)
+        tile = tile_rows([111], StepKey(0, 0, 2), parent=11, volume=0.5)
         empty.append({"tiles": tile})
         empty.verify()
         empty.append({"results": results_of(tile, [0.1])})
@@ -644,7 +649,7 @@ class StoreContract:
         store.append({"tiles": tile_rows([1]), "results": result_rows([1], [0.5]), "steps": step_row(_HERE, 1, 0)})
         for parent in (1, 2):
             store.verify()
-            place, volume = Place(0, 0, parent), (1 - 0.8e-6) ** parent
+            place, volume = StepKey(0, 0, parent), (1 - 0.8e-6) ** parent
             tiles = tile_rows([parent + 1], place, parent, volume)
             store.append({"tiles": tiles, "results": results_of(tiles, [0.5])})
             store.append({"done": done_rows([parent], place, refine=1), "steps": step_row(place, 1, 1)})
@@ -654,7 +659,7 @@ class StoreContract:
     def test_verify_notices_a_gap_between_cells(self, empty: Store) -> None:
         """The cells in force must cover the region once a pass is certified."""
         empty.create(_STAGED)
-        place, cells = Place(0, 0, 0), {21: (2, 1.0, 201, 202)}
+        place, cells = StepKey(0, 0, 0), {21: (2, 1.0, 201, 202)}
         empty.append({"tiles": staged_tiles([1, 2], parent_id=[0, 0], volume=[1.0, 1.0])})
         empty.append({"points": staged_rows("points", [201, 202]), "vertices": staged_rows("vertices", [201, 202])})
         empty.append({"cells": cell_rows("cells", cells, place), "coordinations": coordination_row(0, "pass")})

@@ -13,11 +13,12 @@ from urllib.request import urlopen
 import pandas as pd
 
 import adagrid as ada
-from adagrid.algorithms.interpolated import calibrate, validate
+from adagrid.methods.cells import calibration as calibrate
+from adagrid.methods.cells import validation as validate
 from adagrid.stores import Store
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.schema import INCIDENTAL
+from adagrid.stores.tables import INCIDENTAL
 from tests.support.clickhouse_server import connect_to_old_server
 from tests.support.jobcases import run_case
 

@@ -16,6 +16,7 @@ import adagrid as ada
 from adagrid import _compilation_cache, _programs
 from adagrid._compilation_cache import SETTING
 from adagrid._programs import Program
+from tests.support import flat
 
 _HIT = "/jax/compilation_cache/cache_hits"
 
@@ -172,7 +173,7 @@ def test_a_job_has_the_same_tables_with_the_cache_and_without(folder, monkeypatc
 
     def results():
         grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["theta0 <= 0"])
-        run = ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=512, progress=False)
+        run = flat.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=512, progress=False)
         return run.results().drop(columns=["time"], errors="ignore")
 
     tables = []

@@ -10,6 +10,7 @@ import pytest
 import adagrid as ada
 from adagrid import _programs
 from adagrid._programs import Program
+from tests.support import flat
 from tests.support.compilations import compilations
 
 
@@ -119,7 +120,7 @@ def _job(model: ada.Model, threshold: float, seed: int = 1):
     low, high, null = ([-0.5] * 2, [0.5] * 2, "theta1 <= theta0") if two else ([-1], [0], "theta0 <= 0")
     grid = ada.cartesian_grid(low, high, n=1, null_hypos=[null])
     targets = {"global_target": 0.05, "max_target": 0.05}
-    return ada.ada_validate(
+    return flat.ada_validate(
         model, threshold=threshold, grid=grid, method="interpolated", model_seed=seed, progress=False, **targets
     )
 
@@ -148,16 +149,16 @@ def test_a_job_compiles_four_programs_and_the_next_one_none(nothing_compiled, de
 def test_a_classic_job_compiles_three_programs(nothing_compiled):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["theta0 <= 0"])
     with compilations() as names:
-        run = ada.validate(Scaled([1.0]), threshold=1.96, grid=grid, n_sims=64, progress=False)
+        run = flat.validate(Scaled([1.0]), threshold=1.96, grid=grid, n_sims=64, progress=False)
         assert run.bound > 0
     assert sorted(names) == ["jit(_count_block)", "jit(_draw_chunk)", "jit(_statistic_block)"]
     with compilations() as names:
-        ada.validate(Scaled([1.0]), threshold=2.5, grid=grid, n_sims=64, progress=False)
+        flat.validate(Scaled([1.0]), threshold=2.5, grid=grid, n_sims=64, progress=False)
     assert names == []
 
 
 def test_calibrations_compile_statistics_and_do_not_count(nothing_compiled):
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["theta0 <= 0"])
     with compilations() as names:
-        ada.calibrate(Scaled([1.0]), alpha=0.1, grid=grid, n_sims=1024, progress=False)
+        flat.calibrate(Scaled([1.0]), alpha=0.1, grid=grid, n_sims=1024, progress=False)
     assert sorted(names) == ["jit(_draw_chunk)", "jit(_statistic_block)"]

@@ -15,7 +15,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.grid import Ellipsoid, HalfSpace, NullHypothesis, RiskDifference, cartesian_grid, create_grid
 from adagrid.grid.boundaries import decide
 from adagrid.grid.grid import decided, refine
-from adagrid.grid.hypotheses import parted
+from adagrid.grid.hypotheses import split_half_spaces
 from adagrid.grid.simplices import triangulate
 from tests.support.curved import Product, Steep, Wave, random_hypothesis, touching_box
 
@@ -73,7 +73,7 @@ def tile_points(generator, tiles):
 def assert_safe(tiles, hypotheses, generator):
     """Where a hypothesis is not among those of a tile it is false at every point of it; half-spaces on their side."""
     points = tile_points(generator, tiles)
-    planes, curved = parted(hypotheses)
+    planes, curved = split_half_spaces(hypotheses)
     for j, hypothesis in curved.items():
         assert (hypothesis.dist(points)[~tiles.null_truth[:, j]] < 0).all()
     inside = np.ones(points.shape[:2], bool)  # of the part that the tile stands for
@@ -123,7 +123,7 @@ def test_grids_cover_and_err_on_the_safe_side(seed, dim, n_hypotheses, depth):
     smallest = np.prod((upper - lower) / n) / 2**depth
     larger = grid.tiles.take(grid.tiles.box_volume > 1.01 * smallest)
     points, part = assert_safe(larger, grid.hypotheses, generator)
-    for j, hypothesis in parted(grid.hypotheses)[1].items():
+    for j, hypothesis in split_half_spaces(grid.hypotheses)[1].items():
         held = larger.null_truth[:, [j]] & part
         assert (hypothesis.dist(points)[held] >= -NEAR).all()
 
@@ -157,7 +157,7 @@ def test_refining_decides_anew(seed, dim, n_hypotheses):
         undecided.append(
             sum(
                 tiles.volume[(tiles.null_truth[:, [j]] & part & (hypothesis.dist(points) < -NEAR)).any(axis=1)].sum()
-                for j, hypothesis in parted(grid.hypotheses)[1].items()
+                for j, hypothesis in split_half_spaces(grid.hypotheses)[1].items()
             )
         )
     whole = grid.tiles.volume.sum()
@@ -370,7 +370,7 @@ def test_simplices_have_what_may_be_true_in_them(seed, dim, n_hypotheses):
     np.testing.assert_allclose(simplices.volume.sum(), grid.tiles.volume.sum(), rtol=1e-6)
     weights = generator.dirichlet(np.ones(dim + 1), 30)
     points = np.einsum("pk,skd->spd", weights, simplices.vertices)
-    curved = parted(grid.hypotheses)[1]
+    curved = split_half_spaces(grid.hypotheses)[1]
     for j, hypothesis in enumerate(grid.hypotheses):
         distance, held = hypothesis.dist(points), simplices.null_truth[:, j]
         assert (distance[~held] < (0 if j in curved else NEAR)).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adagrid.grid import cartesian_grid
-from adagrid.jobs.identity import grid_fingerprint
+from adagrid.launch.identity import grid_fingerprint
 
 GRID = cartesian_grid([-1, -1], [1, 1], n=2, null_hypos=["x <= 0.1", "y <= 0.2"])
 

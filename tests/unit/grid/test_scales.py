@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 
 import adagrid as ada
 from adagrid.errors import InvalidInputError
+from tests.support import flat
 
 LOWER, UPPER = [0.1, 0.2], [0.6, 0.7]
 
@@ -72,16 +73,16 @@ def test_limits_that_do_not_exist():
 class TestJobs:
     def test_rates_are_not_taken_for_logits(self):
         with pytest.raises(InvalidInputError, match=r"are logits.*Say scale='probability'"):
-            ada.validate(ada.FisherExact(10), threshold=0.05, grid=ada.cartesian_grid(LOWER, UPPER, n=1), n_sims=16)
+            flat.validate(ada.FisherExact(10), threshold=0.05, grid=ada.cartesian_grid(LOWER, UPPER, n=1), n_sims=16)
         grid = ada.cartesian_grid(LOWER, UPPER, n=1, scale="probability")
-        run = ada.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=16)
+        run = flat.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=16)
         assert "response rates (0.100, 0.200) to" in run.summary()
         assert "response rates (0.600, 0.700)" in run.summary()
 
     def test_a_scale_that_the_family_lacks(self):
         grid = ada.cartesian_grid([0.1], [1.0], n=1, scale="rate")
         with pytest.raises(InvalidInputError, match=r"scale='rate' of theta0 does not fit Normal.*Use 'mean'"):
-            ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=16)
+            flat.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=16)
 
 
 def test_grids_that_no_machine_holds_are_refused_at_once():
@@ -93,4 +94,4 @@ def test_grids_that_no_machine_holds_are_refused_at_once():
 def test_differences_of_probabilities_are_of_parameters_that_are_logits(design):
     grid = ada.cartesian_grid([0.1, 0.1], [1, 1], n=1, null_hypos=[ada.RiskDifference(margin=-0.1)])
     with pytest.raises(InvalidInputError, match="takes theta0 for the logit of a probability, but the parameters"):
-        ada.validate(design, threshold=2.0, grid=grid, n_sims=64)
+        flat.validate(design, threshold=2.0, grid=grid, n_sims=64)

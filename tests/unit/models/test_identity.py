@@ -26,6 +26,7 @@ from adagrid._source import bare_text, code_hash, source_of
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
 from adagrid.models._identity import model_arguments, model_content
+from tests.support import flat
 
 
 def model_fingerprint(model):
@@ -356,7 +357,7 @@ ada.cartesian_grid([-1], [{other}], n=2)
 for other in range({other}):
     print(Design().reject_when, n_steps)
 if __name__ == "__main__":
-    other = ada.validate(Design(), threshold={other})
+    other = flat.validate(Design(), threshold={other})
 """
 
 
@@ -534,5 +535,5 @@ def test_a_job_with_such_an_argument_is_not_begun(tmp_path):
     path = tmp_path / "job.duckdb"
     grid = ada.cartesian_grid([-1], [0], n=2)
     with pytest.raises(InvalidInputError, match="generator"):
-        ada.ada_validate(Given(i for i in range(3)), threshold=1.96, grid=grid, db=path)
+        flat.ada_validate(Given(i for i in range(3)), threshold=1.96, grid=grid, db=path)
     assert not path.exists()

@@ -26,7 +26,8 @@ def _cells(n):
 def test_limits_in_cells_are_above_the_truth_and_close(n_cells):
     cells = _cells(n_cells)
     events = np.rint(N * _error(cells.vertices)).astype(int)
-    theta, truth, limit = spots_in_cells(FAMILY, cells, events, np.full(events.shape, N), 40, np.array([0.1, 0.6]))
+    found = spots_in_cells(FAMILY, cells, events, np.full(events.shape, N), 40, np.array([0.1, 0.6]))
+    theta, truth, limit = found.theta, found.null_truth, found.allowed
     assert truth.shape == (40, 1)
     assert ((theta >= -2) & (theta <= 1)).all()
     assert (limit >= _error(theta)).all()
@@ -37,7 +38,8 @@ def test_limits_in_cells_are_above_the_truth_and_close(n_cells):
 def test_limits_in_tiles_are_above_the_truth():
     tiles = ada.cartesian_grid([-2], [1], n=16).tiles.with_n_sims(N)
     events = np.rint(N * _error(tiles.theta)).astype(int)
-    theta, _, limit = spots_in_tiles(FAMILY, tiles, events, 40, np.array([0.1, 0.6]))
+    found = spots_in_tiles(FAMILY, tiles, events, 40, np.array([0.1, 0.6]))
+    theta, limit = found.theta, found.allowed
     assert (limit >= _error(theta)).all()
     assert len(np.unique(np.floor((theta + 2) / 3 * 16))) == 16  # every tile is visited
 
@@ -45,9 +47,9 @@ def test_limits_in_tiles_are_above_the_truth():
 def test_spots_of_a_cell_are_spread_evenly():
     corners = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
     cells = Simplices(corners, np.ones((1, 1), bool), np.array([1], np.uint64))
-    theta, *_ = spots_in_cells(
+    theta = spots_in_cells(
         ada.Normal(sd=1.0, n=(1, 1)), cells, np.ones((1, 3), int), np.full((1, 3), 9), 2000, np.array([0.3, 0.1, 0.8])
-    )
+    ).theta
     np.testing.assert_allclose(theta.mean(axis=0), 1 / 3, atol=0.01)
     assert (theta.sum(axis=1) <= 1 + 1e-12).all()
 

@@ -1,0 +1,1 @@
+"""Copies jobs: to other databases, to snapshots, and to folders of files."""

@@ -1,0 +1,1 @@
+"""Starts and resumes jobs. Everything is checked before anything is written."""

@@ -1,0 +1,1 @@
+"""Ways to certify a region. Each public module defines one method; a new method is one new file."""

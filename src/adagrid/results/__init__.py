@@ -1,0 +1,1 @@
+"""Reads jobs: what they have found, how they stand, and whether their tables are consistent."""

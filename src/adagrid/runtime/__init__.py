@@ -1,0 +1,1 @@
+"""Runs the work of a job: packets, zones, workers, and what is written down about them."""
