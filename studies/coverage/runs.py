@@ -21,6 +21,7 @@ from adagrid.algorithms import quantities as quantities_module
 from adagrid.algorithms.interpolated.surrogate import Surrogates
 from adagrid.engine import Simulator
 from adagrid.estimation import clopper_pearson_upper
+from adagrid.testing import PandasStore
 from studies.coverage.problems import PROBLEMS, Problem
 
 Method = Literal["interpolated", "classic"]
@@ -144,7 +145,7 @@ class Calibration:
 
 def validation_job(problem: Problem, method: Method, delta: float, seed: int) -> ada.Run:
     """Run one validation to its certificate."""
-    arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": "pandas"}
+    arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": PandasStore()}
     if method == "classic":
         arguments |= {"init_sims": 512, "max_sims": 8192}
     run = ada.ada_validate(
@@ -158,7 +159,7 @@ def calibration_job(
 ) -> ada.Run:
     """Run one calibration to its certificate."""
     arguments: dict[str, Any] = problem.calibration | {"alpha": alpha, "confidence": confidence}
-    arguments |= {"model_seed": seed, "db": "pandas"}
+    arguments |= {"model_seed": seed, "db": PandasStore()}
     if method == "classic":
         arguments |= {"init_sims": 1024, "max_sims": 8192}
     run = ada.ada_calibrate(problem.model, grid=problem.grid, method=method, progress=False, **arguments)

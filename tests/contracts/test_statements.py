@@ -18,7 +18,7 @@ from adagrid.jobs.found import Found
 from adagrid.stores import Place
 from adagrid.stores.base import Checked
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import JOBS, coordination_row, done_rows, fill, results_of, step_row, tile_rows
 from tests.support.jobcases import assert_same, run_case, tables
 

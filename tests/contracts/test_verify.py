@@ -17,8 +17,8 @@ from adagrid.errors import CorruptStoreError
 from adagrid.jobs.run import Run
 from adagrid.stores import Schema
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import INCIDENTAL
+from adagrid.testing import PandasStore
 from tests.support.examples import examples
 from tests.support.jobcases import run_case
 

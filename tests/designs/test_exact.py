@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binom, boschloo_exact
 
 import adagrid as ada
+from adagrid.testing import PandasStore
 from tests.support.certified import calibrated, validated
 from tests.support.oracles import binomial_error, binomial_size, fisher_table
 
@@ -48,9 +49,9 @@ def test_sizes_of_fishers_test(method, n, size):
 
 def test_any_seed_and_any_number_of_simulations_give_the_same():
     model = ada.DecisionTable.of(ada.PooledZ((6, 9)))
-    how = {"threshold": 1.96, "grid": TILES, "db": "pandas"}
-    one = ada.validate(model, **how, n_sims=1).results()
-    other = ada.validate(model, **how, n_sims=4096, model_seed=7).results()
+    how = {"threshold": 1.96, "grid": TILES}
+    one = ada.validate(model, **how, n_sims=1, db=PandasStore()).results()
+    other = ada.validate(model, **how, n_sims=4096, model_seed=7, db=PandasStore()).results()
     np.testing.assert_array_equal(one["tie_bound"], other["tie_bound"])
 
 

@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 import adagrid as ada
 from adagrid.stores.schema import INCIDENTAL
+from adagrid.testing import PandasStore
 
 N_SIMS = 1000  # no power of two: the last chunk is not full
 GRID = ada.cartesian_grid([-1, -1], [1, 1], n=6, null_hypos=["theta1 <= theta0"])
@@ -61,7 +62,7 @@ def _same_rows(one, other) -> pd.DataFrame:
 
 
 def test_validation_nonadagrid_using_adagrid(plain_statistics):
-    plain = ada.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    plain = ada.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db=PandasStore())
     adaptive = ada.ada_validate(
         MODEL,
         threshold=0.05,
@@ -86,7 +87,7 @@ def test_validation_nonadagrid_using_adagrid(plain_statistics):
 
 
 def test_calibration_nonadagrid_using_adagrid(plain_statistics):
-    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    plain = ada.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db=PandasStore())
     adaptive = ada.ada_calibrate(
         MODEL,
         alpha=0.1,
@@ -112,8 +113,9 @@ def test_calibration_nonadagrid_using_adagrid(plain_statistics):
 
 
 def test_bootstrap_calibration(plain_statistics):
-    how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5, "db": "pandas"}
-    boot, plain = ada.bootstrap_calibrate(MODEL, n_bootstrap=20, **how), ada.calibrate(MODEL, **how)
+    how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5}
+    boot = ada.bootstrap_calibrate(MODEL, n_bootstrap=20, db=PandasStore(), **how)
+    plain = ada.calibrate(MODEL, db=PandasStore(), **how)
     columns = ["id", "alpha0", "rank", "lambda_star", "grid_cost"]
     pd.testing.assert_frame_equal(boot.results()[columns], plain.results()[columns])
     results = boot.results()
@@ -131,9 +133,9 @@ def test_bootstrap_calibration(plain_statistics):
 
 def test_rank_zero_never_rejects():
     grid = ada.create_grid([[0.0, 0.0]], [1.0, 1.0])
-    run = ada.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    run = ada.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db=PandasStore())
     assert run.results()["rank"].tolist() == [0]
     assert run.results()["lambda_star"].tolist() == [-np.inf]
     assert run.threshold == -np.inf
-    large = ada.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    large = ada.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db=PandasStore())
     assert large.threshold == np.inf

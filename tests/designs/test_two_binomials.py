@@ -12,6 +12,7 @@ from scipy.stats import binom, binomtest
 import adagrid as ada
 from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.engine import Shape, Simulator
+from adagrid.testing import PandasStore
 from tests.support.certified import assert_simulated
 from tests.support.oracles import binomial_error, fisher_table, pooled_z_table
 from tests.support.two_binomials import NULL, assert_calibrated_fisher_is_boschloo, assert_size
@@ -39,7 +40,7 @@ def test_sizes():
         (ada.FisherExact(12), 0.05, fisher_table(12) < 0.05),
         (ada.PooledZ(12), 1.96, pooled_z_table(12) > 1.96),
     ):
-        assert_size(model, threshold, reject, 0.032016, grid, db="pandas", max_target=0.004, global_target=0.01)
+        assert_size(model, threshold, reject, 0.032016, grid, db=PandasStore(), max_target=0.004, global_target=0.01)
 
 
 @pytest.mark.parametrize("model", [ada.FisherExact(12), ada.PooledZ(12)])
@@ -77,7 +78,7 @@ def test_unequal_arms():
 
 def test_calibrated_fisher_is_boschloo():
     grid = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=1, null_hypos=NULL)
-    how = {"method": "interpolated", "db": "pandas"}
+    how = {"method": "interpolated", "db": PandasStore()}
     assert_calibrated_fisher_is_boschloo(12, 0.025, 0.046584, 0.049766, grid, **how)
 
 

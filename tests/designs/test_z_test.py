@@ -10,6 +10,7 @@ import adagrid as ada
 from adagrid.algorithms import AdaCalibrate, AdaValidate, CalibrateSettings, Packet, ValidateSettings
 from adagrid.engine import Shape, Simulator
 from adagrid.estimation import below_rounding
+from adagrid.testing import PandasStore
 from tests.support.oracles import z_error
 
 CRITICAL = norm.isf(0.025)
@@ -18,13 +19,13 @@ CRITICAL = norm.isf(0.025)
 @pytest.fixture(scope="module")
 def validation():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return ada.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db="pandas")
+    return ada.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db=PandasStore())
 
 
 @pytest.fixture(scope="module")
 def calibration():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return ada.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db="pandas")
+    return ada.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db=PandasStore())
 
 
 def test_bound_is_above_the_truth_everywhere_on_every_tile(validation):
@@ -67,7 +68,7 @@ def test_calibrated_threshold_is_on_the_safe_side(calibration):
 
 def test_calibrated_threshold_validates(calibration):
     grid = ada.cartesian_grid([-1], [0], n=256, null_hypos=["x <= 0"])
-    run = ada.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db="pandas")
+    run = ada.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db=PandasStore())
     assert (run.results()["tie_estimate"] <= 0.025).all()
 
 
@@ -75,7 +76,7 @@ def test_units():
     """Ten observations with standard deviation 3: the same test as one standard normal, stretched."""
     stretch = 3 / np.sqrt(10)
     plain, scaled = (
-        ada.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db="pandas")
+        ada.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db=PandasStore())
         for model, low in ((ada.ZTest(), -1.0), (ada.ZTest(n=10, sd=3), -stretch))
     )
     np.testing.assert_allclose(plain.results()["tie_bound"], scaled.results()["tie_bound"], rtol=2e-3)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from adagrid.jobs.figures import wrong_figures
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.jobcases import run_case
 
 

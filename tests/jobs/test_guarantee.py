@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 import adagrid as ada
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.array_designs import ArrayZ
 
 GRID = ada.cartesian_grid([-2], [0], n=4, null_hypos=["theta0 <= 0"])

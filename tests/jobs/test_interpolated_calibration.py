@@ -13,6 +13,7 @@ import adagrid as ada
 from adagrid.algorithms.interpolated import calibrate as module
 from adagrid.bounds import interpolated_bound
 from adagrid.estimation import calibration_rank
+from adagrid.testing import PandasStore
 from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table
 
@@ -24,7 +25,7 @@ LOOSE = {"grid_target": 0.002, "bias_target": 0.002, "std_target": 0.002}
 
 
 def run(model, grid, seed=0, **settings):
-    job = ada.ada_calibrate(model, grid=grid, method="interpolated", db="pandas", model_seed=seed, **settings)
+    job = ada.ada_calibrate(model, grid=grid, method="interpolated", db=PandasStore(), model_seed=seed, **settings)
     job.verify()
     return job
 

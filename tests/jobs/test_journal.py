@@ -12,7 +12,7 @@ import adagrid as ada
 from adagrid.errors import StoreError
 from adagrid.jobs.environment import without_secrets
 from adagrid.jobs.journal import Journal
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import fill
 from tests.support.jobcases import assert_same, run_case, tables
 

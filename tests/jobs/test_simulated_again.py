@@ -12,7 +12,7 @@ from adagrid.engine import Simulator
 from adagrid.grid import Tiles
 from adagrid.grid.points import Points
 from adagrid.jobs.work import AskedFractions
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.jobcases import run_case
 
 SEED = 2**40 + 3

@@ -11,8 +11,8 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.jobs.run import Run
 from adagrid.stores import Place, ZoneView
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.schema import INCIDENTAL
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows
 from tests.support.jobcases import N_STEPS, assert_same, run_case, tables
 

@@ -9,7 +9,7 @@ from adagrid.errors import StoreError
 from adagrid.jobs.run import Run
 from adagrid.jobs.transfer import transfer
 from adagrid.stores import Store
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 
 IN_PROCESS = ("pandas", "memory", "file", "modern")
 

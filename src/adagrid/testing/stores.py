@@ -14,7 +14,7 @@ from adagrid._typing import Array
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores import Place, Schema, Store, ZoneView
 from adagrid.stores.base import Table, zone_of
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 
 _SCHEMA = Schema(dim=2, n_nulls=1, results={"score": np.float64, "small": np.float32, "count": np.int64})
 _STAGED = Schema(

@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores._model_relations import inactive, retired, violations
 from adagrid.stores.base import ACTIVITY, NAMED, Checked, Place, Schema, Store, Table, ZoneView, spread_frame, zone_of
 from adagrid.stores.schema import KEYS, SIMULATED
+from adagrid.testing._frame_relations import inactive, retired, violations
 
 
 @final
