@@ -13,6 +13,7 @@ from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.algorithms.frontier import Frontier, Layout
 from adagrid.algorithms.settings import Settings
 from adagrid.grid import Tiles
+from adagrid.grid.columns import ColumnSet
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
@@ -23,7 +24,7 @@ VALIDATION_STREAM, CALIBRATION_STREAM = 0, 1000
 
 @final
 @dataclass(frozen=True)
-class Packet:
+class Packet(ColumnSet):
     """Tiles to simulate, with what is already known of them.
 
     Args:
@@ -40,13 +41,6 @@ class Packet:
     def fresh(tiles: Tiles) -> Packet:
         """Return a packet of tiles of which nothing is known."""
         return Packet(tiles, np.zeros(len(tiles), np.int64), np.zeros(len(tiles), np.int64))
-
-    def __len__(self) -> int:
-        return len(self.tiles)
-
-    def take(self, index: Array | slice) -> Packet:
-        """Return the rows that an index selects."""
-        return Packet(self.tiles.take(index), self.prior_sims[index], self.prior_rejections[index])
 
 
 @final

@@ -14,8 +14,8 @@ from adagrid.algorithms.quantities import Limits, Quantity
 from adagrid.bounds import interpolated_lower_bound, interpolated_reach
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
+from adagrid.grid.columns import matrix
 from adagrid.grid.points import Points
-from adagrid.grid.tiles import matrix
 from adagrid.jobs.record import JobRecord
 from adagrid.stores import Store, ZoneView
 

@@ -13,9 +13,9 @@ from adagrid.algorithms.interpolated.base import positions
 from adagrid.engine.ties import Cut
 from adagrid.grid import Tiles
 from adagrid.grid.cells import Cells
+from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
 from adagrid.grid.simplices import Simplices
-from adagrid.grid.tiles import matrix_columns
 from adagrid.jobs.evidence import SpotEvidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.jobs.run import Run

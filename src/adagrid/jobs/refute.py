@@ -13,8 +13,8 @@ from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine.ties import near
 from adagrid.errors import ModelError
 from adagrid.grid import Tiles
+from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
-from adagrid.grid.tiles import matrix_columns
 from adagrid.jobs.evidence import read_evidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.models import ArrayModel

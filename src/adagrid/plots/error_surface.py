@@ -20,8 +20,8 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
 from adagrid.grid.clip import crossings, piece_vertices
+from adagrid.grid.columns import matrix
 from adagrid.grid.hypotheses import parted
-from adagrid.grid.tiles import matrix
 from adagrid.jobs import Run
 from adagrid.jobs.run import read_hypotheses
 from adagrid.plots._mesh import Mesh, lattice, merge_nodes, slice_polytopes
