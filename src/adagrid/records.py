@@ -154,8 +154,8 @@ def read_records(store: Store) -> list[JobRecord]:
         records = [JobRecord.model_validate_json(str(text)) for text in config["record"]]
     except UnknownMethodError as error:
         raise NotAJobError(
-            f"{store.location} holds a job by the method {error.name!r}, which adagrid does not have. Import the module "
-            "that defines it first."
+            f"{store.location} holds a job by the method {error.name!r}, which adagrid does not have. Import the "
+            "module that defines it, and open the job again."
         ) from error
     except (ValueError, RecursionError) as error:
         raise NotAJobError(

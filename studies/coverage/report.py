@@ -236,8 +236,8 @@ simulations as here.
 
 Everything here follows from the seeds: the runs of every study have the model seeds {seeds}. Targets are
 looser than the defaults, so that many runs are affordable and few simulations leave the limits enough room to miss; the
-reasons why a certificate holds do not depend on targets. Jobs ran in memory (`db="pandas"`), and jobs of one process
-shared compiled code.
+reasons why a certificate holds do not depend on targets. Jobs ran in memory (`db=PandasStore()`), and jobs of one
+process shared compiled code.
 
 {settings}
 - Classic validations had `init_sims=512, max_sims=8192`, classic calibrations `init_sims=1024, max_sims=8192`; both

@@ -22,6 +22,7 @@ from adagrid.methods.cells.surrogate import Surrogates
 from adagrid.methods.cells.validation import CellValidation
 from adagrid.settings import goals
 from adagrid.settings import quantities as quantities_module
+from adagrid.testing import PandasStore
 from studies.coverage.problems import PROBLEMS, Problem
 from tests.support import flat
 
@@ -146,7 +147,7 @@ class Calibration:
 
 def validation_job(problem: Problem, method: Method, delta: float, seed: int) -> ada.Run:
     """Run one validation to its certificate."""
-    arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": "pandas"}
+    arguments: dict[str, Any] = problem.settings | {"delta": delta, "model_seed": seed, "db": PandasStore()}
     if method == "classic":
         arguments |= {"init_sims": 512, "max_sims": 8192}
     run = flat.ada_validate(
@@ -160,7 +161,7 @@ def calibration_job(
 ) -> ada.Run:
     """Run one calibration to its certificate."""
     arguments: dict[str, Any] = problem.calibration | {"alpha": alpha, "confidence": confidence}
-    arguments |= {"model_seed": seed, "db": "pandas"}
+    arguments |= {"model_seed": seed, "db": PandasStore()}
     if method == "classic":
         arguments |= {"init_sims": 1024, "max_sims": 8192}
     run = flat.ada_calibrate(problem.model, grid=problem.grid, method=method, progress=False, **arguments)

@@ -21,6 +21,7 @@ from rich.console import Console
 import adagrid as ada
 from adagrid.errors import AdagridError
 from adagrid.screens import look_screen, worst_table
+from adagrid.testing import PandasStore
 from studies.outside.mutations import HOSTILE_BYTES, mutate
 from studies.outside.originals import KINDS, SECRET, copied
 
@@ -66,7 +67,7 @@ def _read(place: Path, texts: list[str]) -> None:
             texts.append(_shown(look_screen(view.look())))
         texts.append(str(run.slack()))
         run.verify()
-        ada.copy_job(run._store, ada.stores.open_store("pandas"))
+        ada.copy_job(run._store, PandasStore())
         run.export(place.parent / "again")
 
 

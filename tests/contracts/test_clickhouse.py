@@ -9,7 +9,7 @@ import pytest
 
 import adagrid as ada
 from adagrid.errors import StoreError
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.clickhouse_laws import REPEATS, ClickHouseContract
 from tests.support.clickhouse_server import CANARY
 from tests.support.jobcases import assert_same, run_case, tables
@@ -60,7 +60,7 @@ def test_a_copy_that_fails_leaves_nothing(modern_folder, monkeypatch, tmp_path):
         clickhouse_connect, "get_client", lambda **how: get_client(interface="chdb", path=modern_folder)
     )
     source, table = PandasStore(), PandasStore.table
-    ada.copy_job(run_case("validate_z", db="pandas", n_steps=1)._store, source)
+    ada.copy_job(run_case("validate_z", db=PandasStore(), n_steps=1)._store, source)
 
     def failing(store, name):
         if name == "null_hypos" and store is source:

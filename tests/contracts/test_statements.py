@@ -18,7 +18,7 @@ from adagrid.methods.cells.finished_rounds import Found
 from adagrid.stores.base import StepKey
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.layout import Checked
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from adagrid.testing.stores import JOBS, coordination_row, done_rows, fill, results_of, step_row, tile_rows
 from tests.support import flat
 from tests.support.jobcases import assert_same, run_case, tables

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 import adagrid.stores
 from adagrid._registry import implementations
-from adagrid.stores import Store
+from adagrid.stores import Store, open_store
 from adagrid.stores._sql_relations import relations
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill
 
 
@@ -45,8 +47,14 @@ class TestDuckDBFile(StoreContract):
 
 
 def test_every_store_is_tested():
-    tested = {TestPandas: PandasStore, TestDuckDBMemory: DuckDBStore, "test_clickhouse.py": ClickHouseStore}
+    tested = {TestDuckDBMemory: DuckDBStore, "test_clickhouse.py": ClickHouseStore}
     assert set(implementations(adagrid.stores, Store).values()) == set(tested.values())
+
+
+def test_no_name_stands_for_a_store_in_frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with closing(open_store("pandas")) as store:
+        assert store.location == str(tmp_path / "pandas")
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -17,8 +17,8 @@ from adagrid.errors import CorruptStoreError
 from adagrid.results.run import Run
 from adagrid.stores import Schema
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.tables import INCIDENTAL
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.examples import examples
 from tests.support.jobcases import run_case
 

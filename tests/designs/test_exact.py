@@ -49,7 +49,7 @@ def test_sizes_of_fishers_test(method, n, size):
 
 def test_any_seed_and_any_number_of_simulations_give_the_same():
     model = ada.DecisionTable.of(ada.PooledZ((6, 9)))
-    how = {"threshold": 1.96, "grid": TILES, "db": "pandas"}
+    how = {"threshold": 1.96, "grid": TILES}
     one = flat.validate(model, **how, n_sims=1).results()
     other = flat.validate(model, **how, n_sims=4096, model_seed=7).results()
     np.testing.assert_array_equal(one["tie_bound"], other["tie_bound"])

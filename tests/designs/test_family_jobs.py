@@ -14,6 +14,7 @@ import adagrid as ada
 from adagrid.families import recorded_family
 from adagrid.grid.grid import refine
 from adagrid.methods.cells.region import Region
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.certified import TARGETS, validated
 
@@ -106,7 +107,7 @@ def test_bounds_of_tiles_are_above_the_truth(name):
         tiles, _ = refine(grid.tiles, grid.hypotheses)
         grid = replace(grid, tiles=tiles)
     grid = ada.create_grid(grid.tiles.theta, grid.tiles.radius, null_hypos=grid.hypotheses or None)
-    run = flat.validate(model, threshold=threshold, grid=grid, n_sims=1024, db="pandas")
+    run = flat.validate(model, threshold=threshold, grid=grid, n_sims=1024, db=PandasStore())
     run.verify()
     tiles = run.results()
     names = range(grid.dim)

@@ -18,6 +18,7 @@ from scipy.stats import binom
 
 import adagrid as ada
 from adagrid.engine import Shape, Simulator
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.certified import calibrated, validated
 from tests.support.curved import Wave
@@ -144,7 +145,7 @@ def test_four_arms_by_tiles(n_hypotheses):
     model = FourArms(range(n_hypotheses))
     run = flat.ada_validate(
         model, threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=60, delta=1e-4,
-        db="pandas",
+        db=PandasStore(),
     )  # fmt: skip
     exact = lambda theta, truth: error(theta, truth, scores=SCORES[:, :n_hypotheses])
     largest = check_validation(run, grid.hypotheses, lower, upper, exact)
@@ -186,7 +187,7 @@ def test_curved_boundaries_in_four_dimensions():
     grid = ada.cartesian_grid(lower, upper, n=1, null_hypos=CURVED, depth=4)
     run = flat.ada_validate(
         FourArms(), threshold=THRESHOLD, grid=grid, init_sims=1024, max_sims=4096, n_steps=3, step_size=20, delta=1e-4,
-        db="pandas",
+        db=PandasStore(),
     )  # fmt: skip
     check_validation(run, grid.hypotheses, lower, upper, error)
     assert (run.tiles()["step_id"] > 0).any()

@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 import adagrid as ada
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.certified import TARGETS, validated
 from tests.support.oracles import group_sequential_error, group_sequential_size
@@ -59,7 +60,7 @@ def test_sizes_of_unequal_looks():
     model = ada.GroupSequentialSize(times, bounds, threshold=1.0, futility=futility, n=40, sd=2.0)
     drifts = np.array([-0.4, 0.1, 0.9])  # means, in units of which the standard error is 2 / sqrt(40)
     points = ada.create_grid(drifts[:, None], [1e-9])
-    run = flat.validate(model, grid=points, quantity="mean", n_sims=sims, db="pandas")
+    run = flat.validate(model, grid=points, quantity="mean", n_sims=sims, db=PandasStore())
     results = run.results().sort_values("theta0")
     for drift, estimate in zip(drifts * np.sqrt(40) / 2, results["mean_estimate"], strict=True):
         size = group_sequential_size(bounds, times, drift, futility=futility)

@@ -30,7 +30,7 @@ def test_one_treatment_is_the_pooled_z_test_also_beside_attainable_values():
     value = attainable[np.abs(attainable - 1.58311896715).argmin()]
     assert np.float32(value) < np.nextafter(value, 0)
     grid = ada.cartesian_grid([-0.05, -0.05], [0.05, 0.05], n=1, null_hypos=["theta1 <= theta0"])
-    how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024, "db": "pandas"}
+    how = {"threshold": np.nextafter(value, 0), "grid": grid, "n_sims": 1024}
     assert flat.validate(ada.ManyToOne(20, 1), **how).bound == flat.validate(z, **how).bound
 
 

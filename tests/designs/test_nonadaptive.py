@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 import adagrid as ada
 from adagrid.stores.tables import INCIDENTAL
+from adagrid.testing import PandasStore
 from tests.support import flat
 
 N_SIMS = 1000  # no power of two: the last chunk is not full
@@ -62,7 +63,7 @@ def _same_rows(one, other) -> pd.DataFrame:
 
 
 def test_validation_nonadagrid_using_adagrid(plain_statistics):
-    plain = flat.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    plain = flat.validate(MODEL, threshold=0.05, grid=GRID, n_sims=N_SIMS, model_seed=5, db=PandasStore())
     adaptive = flat.ada_validate(
         MODEL,
         threshold=0.05,
@@ -87,7 +88,7 @@ def test_validation_nonadagrid_using_adagrid(plain_statistics):
 
 
 def test_calibration_nonadagrid_using_adagrid(plain_statistics):
-    plain = flat.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db="pandas")
+    plain = flat.calibrate(MODEL, alpha=0.1, grid=GRID, n_sims=N_SIMS, model_seed=5, db=PandasStore())
     adaptive = flat.ada_calibrate(
         MODEL,
         alpha=0.1,
@@ -113,7 +114,7 @@ def test_calibration_nonadagrid_using_adagrid(plain_statistics):
 
 
 def test_bootstrap_calibration(plain_statistics):
-    how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5, "db": "pandas"}
+    how = {"alpha": 0.1, "grid": GRID, "n_sims": N_SIMS, "model_seed": 5}
     boot, plain = flat.bootstrap_calibrate(MODEL, n_bootstrap=20, **how), flat.calibrate(MODEL, **how)
     columns = ["id", "alpha0", "rank", "lambda_star", "grid_cost"]
     pd.testing.assert_frame_equal(boot.results()[columns], plain.results()[columns])
@@ -132,9 +133,9 @@ def test_bootstrap_calibration(plain_statistics):
 
 def test_rank_zero_never_rejects():
     grid = ada.create_grid([[0.0, 0.0]], [1.0, 1.0])
-    run = flat.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    run = flat.calibrate(MODEL, alpha=0.025, grid=grid, n_sims=64, db=PandasStore())
     assert run.results()["rank"].tolist() == [0]
     assert run.results()["lambda_star"].tolist() == [-np.inf]
     assert run.threshold == -np.inf
-    large = flat.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db="pandas")
+    large = flat.calibrate(ada.PooledZ((8, 11)), alpha=0.025, grid=grid, n_sims=64, db=PandasStore())
     assert large.threshold == np.inf

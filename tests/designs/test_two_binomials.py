@@ -14,6 +14,7 @@ from adagrid.engine import Shape, Simulator
 from adagrid.methods.tiles.algorithm import StepWork
 from adagrid.methods.tiles.calibration import TileCalibration
 from adagrid.methods.tiles.validation import TileValidation
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.certified import assert_simulated
 from tests.support.oracles import binomial_error, fisher_table, pooled_z_table
@@ -42,7 +43,7 @@ def test_sizes():
         (ada.FisherExact(12), 0.05, fisher_table(12) < 0.05),
         (ada.PooledZ(12), 1.96, pooled_z_table(12) > 1.96),
     ):
-        assert_size(model, threshold, reject, 0.032016, grid, db="pandas", max_target=0.004, global_target=0.01)
+        assert_size(model, threshold, reject, 0.032016, grid, db=PandasStore(), max_target=0.004, global_target=0.01)
 
 
 @pytest.mark.parametrize("model", [ada.FisherExact(12), ada.PooledZ(12)])
@@ -80,7 +81,7 @@ def test_unequal_arms():
 
 def test_calibrated_fisher_is_boschloo():
     grid = ada.cartesian_grid([-1.5, -1.5], [1.5, 1.5], n=1, null_hypos=NULL)
-    how = {"method": "interpolated", "db": "pandas"}
+    how = {"method": "interpolated", "db": PandasStore()}
     assert_calibrated_fisher_is_boschloo(12, 0.025, 0.046584, 0.049766, grid, **how)
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import f
 
 import adagrid as ada
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.certified import (
     assert_bounds,
@@ -55,7 +56,7 @@ def test_wald_test_is_shown_to_fail():
     for test, threshold, size in (("wald", 1.96, WALD_SIZE), ("f", F_CRITICAL, 0.025)):
         model = ada.TwoExponentials(20, test)
         equal = ada.create_grid([[1.0, 1.0]], [1e-6, 1e-6], null_hypos=model.null_hypos)
-        run = flat.validate(model, threshold=threshold, grid=equal, n_sims=2**18, db="pandas")
+        run = flat.validate(model, threshold=threshold, grid=equal, n_sims=2**18, db=PandasStore())
         run.verify()
         tile = run.worst_tile()
         assert tile["null_truth0"]

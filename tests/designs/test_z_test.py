@@ -12,6 +12,7 @@ from adagrid.estimation import below_rounding
 from adagrid.methods.tiles.algorithm import StepWork
 from adagrid.methods.tiles.calibration import TileCalibration
 from adagrid.methods.tiles.validation import TileValidation
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.oracles import z_error
 
@@ -21,13 +22,13 @@ CRITICAL = norm.isf(0.025)
 @pytest.fixture(scope="module")
 def validation():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return flat.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db="pandas")
+    return flat.ada_validate(ada.ZTest(), threshold=CRITICAL, grid=grid, db=PandasStore())
 
 
 @pytest.fixture(scope="module")
 def calibration():
     grid = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0"])
-    return flat.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db="pandas")
+    return flat.ada_calibrate(ada.ZTest(), alpha=0.025, grid=grid, db=PandasStore())
 
 
 def test_bound_is_above_the_truth_everywhere_on_every_tile(validation):
@@ -70,7 +71,7 @@ def test_calibrated_threshold_is_on_the_safe_side(calibration):
 
 def test_calibrated_threshold_validates(calibration):
     grid = ada.cartesian_grid([-1], [0], n=256, null_hypos=["x <= 0"])
-    run = flat.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db="pandas")
+    run = flat.validate(ada.ZTest(), threshold=calibration.threshold, grid=grid, n_sims=131072, db=PandasStore())
     assert (run.results()["tie_estimate"] <= 0.025).all()
 
 
@@ -78,7 +79,7 @@ def test_units():
     """Ten observations with standard deviation 3: the same test as one standard normal, stretched."""
     stretch = 3 / np.sqrt(10)
     plain, scaled = (
-        flat.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db="pandas")
+        flat.validate(model, threshold=2.0, grid=ada.cartesian_grid([low], [0], n=5), n_sims=8192, db=PandasStore())
         for model, low in ((ada.ZTest(), -1.0), (ada.ZTest(n=10, sd=3), -stretch))
     )
     np.testing.assert_allclose(plain.results()["tie_bound"], scaled.results()["tie_bound"], rtol=2e-3)

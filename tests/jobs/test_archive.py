@@ -16,7 +16,7 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, ResumeError
 from adagrid.results.run import Run
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import JOBS, result_rows
 from tests.support.copies import assert_equal
 from tests.support.jobcases import N_STEPS, assert_same, expected, run_case, tables
@@ -43,7 +43,7 @@ def test_there_and_back(case, of, tmp_path):
     folder = tmp_path / "it's [an] export *"
     run.export(folder, of)
     assert sorted(os.listdir(tmp_path)) == [folder.name]
-    for db in (None, "pandas", tmp_path / "new.duckdb", PandasStore()):
+    for db in (None, tmp_path / "new.duckdb", PandasStore()):
         with ada.import_job(folder, db) as back:
             assert_equal(back._store, run._store)
             assert (back.bound, back.threshold, back.status) == (run.bound, run.threshold, run.status)

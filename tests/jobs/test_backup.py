@@ -13,7 +13,7 @@ import adagrid.copies.backup
 from adagrid.copies.backup import Snapshot
 from adagrid.errors import InvalidInputError, ModelError, NotAJobError, StoreBusyError, StoreError
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.backups import EVERY, assert_backed_up, at_work, wait_for
 from tests.support.clickhouse_server import CANARY
 from tests.support.jobcases import assert_same, expected, run_case
@@ -154,7 +154,7 @@ def test_a_job_that_fails_lets_go(tmp_path):
         ({"snapshot": 5}, "the path of a file"),
         ({"backup": "{}/no/folder.duckdb"}, "an existing folder"),
         ({"snapshot": "{}/no/folder.duckdb"}, "an existing folder"),
-        ({"backup": "pandas"}, "a DuckDB file"),
+        ({"backup": ":memory:"}, "a DuckDB file"),
         ({"backup": "{}/job.duckdb"}, "different places"),
         ({"snapshot": "{}/job.duckdb"}, "different places"),
         ({"backup": "{}/x.duckdb", "snapshot": "{}/x.duckdb"}, "different places"),

@@ -8,7 +8,7 @@ import pytest
 from adagrid.errors import CorruptStoreError
 from adagrid.grid import grid, points
 from adagrid.grid.ids import Descent
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.jobcases import run_case
 
 

@@ -13,7 +13,7 @@ import adagrid as ada
 from adagrid.engine import Simulator
 from adagrid.methods.cells.calibration import CellCalibration
 from adagrid.methods.cells.validation import CellValidation
-from adagrid.stores import open_store
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.oracles import binomial_error
 
@@ -43,7 +43,7 @@ def run(name, design=DESIGN, grid=None, **settings):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Simulator, "count", None)
         patch.setattr(Simulator, "smallest", None)
-        more = {"db": "pandas", **own, **settings}
+        more = {"db": PandasStore(), **own, **settings}
         job = start(design, grid=own_grid if grid is None else grid, method="interpolated", progress=False, **more)
     job.verify()
     return job
@@ -128,7 +128,7 @@ def test_neither_seeds_nor_packets_change_anything(case):
 def test_a_stage_that_was_begun_is_finished(case, monkeypatch):
     """Stopped before its cells are certified, a job that is run again finds what it would have found."""
     name, whole = case
-    store = open_store("pandas")
+    store = PandasStore()
     with monkeypatch.context() as patch:
         patch.setattr(CellCalibration if name == "threshold" else CellValidation, "certify", None)
         with pytest.raises(TypeError):
@@ -140,7 +140,7 @@ def test_a_stage_that_was_begun_is_finished(case, monkeypatch):
 
 def test_smaller_targets_refine_what_is_certified():
     """Cells that miss them are bisected; vertices keep their errors, and nothing is simulated either."""
-    store = open_store("pandas")
+    store = PandasStore()
     first = run("error", db=store)
     bound, cost = first.bound, first.results()["total_cost"].max()
     job = run("error", db=store, overrides={"max_target": 1e-4, "global_target": 2e-4})
@@ -179,8 +179,8 @@ def test_a_design_that_cannot_tell_is_simulated():
     """None is as good as no exact_error: the same job, row for row, which says what it simulated."""
     jobs = [
         flat.ada_validate(
-            design, threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1), method="interpolated", db="pandas",
-            max_target=0.01, global_target=0.02, progress=False,
+            design, threshold=6.5, grid=ada.cartesian_grid([-1.5], [-0.5], n=1), method="interpolated",
+            db=PandasStore(), max_target=0.01, global_target=0.02, progress=False,
         )
         for design in (Arm(), Untold())
     ]  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
 from adagrid.estimation import calibration_rank, confident_rank
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayFisher
 from tests.support.jobcases import DESIGNS, run_case
@@ -23,7 +23,7 @@ MODELS = {"z": None, "fisher": ArrayFisher(20)}
 
 @cache
 def job(case, confidence=CONFIDENCE):
-    run = run_case(case, MODELS[case.rpartition("_")[2]], db="pandas", confidence=confidence)
+    run = run_case(case, MODELS[case.rpartition("_")[2]], db=PandasStore(), confidence=confidence)
     run.verify()
     return run
 
@@ -92,7 +92,7 @@ class TestWords:
         assert "the expected Type I Error is at most this" in self.level(job("staged_calibrate_z", None))
 
     def test_a_search_says_that_it_has_to_be_certified(self):
-        run = run_case("calibrate_z", db="pandas", confidence=0.999)
+        run = run_case("calibrate_z", db=PandasStore(), confidence=0.999)
         assert "with confidence 99.9% over the simulations, once certified" in self.level(run)
         search = run.results().set_index("id").sort_index()
         run.certify().verify()
@@ -104,7 +104,7 @@ class TestWords:
     @pytest.mark.parametrize("method", ["classic", "interpolated"])
     def test_computed_errors_need_none(self, method):
         grid = ada.cartesian_grid([-0.5, -0.5], [0.5, 0.5], n=1, null_hypos=["x1 <= x0"])
-        how = {"alpha": 0.1, "grid": grid, "method": method, "db": "pandas"}
+        how = {"alpha": 0.1, "grid": grid, "method": method}
         how |= {"grid_target": 0.01} if method == "interpolated" else {"init_sims": 512, "n_steps": 2}
         table = ada.DecisionTable.of(ada.PooledZ(5))
         runs = [flat.ada_calibrate(table, confidence=confidence, **how) for confidence in (None, 0.99)]
@@ -136,7 +136,7 @@ class TestSetting:
 
     def test_a_job_from_before_there_was_one_cannot_get_one(self):
         """It would go on without, silently."""
-        run = run_case("calibrate_z", db="pandas")
+        run = run_case("calibrate_z", db=PandasStore())
         store = PandasStore()
         store.create(run._store.schema)
         tables = {name: run._store.table(name) for name in store.schema.tables if name != "schema"}
@@ -152,8 +152,10 @@ class TestSetting:
 def test_entry_points_on_fixed_grids():
     """`calibrate` and `bootstrap_calibrate` pass it on; a fixed grid is certified as it is."""
     grid = ada.cartesian_grid([-0.2], [0], n=4)
-    run = flat.calibrate(ada.ZTest(), grid=grid, n_sims=2048, db="pandas", confidence=0.9)
-    more = flat.bootstrap_calibrate(ada.ZTest(), grid=grid, n_sims=2048, n_bootstrap=2, db="pandas", confidence=0.9)
+    run = flat.calibrate(ada.ZTest(), grid=grid, n_sims=2048, db=PandasStore(), confidence=0.9)
+    more = flat.bootstrap_calibrate(
+        ada.ZTest(), grid=grid, n_sims=2048, n_bootstrap=2, db=PandasStore(), confidence=0.9
+    )
     assert run.threshold == more.threshold
     rows, level = ranked(run)
     np.testing.assert_array_equal(rows["rank"], confident_rank(2048, level, 0.1))

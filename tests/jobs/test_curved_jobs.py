@@ -14,7 +14,7 @@ import pytest
 
 import adagrid as ada
 from adagrid.errors import ResumeError
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.curved import Steep, Wave
 from tests.support.jobcases import assert_same, run_case, tables
@@ -63,7 +63,7 @@ class KilledStore(PandasStore):
 
 @pytest.mark.parametrize("case", CURVED)
 def test_every_store(case, expected, tmp_path):
-    for db in ("pandas", tmp_path / "job.duckdb"):
+    for db in (PandasStore(), tmp_path / "job.duckdb"):
         with run_case(case, grid=GRID, db=db, **LOOSE[case]) as run:
             assert_same(run, expected[case])
             run.verify()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.jobcases import run_case
 
 

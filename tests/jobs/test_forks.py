@@ -17,6 +17,7 @@ _SCRIPT = textwrap.dedent(
     import os, sys, warnings
     import jax
     import adagrid as ada
+    from adagrid.testing import PandasStore
     from tests.support.jobcases import IN_JAX, run_case
 
     def forked(design=None):
@@ -26,7 +27,7 @@ _SCRIPT = textwrap.dedent(
             os.waitpid(pid, 0)
             return
         try:
-            print(run_case("validate_z", design, db="pandas", n_steps=1, progress=False).covered, flush=True)
+            print(run_case("validate_z", design, db=PandasStore(), n_steps=1, progress=False).covered, flush=True)
         except ada.errors.AdagridError as error:
             print(type(error).__name__, error, flush=True)
         os._exit(0)

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 import adagrid as ada
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayZ
 

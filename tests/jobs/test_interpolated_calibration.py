@@ -13,6 +13,7 @@ import adagrid as ada
 from adagrid.bounds import interpolated_bound
 from adagrid.estimation import calibration_rank
 from adagrid.methods.cells import calibration as module
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table
@@ -25,7 +26,7 @@ LOOSE = {"grid_target": 0.002, "bias_target": 0.002, "std_target": 0.002}
 
 
 def run(model, grid, seed=0, **settings):
-    job = flat.ada_calibrate(model, grid=grid, method="interpolated", db="pandas", model_seed=seed, **settings)
+    job = flat.ada_calibrate(model, grid=grid, method="interpolated", db=PandasStore(), model_seed=seed, **settings)
     job.verify()
     return job
 

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 import adagrid as ada
 from adagrid.methods.cells import validation as module
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.oracles import binomial_error, fisher_table, z_error
@@ -34,7 +35,7 @@ class Nuisance(ada.Model):
 def run(model, grid, threshold, seed=0, **targets):
     """Run the job; returns it and its cells' vertices, shape (cells, dim + 1, dim)."""
     job = flat.ada_validate(
-        model, threshold=threshold, grid=grid, method="interpolated", db="pandas", model_seed=seed, **targets
+        model, threshold=threshold, grid=grid, method="interpolated", db=PandasStore(), model_seed=seed, **targets
     )
     job.verify()
     return job, corners(job)
@@ -155,7 +156,7 @@ def test_far_fewer_simulations_than_tiles():
     job, _ = run(*CASES["fisher"][:3], **LOOSE)
     spent = int(job.pilot()["n_sims"].sum() + job.vertices()["n_sims"].sum())
     grid = ada.cartesian_grid([-1, -1], [1, 1], null_hypos=NULL2)
-    classic = flat.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid, db="pandas", **LOOSE)
+    classic = flat.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid, db=PandasStore(), **LOOSE)
     assert classic.converged
     assert job.bound <= classic.bound + 0.001
     assert classic.results(active=False)["n_sims"].sum() > 10 * spent

@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from adagrid.testing import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 from tests.support.paths import IMPORTS
 
@@ -83,7 +84,7 @@ def _interrupted() -> KeyboardInterrupt:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        run_case("validate_z", db="pandas", n_steps=1, callback=interrupt)
+        run_case("validate_z", db=PandasStore(), n_steps=1, callback=interrupt)
     return caught.value
 
 

@@ -12,7 +12,7 @@ import adagrid as ada
 from adagrid.errors import StoreError
 from adagrid.runtime.environment import without_secrets
 from adagrid.runtime.journal import Journal
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from adagrid.testing.stores import fill
 from tests.support import flat
 from tests.support.jobcases import assert_same, run_case, tables

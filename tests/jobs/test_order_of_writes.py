@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.interrupting import Stop
 from tests.support.jobcases import assert_same, run_case, tables
 

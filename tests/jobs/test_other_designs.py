@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, ResumeError
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 
 GRID = ada.cartesian_grid([-1], [0.3], n=1, null_hypos=["theta0 <= 0"])

@@ -15,10 +15,9 @@ import pytest
 
 from adagrid._compilation_cache import persistent
 from adagrid.runtime.progress import ProgressDisplay
+from adagrid.testing import PandasStore
 from tests.support.jobcases import run_case
 from tests.support.paths import IMPORTS
-
-JOB = {"db": "pandas", "n_steps": 2}
 
 
 class Failing(io.StringIO):
@@ -66,14 +65,14 @@ STREAMS = {
 
 @pytest.fixture(scope="module")
 def bound():
-    return run_case("validate_z", **JOB, progress=False).bound
+    return run_case("validate_z", db=PandasStore(), n_steps=2, progress=False).bound
 
 
 @pytest.mark.parametrize("progress", [None, True])
 @pytest.mark.parametrize("name", STREAMS)
 def test_no_standard_error_ends_a_job(name, progress, bound, monkeypatch):
     monkeypatch.setattr(sys, "stderr", STREAMS[name]())
-    assert run_case("validate_z", **JOB, progress=progress).bound == bound
+    assert run_case("validate_z", db=PandasStore(), n_steps=2, progress=progress).bound == bound
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -90,7 +89,7 @@ def test_no_warning_ends_a_job(name, monkeypatch):
 def test_a_failing_display_is_off_for_good(monkeypatch):
     stream = Failing(OSError(errno.EIO, "gone"), after=1)
     monkeypatch.setattr(sys, "stderr", stream)
-    run_case("validate_z", **JOB, progress=True)
+    run_case("validate_z", db=PandasStore(), n_steps=2, progress=True)
     assert stream.left == -1
 
 
@@ -103,7 +102,7 @@ def test_standard_output_is_neither_redirected_nor_written_to(monkeypatch, capsy
     def callback(report):
         seen.append((sys.stdout is before, terminal.getvalue()[-4:]))
 
-    run_case("validate_z", **JOB, progress=True, callback=callback)
+    run_case("validate_z", db=PandasStore(), n_steps=2, progress=True, callback=callback)
     assert capsys.readouterr().out == ""
     assert seen == [(True, "\x1b[2K")] * 2  # the live line is erased
     assert "step   1" in terminal.getvalue()
@@ -126,6 +125,7 @@ def test_warnings_of_jax_end_no_job(monkeypatch, tmp_path):
 _WINDOW = textwrap.dedent(
     """
     import signal, sys
+    from adagrid.testing import PandasStore
     from tests.support.jobcases import run_case
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -136,7 +136,7 @@ _WINDOW = textwrap.dedent(
         sys.stdin.read()  # until the window is closed
 
     try:
-        run_case("validate_z", db="pandas", n_steps=3, callback=callback)
+        run_case("validate_z", db=PandasStore(), n_steps=3, callback=callback)
         out.write("finished\\n")
     except BaseException as error:
         out.write(f"ended by {type(error).__name__}: {error}\\n")

@@ -9,7 +9,7 @@ from scipy.special import bdtr, bdtri, expit, ndtri
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ModelError, ResumeError
 from adagrid.refutation import Lines
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayZ
 from tests.support.interrupting import Stop, interrupting, recording

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 import tests.support.same_answer as law
+from adagrid.testing import PandasStore
 from tests.support.interrupting import (
     assert_stopped_certificates_complete,
     assert_stopped_jobs_complete,
@@ -44,8 +45,8 @@ def test_stores_packets_and_batches(case, db, packet_size, tile_batch_size, tmp_
 def test_packets_and_batches_of_a_design_in_jax(case):
     """What is compiled has a shape of its own for every choice."""
     model = IN_JAX[case.rpartition("_")[2]]
-    answer = tables(run_case(case, model, db="pandas"))
-    assert_same(run_case(case, model, db="pandas", packet_size=1, tile_batch_size=3), answer)
+    answer = tables(run_case(case, model, db=PandasStore()))
+    assert_same(run_case(case, model, db=PandasStore(), packet_size=1, tile_batch_size=3), answer)
 
 
 @pytest.mark.parametrize("case", SOME)

@@ -12,7 +12,7 @@ from adagrid.grid import Tiles
 from adagrid.grid.points import Points
 from adagrid.methods._common import VALIDATION_STREAM
 from adagrid.runtime.requests import FractionsRequest
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.jobcases import run_case
 

@@ -15,7 +15,7 @@ import pytest
 
 import adagrid as ada
 from adagrid._jax_settings import jax_settings
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.interrupting import Stop, interrupting
 from tests.support.jobcases import IN_JAX, assert_same, run_case, tables
@@ -73,11 +73,11 @@ def jax_set(**settings):
 
 def drawing(**how):
     grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["theta0 <= 0"])
-    return flat.validate(Drawing(), threshold=1.5, grid=grid, n_sims=512, **{"db": "pandas"} | how)
+    return flat.validate(Drawing(), threshold=1.5, grid=grid, n_sims=512, **{"db": PandasStore()} | how)
 
 
 def run_in_jax(case, **how):
-    return run_case(case, IN_JAX[case.rpartition("_")[2]], **{"db": "pandas"} | how)
+    return run_case(case, IN_JAX[case.rpartition("_")[2]], **{"db": PandasStore()} | how)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from adagrid import _deadline
 from adagrid.runtime.pace import Pace
 from adagrid.runtime.work import Work
 from adagrid.runtime.zones import run_zones
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 
 
@@ -41,7 +41,7 @@ def clock(monkeypatch):
 def test_timed_out_at_any_look(case, zones, clock):
     """What was finished is whole, and the job goes on to the same tables."""
     settings = {"packet_size": 5, "backend": ada.LocalBackend(zones, 2)}
-    with closing(run_case(case, db="pandas", timeout=1e9, **settings)) as run:
+    with closing(run_case(case, db=PandasStore(), timeout=1e9, **settings)) as run:
         answer = tables(run)
     looks = int(clock.now)
     moments = np.unique(np.linspace(1, looks - 2, 4).astype(int))  # the last look sizes a piece
@@ -69,11 +69,11 @@ def test_no_packet_begins_after_the_timeout(case, monkeypatch):
 
     monkeypatch.setattr(_deadline, "_clock", lambda: seconds[0])
     monkeypatch.setattr(Work, "__call__", answering)
-    run_case(case, db="pandas", packet_size=1)
+    run_case(case, db=PandasStore(), packet_size=1)
     total = seconds[0]
     for timeout in (1, 2, 3, total // 2, total - 1):
         seconds[0] = 0.0
-        run = run_case(case, db="pandas", packet_size=1, timeout=timeout - 0.5)
+        run = run_case(case, db=PandasStore(), packet_size=1, timeout=timeout - 0.5)
         assert (run.status, seconds[0]) == (ada.Status.TIMED_OUT, timeout)
 
 
@@ -81,7 +81,7 @@ def test_callbacks_and_certificates_take_their_time(clock):
     """Nobody asked for a limit to these."""
     left = []
     look = lambda report: left.append(_deadline.seconds_left())
-    run = run_case("validate_z", db="pandas", timeout=1e9, callback=look)
+    run = run_case("validate_z", db=PandasStore(), timeout=1e9, callback=look)
     assert set(left) == {np.inf}
     clock.now = 1e10
     assert run.certify().guarantee == "certified"

@@ -11,7 +11,7 @@ import pytest
 import adagrid as ada
 from adagrid.copies.transfer import transfer
 from adagrid.errors import InvalidInputError, NotAJobError
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.copies import assert_equal
 from tests.support.interrupting import one_of_each_kind
 from tests.support.jobcases import run_case

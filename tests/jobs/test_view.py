@@ -19,6 +19,7 @@ from adagrid.screens import look_screen
 from adagrid.stores import open_store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.sql import SqlStore
+from adagrid.testing import PandasStore
 from tests.support.jobcases import QUANTITIES, run_case
 
 
@@ -73,7 +74,7 @@ def test_no_look_reads_the_tiles(case, monkeypatch):
 )
 def test_looking_from_another_thread(case, db, tmp_path):
     """What is seen only grows, bounds are at most 1, and looking changes nothing."""
-    store = open_store({"memory": None, "file": tmp_path / "job.duckdb", "pandas": "pandas"}[db])
+    store = open_store({"memory": None, "file": tmp_path / "job.duckdb", "pandas": PandasStore()}[db])
     errors = []
 
     def work():

@@ -19,8 +19,9 @@ import pytest
 import adagrid as ada
 import adagrid.backends.dask
 from adagrid.errors import BackendError, InvalidInputError, MissingExtraError, ModelError
-from adagrid.stores.pandas import PandasStore
+from adagrid.stores.duckdb import DuckDBStore
 from adagrid.testing import BackendContract
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.clusters import NotEverywhere, local_cluster
 from tests.support.jobcases import assert_same, run_case, tables
@@ -59,11 +60,11 @@ class TestDaskBackend(BackendContract):
 
 
 @pytest.mark.parametrize("workers", ["one_worker", "two_workers"])
-@pytest.mark.parametrize(("packet_size", "db"), [(None, None), (1, "pandas")])
+@pytest.mark.parametrize(("packet_size", "store"), [(None, DuckDBStore), (1, PandasStore)])
 @pytest.mark.parametrize("case", TESTED)
-def test_same_tables_as_in_one_process(case, packet_size, db, workers, expected, request):
+def test_same_tables_as_in_one_process(case, packet_size, store, workers, expected, request):
     backend = request.getfixturevalue(workers)
-    assert_same(run_case(case, backend=backend, packet_size=packet_size, db=db), expected[case])
+    assert_same(run_case(case, backend=backend, packet_size=packet_size, db=store()), expected[case])
 
 
 def test_certified_the_same_with_several_zones(cluster):

@@ -10,6 +10,7 @@ from scipy.stats import beta
 import adagrid as ada
 from adagrid._typing import ArrayLike, FloatArray
 from adagrid.engine import Shape, Simulator
+from adagrid.testing import PandasStore
 from tests.support import flat
 
 # Loose enough for jobs of a second, and small beside the levels at which designs are tested.
@@ -18,13 +19,13 @@ TARGETS = {"max_target": 0.004, "global_target": 0.01}
 
 def validated(model: ada.Model, threshold: float | None, grid: ada.Grid, **how: object) -> ada.Run:
     """Validate a design by interpolation, in memory: what its certificate says depends on no database."""
-    how = {"method": "interpolated", "db": "pandas"} | TARGETS | how
+    how = {"method": "interpolated", "db": PandasStore()} | TARGETS | how
     return flat.ada_validate(model, threshold=threshold, grid=grid, **how)
 
 
 def calibrated(model: ada.Model, alpha: float, grid: ada.Grid, **how: object) -> ada.Run:
     """Calibrate a design by interpolation, in memory."""
-    how = {"method": "interpolated", "db": "pandas"} | how
+    how = {"method": "interpolated", "db": PandasStore()} | how
     return flat.ada_calibrate(model, alpha=alpha, grid=grid, **how)
 
 

@@ -12,8 +12,8 @@ from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.results.run import Run
 from adagrid.stores import ZoneView
 from adagrid.stores.base import StepKey
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.tables import INCIDENTAL
+from adagrid.testing.pandas_store import PandasStore
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows
 from tests.support.jobcases import N_STEPS, assert_same, run_case, tables
 

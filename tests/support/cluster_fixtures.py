@@ -10,6 +10,7 @@ import pytest
 import adagrid as ada
 from adagrid.stores import open_store
 from adagrid.stores.clickhouse import ClickHouseStore
+from adagrid.testing import PandasStore
 from tests.support.clickhouse_server import connect_to_old_server
 from tests.support.clusters import local_cluster
 
@@ -54,7 +55,7 @@ def opened(tmp_path, request):
             return request.getfixturevalue("on_server")(before and before.location)
         if where == "file":
             return open_store(tmp_path / "job.duckdb")
-        return before or open_store("pandas" if where == "pandas" else None)
+        return before or (PandasStore() if where == "pandas" else open_store())
 
     return opened
 

@@ -9,7 +9,7 @@ from adagrid.copies.transfer import transfer
 from adagrid.errors import StoreError
 from adagrid.results.run import Run
 from adagrid.stores import Store
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 
 IN_PROCESS = ("pandas", "memory", "file", "modern")
 

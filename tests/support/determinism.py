@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 import adagrid as ada
+from adagrid.testing import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 
 CHOICES = ("where", "n_workers", "n_zones", "stopped", "job", "packet_size")
@@ -30,7 +31,7 @@ SAMPLE = tuple(
 
 @cache
 def _expected(job, n_zones):
-    return tables(run_case(job, db="pandas", n_steps=8, backend=ada.LocalBackend(n_zones, 2)))
+    return tables(run_case(job, db=PandasStore(), n_steps=8, backend=ada.LocalBackend(n_zones, 2)))
 
 
 class Stopped(BaseException):

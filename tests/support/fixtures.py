@@ -11,7 +11,7 @@ import pytest
 import adagrid as ada
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.clickhouse_server import BINARY, WITHOUT, ClickHouseServer, connect_to_old_server
 from tests.support.jobcases import run_case
 
@@ -59,7 +59,7 @@ def old(server):
 @pytest.fixture(scope="module", params=["validate_z", "staged_validate_z"])
 def copied_job(request):
     """A whole job; the classic one is certified."""
-    run = run_case(request.param, db="pandas", n_steps=4, backend=ada.LocalBackend(n_zones=2, coordinate_every=2))
+    run = run_case(request.param, db=PandasStore(), n_steps=4, backend=ada.LocalBackend(n_zones=2, coordinate_every=2))
     return run.certify()._store
 
 

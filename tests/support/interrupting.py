@@ -10,7 +10,7 @@ import pytest
 
 import adagrid as ada
 from adagrid.copies.transfer import transfer
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.jobcases import assert_same, run_case, tables
 
 # The tables of every write of a job, in order.

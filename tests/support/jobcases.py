@@ -8,6 +8,7 @@ import pandas as pd
 
 import adagrid as ada
 from adagrid.stores.tables import INCIDENTAL
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.array_designs import ArrayFisher, ArrayPValue, ArrayZ
 
@@ -86,7 +87,7 @@ def tables(run) -> dict[str, pd.DataFrame]:
 def expected(case: str, n_zones: int = 1, coordinate_every: int = 5, **changes) -> dict[str, pd.DataFrame]:
     """Return the tables of one of the jobs, run in this process's memory, once for all tests."""
     backend = ada.LocalBackend(n_zones, coordinate_every)
-    return tables(run_case(case, db="pandas", backend=backend, **changes))
+    return tables(run_case(case, db=PandasStore(), backend=backend, **changes))
 
 
 def assert_same(run, expected: dict[str, pd.DataFrame]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import adagrid as ada
 from adagrid.errors import InvalidInputError
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from tests.support.interrupting import Stop, interrupting
 from tests.support.jobcases import N_STEPS, assert_same, expected, run_case, tables
 
@@ -23,7 +23,7 @@ MEETING = tuple((DBS[i], PACKETS[j], BATCHES[(i + j) % 3]) for i in range(3) for
 
 def assert_ways_agree(case: str, db: str, packet_size: int | None, tile_batch_size: int | None, folder: Path) -> None:
     """Compare a job with the same one in this process's memory, in packets and batches as they come."""
-    place = {"pandas": "pandas", "memory": None, "file": folder / "job.duckdb"}[db]
+    place = {"pandas": PandasStore(), "memory": None, "file": folder / "job.duckdb"}[db]
     with run_case(case, db=place, packet_size=packet_size, tile_batch_size=tile_batch_size) as run:
         assert_same(run, expected(case))
 
@@ -47,7 +47,7 @@ def assert_one_step_at_a_time_agrees(case: str) -> None:
         run.verify()
     assert_same(run, expected(case))
     assert len(run.config()) == last
-    assert run.status is run_case(case, db="pandas").status
+    assert run.status is run_case(case, db=PandasStore()).status
 
 
 def assert_zones_do_not_depend_on_packets(case: str) -> None:
@@ -56,7 +56,7 @@ def assert_zones_do_not_depend_on_packets(case: str) -> None:
     run = run_case(case, backend=backend)
     run.verify()
     assert run.coordinations()["n_zones"].unique().tolist() == [3]
-    assert_same(run_case(case, backend=backend, db="pandas", packet_size=2), tables(run))
+    assert_same(run_case(case, backend=backend, db=PandasStore(), packet_size=2), tables(run))
 
 
 def assert_zones_only_deal_points(case: str) -> None:
@@ -84,7 +84,7 @@ def assert_targets_can_be_changed(operation: int) -> None:
     run.verify()
     assert run.status is ada.Status.CONVERGED
     after = run.steps()
-    assert_same(run, tables(run_case(case, db="pandas", n_steps=len(after))))
+    assert_same(run, tables(run_case(case, db=PandasStore(), n_steps=len(after))))
     continued = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.004, "global_target": 0.008})
     continued.verify()
     assert len(after) < len(continued.steps())
@@ -93,7 +93,7 @@ def assert_targets_can_be_changed(operation: int) -> None:
 
 def assert_certified_the_same(case: str, path: Path) -> None:
     """Any packets and stores give the same certificate on the grid that was searched."""
-    answer = run_case(case, db="pandas", n_steps=3).certify()
+    answer = run_case(case, db=PandasStore(), n_steps=3).certify()
     answer.verify()
     assert answer.guarantee == "certified"
     certified = tables(answer)
@@ -123,7 +123,7 @@ def assert_no_search_after_certifying(case: str) -> None:
 
 def assert_certified_with_fresh_simulations(case: str) -> None:
     """The tiles of a certificate are those of the search, and its simulations are others."""
-    run = run_case(case, db="pandas", n_steps=3)
+    run = run_case(case, db=PandasStore(), n_steps=3)
     searched = run.results()
     certified = run.certify().results()
     tile = [name for name in searched if name.startswith(("id", "theta", "radius", "null_truth", "n_sims"))]

@@ -25,7 +25,7 @@ from adagrid.stores import Schema, Store, ZoneView
 from adagrid.stores.base import StepKey
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
+from adagrid.testing import PandasStore
 from adagrid.testing.stores import JOBS
 from tests.support.clickhouse_server import ClickHouseServer, connect_to_old_server
 

@@ -13,8 +13,8 @@ from adagrid.copies.transfer import transfer
 from adagrid.errors import NotAJobError
 from adagrid.stores import Store
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.tables import key_of
+from adagrid.testing.pandas_store import PandasStore
 from tests.support.copies import assert_equal
 from tests.support.interrupting import Choice, Stop, interrupting, recording
 from tests.support.jobcases import assert_same, run_case, tables

@@ -115,7 +115,7 @@ def _settled(place: BackupTo) -> BackupTo:
         return place
     if is_url(place):
         return str(read_url(place))
-    if fspath(place) in ("pandas", ":memory:"):
+    if fspath(place) == ":memory:":
         raise InvalidInputError(
             f"backup must be a DuckDB file in an existing folder or a clickhouse:// URL; got {fspath(place)!r}."
         )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-import pandas as pd
 
-from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid._typing import BoolArray, FloatArray, IdArray, IntArray
+from adagrid.grid.columns import FrameColumns, column
 from adagrid.grid.ids import hash_words
-from adagrid.grid.tiles import matrix, matrix_columns
 
 
 @final
 @dataclass(frozen=True)
-class Points:
+class Points(FrameColumns):
     """A set of points, one row each.
 
     Args:
@@ -31,13 +30,13 @@ class Points:
             it is certain; calibrations: the level at which the threshold is taken; 1 for a pilot. Shape (points,).
     """
 
-    id: IdArray
-    theta: FloatArray
-    null_truth: BoolArray
-    stream: IntArray
-    begin: IntArray
-    n_sims: IntArray
-    level: FloatArray
+    id: IdArray = field(metadata=column(np.uint64))
+    theta: FloatArray = field(metadata=column(np.float64, wide=True))
+    null_truth: BoolArray = field(metadata=column(np.bool_, wide=True))
+    stream: IntArray = field(metadata=column(np.int64))
+    begin: IntArray = field(metadata=column(np.int64, "begin_sim"))
+    n_sims: IntArray = field(metadata=column(np.int64))
+    level: FloatArray = field(metadata=column(np.float64))
 
     @staticmethod
     def asked(
@@ -73,47 +72,6 @@ class Points:
 
     def __repr__(self) -> str:
         return f"<{len(self):,} points of {self.theta.shape[1]} parameters>"
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def take(self, index: Array | slice) -> Points:
-        """Return the rows that an index array, mask or slice selects."""
-        return Points(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
-
-    @staticmethod
-    def concatenate(parts: Sequence[Points]) -> Points:
-        """Return the rows of several sets of points, in order."""
-        return Points(
-            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Points)}
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the points as a data frame with the columns of `point_columns`."""
-        return pd.DataFrame(
-            {
-                "id": self.id,
-                **matrix_columns("theta", self.theta),
-                **matrix_columns("null_truth", self.null_truth.astype(np.uint8)),
-                "stream": self.stream,
-                "begin_sim": self.begin,
-                "n_sims": self.n_sims,
-                "level": self.level,
-            }
-        )
-
-    @staticmethod
-    def from_frame(frame: pd.DataFrame) -> Points:
-        """Return the points of a data frame; other columns are ignored."""
-        return Points(
-            id=frame["id"].to_numpy(np.uint64),
-            theta=matrix(frame, "theta").astype(float),
-            null_truth=matrix(frame, "null_truth").astype(bool),
-            stream=frame["stream"].to_numpy(np.int64),
-            begin=frame["begin_sim"].to_numpy(np.int64),
-            n_sims=frame["n_sims"].to_numpy(np.int64),
-            level=frame["level"].to_numpy(float),
-        )
 
 
 def point_columns(dim: int, n_nulls: int) -> Mapping[str, type]:

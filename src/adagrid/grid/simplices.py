@@ -11,9 +11,10 @@ from typing import final
 import numpy as np
 import scipy
 
-from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid._typing import BoolArray, FloatArray, IdArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import crossings, piece_vertices
+from adagrid.grid.columns import ColumnSet
 from adagrid.grid.hypotheses import HalfSpace, NullHypothesis, split_half_spaces
 from adagrid.grid.tiles import Tiles
 
@@ -28,7 +29,7 @@ _VOLUME = 1e-6
 
 @final
 @dataclass(frozen=True)
-class Simplices:
+class Simplices(ColumnSet):
     """A set of simplices, one row each.
 
     Args:
@@ -40,9 +41,6 @@ class Simplices:
     vertices: FloatArray
     null_truth: BoolArray
     part_of: IdArray
-
-    def __len__(self) -> int:
-        return len(self.vertices)
 
     @property
     def dim(self) -> int:
@@ -59,10 +57,6 @@ class Simplices:
     def edges(self) -> list[tuple[int, int]]:
         """The pairs of vertices that are the edges of every simplex."""
         return list(itertools.combinations(range(self.dim + 1), 2))
-
-    def take(self, index: Array | slice) -> Simplices:
-        """Return the rows that an index array, mask or slice selects."""
-        return Simplices(self.vertices[index], self.null_truth[index], self.part_of[index])
 
     def midpoint(self, edge: IntArray) -> FloatArray:
         """Return the midpoint of one edge of every simplex, given by its position in `edges`."""
@@ -85,15 +79,6 @@ class Simplices:
         halves[2 * rows, ends[:, 1]] = middle
         halves[2 * rows + 1, ends[:, 0]] = middle
         return Simplices(halves, np.repeat(self.null_truth, 2, axis=0), np.repeat(self.part_of, 2))
-
-    @staticmethod
-    def concatenate(parts: Sequence[Simplices]) -> Simplices:
-        """Return the rows of several sets of simplices, in order."""
-        return Simplices(
-            np.concatenate([part.vertices for part in parts]),
-            np.concatenate([part.null_truth for part in parts]),
-            np.concatenate([part.part_of for part in parts]),
-        )
 
 
 def triangulate(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Simplices:

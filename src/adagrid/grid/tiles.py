@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
-import pandas as pd
 
-from adagrid._typing import Array, BoolArray, FloatArray, IdArray, IntArray
+from adagrid._typing import BoolArray, FloatArray, IdArray, IntArray
+from adagrid.grid.columns import FrameColumns, column
 
 # Relative width by which a tile is enlarged when its vertices are used: more than the rounding of its centre
 # and radius, and of every test of a vertex against a plane.
@@ -19,7 +19,7 @@ ROUNDING = 1e-12
 
 @final
 @dataclass(frozen=True)
-class Tiles:
+class Tiles(FrameColumns):
     """A set of tiles, one row each.
 
     A tile's box may reach beyond a null boundary that passes through it; the part of the box where exactly the
@@ -29,26 +29,23 @@ class Tiles:
     Args:
         id: identifiers, shape (tiles,).
         parent_id: identifiers of the tiles they come from, 0 for roots, shape (tiles,).
+        n_sims: simulations per tile, shape (tiles,).
         theta: centres, shape (tiles, dim).
         radius: half-widths, shape (tiles, dim).
         null_truth: which null hypotheses are true, shape (tiles, hypotheses).
-        n_sims: simulations per tile, shape (tiles,).
         volume: volumes of the parts that the tiles stand for, shape (tiles,).
     """
 
-    id: IdArray
-    parent_id: IdArray
-    theta: FloatArray
-    radius: FloatArray
-    null_truth: BoolArray
-    n_sims: IntArray
-    volume: FloatArray
+    id: IdArray = field(metadata=column(np.uint64))
+    parent_id: IdArray = field(metadata=column(np.uint64))
+    n_sims: IntArray = field(metadata=column(np.int64))
+    theta: FloatArray = field(metadata=column(np.float64, wide=True))
+    radius: FloatArray = field(metadata=column(np.float64, wide=True))
+    null_truth: BoolArray = field(metadata=column(np.bool_, wide=True))
+    volume: FloatArray = field(metadata=column(np.float64))
 
     def __repr__(self) -> str:
         return f"<{len(self):,} tiles of {self.dim} parameters>"
-
-    def __len__(self) -> int:
-        return len(self.id)
 
     @property
     def dim(self) -> int:
@@ -64,10 +61,6 @@ class Tiles:
     def box_volume(self) -> FloatArray:
         """Volumes of the boxes, shape (tiles,)."""
         return np.prod(2 * self.radius, axis=1)
-
-    def take(self, index: Array | slice) -> Tiles:
-        """Return the rows that an index array, mask or slice selects."""
-        return Tiles(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     def with_n_sims(self, n_sims: int) -> Tiles:
         """Return the same tiles with a number of simulations."""
@@ -87,33 +80,6 @@ class Tiles:
         width = np.where(self.radius > 0, self.radius + slack, 0.0)
         return (self.theta - points)[:, None, :] + corners * width[:, None, :]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the tiles as a data frame with columns theta0.., radius0.., null_truth0..."""
-        columns: dict[str, Array] = {"id": self.id, "parent_id": self.parent_id, "n_sims": self.n_sims}
-        columns |= matrix_columns("theta", self.theta) | matrix_columns("radius", self.radius)
-        columns |= matrix_columns("null_truth", self.null_truth.astype(np.uint8))
-        return pd.DataFrame(columns | {"volume": self.volume})
-
-    @staticmethod
-    def from_frame(frame: pd.DataFrame) -> Tiles:
-        """Return the tiles of a data frame; other columns are ignored."""
-        return Tiles(
-            id=frame["id"].to_numpy(np.uint64),
-            parent_id=frame["parent_id"].to_numpy(np.uint64),
-            theta=matrix(frame, "theta").astype(float),
-            radius=matrix(frame, "radius").astype(float),
-            null_truth=matrix(frame, "null_truth").astype(bool),
-            n_sims=frame["n_sims"].to_numpy(np.int64),
-            volume=frame["volume"].to_numpy(float),
-        )
-
-    @staticmethod
-    def concatenate(parts: Sequence[Tiles]) -> Tiles:
-        """Return the rows of several sets of tiles, in order."""
-        return Tiles(
-            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Tiles)}
-        )
-
 
 def tile_columns(dim: int, n_nulls: int) -> Mapping[str, type]:
     """Return names and types of the columns of `Tiles.to_frame`."""
@@ -126,16 +92,3 @@ def tile_columns(dim: int, n_nulls: int) -> Mapping[str, type]:
         **{f"null_truth{i}": np.uint8 for i in range(n_nulls)},
         "volume": np.float64,
     }
-
-
-def matrix_columns(prefix: str, values: Array) -> dict[str, Array]:
-    """Return the columns of a matrix by name: the prefix and the column's number."""
-    return {f"{prefix}{i}": values[:, i] for i in range(values.shape[1])}
-
-
-def matrix(frame: pd.DataFrame, prefix: str) -> Array:
-    """Return the matrix whose columns a data frame holds by the names of `matrix_columns`."""
-    width = sum(1 for name in frame.columns if name.startswith(prefix) and name[len(prefix) :].isdigit())
-    if not len(frame):
-        return np.empty((0, width))
-    return np.stack([frame[f"{prefix}{i}"].to_numpy() for i in range(width)], axis=1)

@@ -19,8 +19,8 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial, Family, recorded_family
 from adagrid.grid import NullHypothesis
 from adagrid.grid.clip import crossings, piece_vertices
+from adagrid.grid.columns import matrix
 from adagrid.grid.hypotheses import split_half_spaces
-from adagrid.grid.tiles import matrix
 from adagrid.plots._mesh import Mesh, lattice, merge_nodes, slice_polytopes
 from adagrid.results.run import Run
 from adagrid.runtime.stored_grid import read_hypotheses

@@ -10,7 +10,7 @@ import pandas as pd
 
 from adagrid._typing import BoolArray, IdArray
 from adagrid.families import recorded_family
-from adagrid.grid.tiles import matrix
+from adagrid.grid.columns import matrix
 from adagrid.records import JobRecord
 from adagrid.refutation import REFUTED, Evidence, Lines, Wager, in_words, log_affinity
 from adagrid.refutation.spots import exceeded, log_evidence_against

@@ -13,8 +13,8 @@ from adagrid._typing import BoolArray, FloatArray
 from adagrid.engine.ties import near
 from adagrid.errors import ModelError
 from adagrid.grid import Tiles
+from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
-from adagrid.grid.tiles import matrix_columns
 from adagrid.models import ArrayModel
 from adagrid.models._rounding import design_name
 from adagrid.refutation import Ask, Evidence, Inquiry, Lines

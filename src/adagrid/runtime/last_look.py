@@ -9,8 +9,8 @@ import pandas as pd
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.engine.ties import Cut
+from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
-from adagrid.grid.tiles import matrix_columns
 from adagrid.records import read_records
 from adagrid.refutation import Evidence
 from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM

@@ -1,6 +1,6 @@
 """The relations between a job's tables, as queries for the ids that break them.
 
-Their texts keep to what every engine understands, as those of `adagrid.stores.sql` do. `_model_relations` has the
+Their texts keep to what every engine understands, as those of `adagrid.stores.sql` do. `adagrid.testing` has the
 same relations for plain data frames.
 """
 

@@ -11,14 +11,13 @@ from adagrid.stores._duckdb_files import file_path
 from adagrid.stores.base import Store
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
-from adagrid.stores.pandas import PandasStore
 
-_FRAMES, _MEMORY = "pandas", ":memory:"
+_MEMORY = ":memory:"
 
 
 def is_new_file(db: object) -> TypeGuard[str | PathLike[str]]:
     """Return whether `db` is the path of a file that does not exist."""
-    if not isinstance(db, (str, PathLike)) or db in (_FRAMES, _MEMORY) or is_url(db):
+    if not isinstance(db, (str, PathLike)) or db == _MEMORY or is_url(db):
         return False
     return not file_path(db).exists()
 
@@ -29,7 +28,7 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
     Args:
         db: None for one in memory, the path of a DuckDB file (created if it does not exist), the URL of a job on a
             ClickHouse server (`clickhouse://user@host:port/job_id?secure=true`, the password in the environment
-            variable ADAGRID_CLICKHOUSE_PASSWORD), "pandas" for plain data frames (tests only), or a store.
+            variable ADAGRID_CLICKHOUSE_PASSWORD), or a store.
 
     Raises:
         InvalidInputError: if `db` is none of these.
@@ -37,13 +36,13 @@ def open_store(db: str | PathLike[str] | Store | None = None) -> Store:
         StoreError: if the database cannot be opened.
     """
     if db is None:
-        return DuckDBStore(":memory:")
+        return DuckDBStore(_MEMORY)
     if isinstance(db, Store):
         return db
     if isinstance(db, (str, PathLike)):
         if is_url(db):
             return ClickHouseStore(db)
-        return PandasStore() if db == _FRAMES else DuckDBStore(db)
+        return DuckDBStore(db)
     raise InvalidInputError(
         "db must be None (in memory), a path of a DuckDB file, a clickhouse:// URL, or a store; got "
         f"{type(db).__name__}."

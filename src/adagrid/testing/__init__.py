@@ -1,11 +1,14 @@
-"""Contract tests for every extension point: subclass one per implementation and give its fixtures.
+"""Contract tests for every extension point, and a store in data frames for tests.
 
-Needs pytest and hypothesis. Example::
+Subclass the contract test of an extension point once per implementation and give its fixtures. Contract tests need
+pytest and hypothesis. Example::
 
     class TestMyModel(ModelContract):
         @pytest.fixture
         def model(self):
             return MyModel(n=20)
+
+`PandasStore()` keeps a job in data frames: pass a new one as `db` of each test's job.
 """
 
 import lazy_loader as _lazy

@@ -16,8 +16,8 @@ from adagrid.stores import Schema, Store, ZoneView
 from adagrid.stores.base import StepKey, zone_of
 from adagrid.stores.layouts.cells import CellLayout
 from adagrid.stores.layouts.tiles import TileLayout
-from adagrid.stores.pandas import PandasStore
 from adagrid.stores.tables import Table
+from adagrid.testing.pandas_store import PandasStore
 
 _SCHEMA = Schema(2, 1, TileLayout(), {"results": {"score": np.float64, "small": np.float32, "count": np.int64}})
 _STAGED = Schema(

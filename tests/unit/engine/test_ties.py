@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import adagrid as ada
 from adagrid.engine.ties import Cut, near
+from adagrid.testing import PandasStore
 from tests.support import flat
 
 TYPES = [np.dtype(np.float32), np.dtype(np.float64)]
@@ -131,6 +132,8 @@ class Tied(ada.ArrayModel):
 )
 def test_jobs_count_ties_for_errors_and_not_for_power(quantity, role, estimate):
     grid = ada.cartesian_grid([0.5], [1.5], n=1, **{role: ["x >= 0"]})
-    results = flat.validate(Tied(), threshold=0.3, grid=grid, n_sims=1000, quantity=quantity, db="pandas").results()
+    results = flat.validate(
+        Tied(), threshold=0.3, grid=grid, n_sims=1000, quantity=quantity, db=PandasStore()
+    ).results()
     name = "tie_estimate" if quantity == "error" else "power_estimate"
     assert results[name][0] == pytest.approx(estimate, abs=0.1)

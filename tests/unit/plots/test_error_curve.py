@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 import adagrid as ada
 from adagrid.plots import collect_error_curve, draw_error_curve
+from adagrid.testing import PandasStore
 from tests.support import flat
 
 mpl.use("Agg")
@@ -18,7 +19,7 @@ mpl.use("Agg")
 def run(request):
     grid = ada.cartesian_grid([-1], [0], n=3)
     targets = {"max_target": 0.004, "global_target": 0.01}
-    return flat.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, method=request.param, db="pandas", **targets)
+    return flat.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, method=request.param, db=PandasStore(), **targets)
 
 
 def test_the_bound_is_above_the_truth_everywhere_and_never_above_what_is_certified(run):
@@ -47,7 +48,7 @@ def test_it_draws(run):
 
 def test_power_is_bounded_from_below():
     grid = ada.cartesian_grid([0], [1], n=3, alternatives=["theta0 >= 0.2"])
-    run = flat.validate(ada.ZTest(n=25), threshold=1.96, grid=grid, quantity="power", n_sims=4096, db="pandas")
+    run = flat.validate(ada.ZTest(n=25), threshold=1.96, grid=grid, quantity="power", n_sims=4096, db=PandasStore())
     curve = collect_error_curve(run)
     assert (curve.bound.max(axis=1) <= norm.sf(1.96 - 5 * curve.place.min(axis=1))).all()
     axes = draw_error_curve(curve)
@@ -60,7 +61,7 @@ def test_power_is_bounded_from_below():
 def test_means_are_in_their_own_units_and_the_legend_hides_no_bound():
     size = ada.GroupSequentialSize(3, threshold=2.0, futility=[0.0, 0.0])
     grid = ada.cartesian_grid([-1], [3], n=4)
-    run = flat.validate(size, grid=grid, quantity="mean", n_sims=4096, db="pandas")
+    run = flat.validate(size, grid=grid, quantity="mean", n_sims=4096, db=PandasStore())
     curve = collect_error_curve(run)
     axes = draw_error_curve(curve)
     axes.figure.canvas.draw()
@@ -74,6 +75,6 @@ def test_means_are_in_their_own_units_and_the_legend_hides_no_bound():
 
 def test_several_parameters_have_no_curve():
     grid = ada.cartesian_grid([-1, -1], [1, 1], n=1, null_hypos=["x1 <= x0"])
-    run = flat.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=64, db="pandas")
+    run = flat.validate(ada.FisherExact(10), threshold=0.05, grid=grid, n_sims=64, db=PandasStore())
     with pytest.raises(ada.errors.InvalidInputError, match="one parameter"):
         collect_error_curve(run)

@@ -13,6 +13,7 @@ from scipy.stats import norm
 import adagrid as ada
 from adagrid.plots import collect_error_surface, draw_error_surface
 from adagrid.plots.error_surface import colour_steps
+from adagrid.testing import PandasStore
 from tests.support import flat
 from tests.support.oracles import binomial_error, fisher_table
 
@@ -29,9 +30,9 @@ def two_arms(n):
 @pytest.fixture(scope="module", params=["classic", "interpolated"])
 def fisher(request):
     if request.param == "classic":
-        return flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=two_arms(12), db="pandas")
+        return flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=two_arms(12), db=PandasStore())
     design, grid = ada.FisherExact(10), two_arms(1)
-    return flat.ada_validate(design, threshold=LEVEL, grid=grid, method="interpolated", db="pandas", **TARGETS)
+    return flat.ada_validate(design, threshold=LEVEL, grid=grid, method="interpolated", db=PandasStore(), **TARGETS)
 
 
 @pytest.fixture(scope="module", params=["classic", "interpolated"])
@@ -40,8 +41,8 @@ def many(request):
     design, classic = ada.Dunnett(2), request.param == "classic"
     grid = ada.cartesian_grid([-0.5] * 3, [0.5] * 3, n=4 if classic else 1, null_hypos=design.null_hypos)
     if classic:
-        return flat.validate(design, threshold=2.0, grid=grid, db="pandas")
-    return flat.ada_validate(design, threshold=2.0, grid=grid, method="interpolated", db="pandas", **TARGETS)
+        return flat.validate(design, threshold=2.0, grid=grid, db=PandasStore())
+    return flat.ada_validate(design, threshold=2.0, grid=grid, method="interpolated", db=PandasStore(), **TARGETS)
 
 
 def areas(mesh):
@@ -96,7 +97,7 @@ def test_points_are_those_that_were_simulated(fisher):
 
 def test_a_region_without_hypotheses_is_covered_whole():
     grid = ada.cartesian_grid([-END, -END], [END, END], n=2)
-    run = flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, db="pandas")
+    run = flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, db=PandasStore())
     surface = collect_error_surface(run)
     assert areas(surface.mesh).sum() == pytest.approx((2 * END) ** 2)
     mpl.pyplot.close(draw_error_surface(surface).figure)
@@ -124,7 +125,7 @@ def test_it_draws(fisher, level):
 @pytest.fixture(scope="module")
 def power():
     grid = ada.cartesian_grid([-END, -END], [END, END], n=4, alternatives=["theta1 >= theta0 + 1"])
-    return flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, quantity="power", db="pandas")
+    return flat.validate(ada.FisherExact(10), threshold=LEVEL, grid=grid, quantity="power", db=PandasStore())
 
 
 def test_power_rises_with_the_colour_bar(power):
@@ -154,7 +155,7 @@ class LongNames(ada.ArrayModel):
 def test_long_labels_and_regions_that_end_at_the_hypothesis():
     """The legend is below a label of two lines, and does not explain a grey that is not there."""
     grid = ada.cartesian_grid([-0.2, -0.6], [0, -0.4], n=2, null_hypos=["theta0 <= 0"])
-    run = flat.validate(LongNames(), threshold=2.8, grid=grid, n_sims=64, db="pandas")
+    run = flat.validate(LongNames(), threshold=2.8, grid=grid, n_sims=64, db=PandasStore())
     axes = draw_error_surface(collect_error_surface(run))
     axes.figure.canvas.draw()
     assert "\n" in axes.get_xlabel()
@@ -199,10 +200,10 @@ def test_wrong_slices(many):
 
 def test_other_jobs_have_no_surface():
     line = ada.cartesian_grid([-1], [0], n=2)
-    one = flat.validate(ada.ZTest(), threshold=1.96, grid=line, n_sims=64, db="pandas")
+    one = flat.validate(ada.ZTest(), threshold=1.96, grid=line, n_sims=64, db=PandasStore())
     with pytest.raises(ada.errors.InvalidInputError, match="error curve"):
         collect_error_surface(one)
-    calibration = flat.calibrate(ada.ZTest(), grid=line, n_sims=64, db="pandas")
+    calibration = flat.calibrate(ada.ZTest(), grid=line, n_sims=64, db=PandasStore())
     with pytest.raises(ada.errors.InvalidInputError, match="validations"):
         collect_error_surface(calibration)
 

@@ -9,8 +9,8 @@ from adagrid._typing import IdArray
 from adagrid.bounds import interpolated_lower_bound, interpolated_reach
 from adagrid.families import recorded_family
 from adagrid.grid.cells import Cells
+from adagrid.grid.columns import matrix
 from adagrid.grid.points import Points
-from adagrid.grid.tiles import matrix
 from adagrid.methods._audit import ROUNDING, follows_counts, limits_of
 from adagrid.methods._common import VALIDATION_STREAM
 from adagrid.methods.cells.algorithm import SLICES, positions
