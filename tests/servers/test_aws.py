@@ -372,8 +372,9 @@ def test_workers_that_never_come(played, group, new, monkeypatch):
     start = played.start
     monkeypatch.setattr(played, "start", lambda identifier: start(identifier) if len(new()) < 2 else None)
     monkeypatch.setattr(aws, "_BOOT", 1)
-    with pytest.raises(BackendError, match="No worker joined.*me/adagrid:0.1.0"):
+    with pytest.raises(BackendError, match="No worker joined.*me/adagrid:0.1.0") as error:
         list(ada.AWSBackend(**(GOOD | {"security_group": group})).map(abs, [1]))
+    assert isinstance(error.value.__cause__, TimeoutError)  # why, and not the error itself
     assert len(new(machines)) == 3
 
 

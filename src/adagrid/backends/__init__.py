@@ -1,4 +1,7 @@
-"""Where the work of a job runs. Knows no statistics and no SQL."""
+"""Backends, which run the work of a job.
+
+This package knows no statistics and no SQL.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,8 @@
-"""Machines on Amazon EC2, started for a run and ended with it."""
+"""Machines on Amazon EC2 that start and end with a run.
+
+EC2Cluster of dask-cloudprovider launches them. This module adds what EC2Cluster does not guarantee: machines end in
+every case, secrets stay out of user data, lost machines are replaced, and images have the right versions.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from operator import index
 from typing import Any, Self, TypeVar, final
@@ -30,16 +35,15 @@ _logger = logging.getLogger("adagrid")
 
 T = TypeVar("T")
 
-# Seconds for the machine that schedules to answer, and then for the first worker to: Docker is installed, and the image
-# fetched.
+# Seconds until the scheduler, then the first worker, must answer: machines install Docker and fetch the image.
 _PATIENCE, _BOOT = 600.0, 1200.0
-# Seconds for an address to answer before it is tried again.
+# Seconds until one attempt to connect is given up.
 _PAUSE = 5.0
-# Seconds between looks for machines that were lost.
+# Seconds between searches for lost machines.
 _LOOK = 60.0
-# Seconds that a scheduler nobody uses, and a worker without a scheduler, stay: then their machines end themselves.
+# Seconds until an idle scheduler, and a worker without a scheduler, end; then their machines shut down.
 _IDLE, _LOST = 1800, 300
-# More that EC2Cluster may be told, and that has nothing to do with what is promised here.
+# Arguments of EC2Cluster that users may pass: none changes a guarantee of this class.
 _OPTIONS = (
     "ami",
     "availability_zone",
@@ -55,42 +59,42 @@ _OPTIONS = (
     "volume_tags",
     "vpc",
 )
-# What EC2Cluster sets for the whole process, and leaves.
+# Dask's configuration that EC2Cluster changes for the whole process and does not restore.
 _CHANGED = ("distributed.comm.default-scheme", "distributed.comm.require-encryption", "distributed.comm.tls")
 
 
 @final
 class AWSBackend(Backend):
-    """Runs jobs on machines of Amazon EC2: a Dask cluster that begins at the first packet and ends with the run.
+    """Runs jobs on Amazon EC2, in a Dask cluster that lasts as long as the run.
 
-    One machine schedules, `n_workers` work, each with one process that uses all its cores or its GPU; on all of them a
-    container of `image` runs, which has adagrid of the same version, and the module that defines the design (one
-    defined in a script or notebook is sent along). Traffic is encrypted, and only this process and the machines have
-    the keys. docs/distributed.md tells how to make the image, what to permit, and what it costs to forget.
+    The cluster starts with the first packet: one machine schedules, and `n_workers` machines work. Each worker is one
+    process that uses all cores of its machine, or its GPU. Machines run a container of `image`, which needs the same
+    version of adagrid and the module that defines the design. A design of a script or notebook is sent to workers.
+    Traffic is encrypted with keys made for the run. See docs/distributed.md for the image, permissions and costs.
 
-    A machine that dies or is taken away is replaced, and what it did is done elsewhere, with the same results.
+    A machine that dies, or that AWS takes away, is replaced. Other workers repeat its packets, with the same results.
 
-    No machine is left running: all of a run have a tag of their own, by which they are terminated when it ends, fails
-    or is interrupted, whoever started them. If this process is killed, the machines end themselves half an hour later,
-    and at the latest `max_hours` after they began.
+    No machine outlives its run. All machines carry a tag that is unique to the run, and are terminated by that tag
+    when the run ends, fails or is interrupted. If this process is killed, the machines shut down half an hour later,
+    and in any case `max_hours` after they started.
 
     Args:
-        n_zones: zones that are worked on independently.
+        n_zones: number of zones that run independently.
         coordinate_every: steps between coordinations.
-        n_workers: machines that work.
-        image: of the containers, such as "123456789012.dkr.ecr.eu-central-1.amazonaws.com/adagrid:0.1.0".
-        security_group: "sg-...": must let this process reach port 8786, and the machines each other.
-        instance_type: of the machines that work.
-        region: such as "eu-central-1"; that of your AWS configuration if None.
-        spot: whether the machines that work are spare ones: cheaper, and AWS may take them away at any moment.
+        n_workers: number of machines that work.
+        image: container image, such as "123456789012.dkr.ecr.eu-central-1.amazonaws.com/adagrid:0.1.0".
+        security_group: "sg-..."; it must let this process reach port 8786, and the machines reach each other.
+        instance_type: EC2 type of the machines that work.
+        region: AWS region, such as "eu-central-1"; the one in your AWS configuration if None.
+        spot: whether workers are spot machines, which are cheaper, and which AWS may take away at any moment.
         gpu: whether containers use the machine's GPU.
-        max_hours: after which machines end themselves, whatever happens.
-        secrets: names of environment variables that workers get, too, over the encrypted connection; if None,
-            ADAGRID_CLICKHOUSE_PASSWORD if there is one.
-        options: more for dask_cloudprovider.aws.EC2Cluster, such as subnet_id or iam_instance_profile.
+        max_hours: hours after which a machine shuts down in any case.
+        secrets: names of environment variables to send to workers over the encrypted connection; if None,
+            ADAGRID_CLICKHOUSE_PASSWORD if it is set.
+        options: further arguments of dask_cloudprovider.aws.EC2Cluster, such as subnet_id or iam_instance_profile.
 
     Raises:
-        InvalidInputError: if an argument breaks its rule; all that do are named.
+        InvalidInputError: if an argument breaks its rule; the message lists all that do.
         MissingExtraError: if dask-cloudprovider is not installed.
     """
 
@@ -145,17 +149,19 @@ class AWSBackend(Backend):
 
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Run tasks on machines, which are started first, and yield the results in order, each as soon as it is there.
+        """Run tasks on EC2 and yield results in order.
+
+        The machines start first, unless they already run. Each result is yielded as soon as it is available.
 
         Raises:
-            InvalidInputError: if the region has no such machines or images.
-            BackendError: if machines cannot be started, differ from here, die or may be left running.
+            InvalidInputError: if the region lacks the instance type or the machine image.
+            BackendError: if machines cannot start, have other versions, die, or may still be running.
         """
         with self._entered():
             yield from self._started().map(run, tasks)
 
     def _started(self) -> DaskBackend:
-        """Return what runs tasks on the machines, which are started first."""
+        """Return the backend of the running cluster; start the cluster first if needed."""
         if self._dask is not None:
             return self._dask
         name = f"adagrid-{uuid.uuid4().hex[:12]}"
@@ -163,23 +169,24 @@ class AWSBackend(Backend):
         arguments, of_workers = self._request(machines, name)
         _logger.info("starting %d machines, with the tag %s=%s", self._n_workers + 1, TAG, name)
         config = require("dask.config", "aws")
+        # The last entry ends first: the cluster closes, its loop starts nothing more, the tag ends all machines.
         with ExitStack() as stack:
             stack.enter_context(config.set({key: copy.deepcopy(config.get(key)) for key in _CHANGED}))
             stack.callback(machines.terminate)
             loop = stack.enter_context(_Loop())
-            try:
-                cluster = loop.run(self._cluster(arguments, of_workers))
-                stack.callback(loop.end, cluster)
+            with machines.reporting():
+                cluster = loop.submit(self._cluster(arguments, of_workers)).result()
+                stack.callback(_abandon, cluster)
+                loop.submit(_running(cluster)).result()
+                stack.callback(_close, loop, cluster)
                 self._prepare(cluster)
-            except Exception as error:  # whatever the library and its client raise
-                raise machines.failure(error) from error
             self._dask = stack.enter_context(DaskBackend(self.n_zones, self.coordinate_every, cluster=cluster))
-            loop.begin(_replace_lost(cluster, machines, self._n_workers))
+            loop.submit(_replace_lost(cluster, machines, self._n_workers))
             self._open = stack.pop_all()
         return self._dask
 
     def _request(self, machines: Machines, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what EC2Cluster is asked for, and what of it is for the machines that work only."""
+        """Return the arguments of EC2Cluster, and those that differ for workers."""
         given = dict(self._options)
         architecture = machines.architecture(self._type, self._gpu)
         scheduler_type = given.pop("scheduler_instance_type", "t4g.small" if architecture == "arm64" else "t3.small")
@@ -200,12 +207,12 @@ class AWSBackend(Backend):
             "security_groups": [self._group],
             "security": True,
             "spot": self._spot,
-            "bootstrap": False,  # the library's way needs an Ubuntu of 2020
+            "bootstrap": False,  # EC2Cluster's own installs Docker on Ubuntu 20.04 only
             "extra_bootstrap": boot,
             "filesystem_size": max(40, plain.size, own.size),
             "scheduler_options": {"idle_timeout": f"{_IDLE}s"},
             "worker_options": {"nthreads": 1, "memory_limit": None, "death_timeout": f"{_LOST}s"},
-            "shutdown_on_close": False,  # ends here, not when the interpreter does
+            "shutdown_on_close": False,  # this class ends the cluster, not the end of the interpreter
             **given,
             "instance_tags": given.get("instance_tags", {}) | {TAG: name},
             "volume_tags": given.get("volume_tags", {}) | {TAG: name},
@@ -213,19 +220,19 @@ class AWSBackend(Backend):
         return arguments, {"ami": own.id, "gpu_instance": self._gpu}
 
     async def _cluster(self, arguments: dict[str, Any], of_workers: dict[str, Any]) -> Any:
-        """Start the machines."""
+        """Return a cluster that is not started yet. It must be made in the loop that runs it."""
         cluster = self._cloud.EC2Cluster(asynchronous=True, **arguments)
         cluster.quiet = True
+        cluster.worker_options.update(of_workers)
         unreachable = BackendError(
             f"The machine that schedules was started but could not be reached within {_PATIENCE / 60:.0f} minutes: "
             f"{self._group} must let this process reach its port 8786, its image {self._image} must start, and its "
             "subnet must let it get the image. Everything finished before is saved."
         )
-        cluster.worker_options.update(of_workers)
 
         class Scheduler(cluster.scheduler_class):  # type: ignore[misc, name-defined]
-            async def wait_for_scheduler(self) -> None:  # the library's own lets nothing else happen meanwhile
-                # Machines reach each other inside their network, where their security group lets them.
+            async def wait_for_scheduler(self) -> None:  # EC2Cluster's own blocks the loop, and waits for ever
+                # Workers connect by the private address, which the security group permits.
                 self.contact_address = f"{cluster.protocol}://{self.instance['PrivateIpAddress']}:{self.port}"
                 try:
                     await asyncio.wait_for(_answers(self.address), _PATIENCE)
@@ -233,19 +240,13 @@ class AWSBackend(Backend):
                     raise unreachable from error
 
         cluster.scheduler_class = Scheduler
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Creating your cluster is taking", UserWarning)  # it always does
-                return await cluster
-        except BaseException:
-            _abandon(cluster)
-            raise
+        return cluster
 
     def _prepare(self, cluster: Any) -> None:
-        """Give workers their secrets, wait for the first, and see that it has what this process has."""
+        """Send secrets to workers, wait for the first one, and check its versions."""
         distributed = require("distributed", "aws")
         with distributed.Client(cluster, set_as_default=False) as client:
-            # Not with the machines' user data, which whoever may describe machines can read.
+            # Not by user data: whoever may describe machines in the account can read it.
             if known(self._secrets):
                 client.register_plugin(distributed.Environ(known(self._secrets)))
             try:
@@ -253,11 +254,11 @@ class AWSBackend(Backend):
             except TimeoutError as error:
                 raise BackendError(
                     f"No worker joined within {_BOOT / 60:.0f} minutes: can the machines get {self._image}, and "
-                    "does it start? What they wrote: aws ec2 get-console-output --latest --instance-id ..."
+                    "does it start? Read their output: aws ec2 get-console-output --latest --instance-id ..."
                 ) from error
             try:
                 found = client.run(versions)
-            except Exception as error:  # of no adagrid, or of a Dask that is too different
+            except Exception as error:  # adagrid is missing, or Dask's version differs too much
                 raise BackendError(f"The image {self._image} needs adagrid {version('adagrid')}: {error!r}") from error
         here = versions()
         for there in found.values():
@@ -266,97 +267,88 @@ class AWSBackend(Backend):
             ]
             if different:
                 raise BackendError(
-                    f"The image {self._image} has {', '.join(different)}: answers would differ, or not come at all. "
-                    "Build it again from what is installed here, as in docs/distributed.md."
+                    f"The image {self._image} has {', '.join(different)}: answers would differ or fail. "
+                    "Build it again from the packages installed here, as in docs/distributed.md."
                 )
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that must be the same wherever a job's packets are simulated."""
+    """Return the versions that must agree wherever packets of a job are simulated."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python} | {name: version(name) for name in ("adagrid", "jax", "jaxlib", "numpy")}
 
 
 @final
 class _Loop:
-    """An event loop in a thread of its own, so that what runs in it can be stopped at any moment."""
+    """An event loop in a thread; its end cancels all coroutines in it."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="adagrid-aws", daemon=True)
+        self._loop, self._ended = asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="adagrid-aws", daemon=True)
+
+    def _run(self) -> None:
+        with suppress(RuntimeError), asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._ended.wait())
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        try:
-            self.run(_cancel_others(), 10)
-        except TimeoutError:  # something of the library lets nothing else happen
-            _logger.debug("the event loop does not answer")
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
-            if not self._thread.is_alive():
-                self._loop.close()
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(10)
+        with suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self._loop.stop)  # even if a coroutine resists its cancellation
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Return what a coroutine returns."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine and return its future."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let a coroutine run until the loop stops."""
-        asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def end(self, cluster: Any) -> None:
-        """Close a cluster politely; what remains of it is ended by force."""
+async def _running(cluster: Any) -> None:
+    """Start a cluster and wait for its scheduler."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Creating your cluster is taking", UserWarning)  # it always does
+        await cluster
 
-        async def closed() -> None:
-            await cluster.close()
 
-        try:
-            self.run(closed(), 60)
-        except Exception as error:  # whatever: it was politeness
-            _logger.debug("the cluster did not close by itself: %r", error)
-        finally:
-            _abandon(cluster)
+def _close(loop: _Loop, cluster: Any) -> None:
+    """Close a cluster, which ends its containers; if that fails, the tag still ends its machines."""
+
+    async def closed() -> None:
+        await cluster.close()
+
+    try:
+        loop.submit(closed()).result(60)
+    except Exception as error:
+        _logger.debug("the cluster did not close by itself: %r", error)
 
 
 def _abandon(cluster: Any) -> None:
-    """Let the library do nothing more for a cluster, whose machines are ended by their tag."""
+    """Mark a cluster as closed, so that Dask does nothing more for it."""
     cluster.status = require("distributed", "aws").Status.closed
 
 
 async def _replace_lost(cluster: Any, machines: Machines, n_workers: int) -> None:
-    """Start other machines for those that AWS has taken away, or that ended themselves."""
+    """Replace machines that AWS has taken away or that shut down; EC2Cluster does not notice them."""
     while True:
         await asyncio.sleep(_LOOK)
         try:
             lost = n_workers + 1 - len(await asyncio.to_thread(machines.alive))
-        except Exception as error:  # whatever: the run does not depend on it, and it is tried again
-            _logger.warning("cannot see whether machines were lost: %s", error)
+        except Exception as error:  # the run goes on, and the next search may succeed
+            _logger.warning("cannot search for lost machines: %s", error)
             continue
         if lost > 0:
-            _logger.warning("%d of %d machines were lost: others are started", lost, n_workers + 1)
+            _logger.warning("%d of %d machines were lost: starting new ones", lost, n_workers + 1)
             cluster.scale(len(cluster.worker_spec) + lost)
 
 
 async def _answers(address: str) -> None:
-    """Wait until something accepts connections at an address such as "tls://10.0.0.1:8786"."""
+    """Wait until an address such as "tls://10.0.0.1:8786" accepts connections."""
     host, port = address.rpartition("://")[2].rsplit(":", 1)
     while True:
-        try:
+        with suppress(OSError):  # including TimeoutError
             _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), _PAUSE)
-        except OSError:  # or a timeout, which is one
-            await asyncio.sleep(_PAUSE / 10)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+            writer.close()
+            return await writer.wait_closed()
+        await asyncio.sleep(_PAUSE / 10)

@@ -15,17 +15,19 @@ Result = TypeVar("Result")
 
 
 class Backend(ABC):
-    """Runs what a job is made of: the packets of a step, or whole zones between two coordinations.
+    """Runs the tasks of a job.
 
-    Tasks are independent of each other: they may run anywhere, at the same time and more than once (a second owner
-    writes the same rows). What runs them can be pickled, and so can they and their results.
-    `adagrid.testing.BackendContract` checks an implementation. A job runs within `with backend:`, which may be nested:
-    a backend that starts anything stops it at the end of the outermost one.
+    A task is a packet of a step, or a whole zone until the next coordination.
 
-    A backend whose tasks run in other processes sets `has_workers`, and runs them within `working(Worker(...))`.
+    Tasks are independent: they may run anywhere, at the same time, and more than once, because a repeated task writes
+    the same rows. Tasks, their results and the function that runs them can be pickled. A job runs within
+    `with backend:`, which may be nested; a backend stops everything that it has started at the end of the outermost
+    block. `adagrid.testing.BackendContract` checks an implementation.
+
+    A backend whose tasks run in other processes sets `has_workers`, and runs tasks within `working(Worker(...))`.
 
     Args:
-        n_zones: zones that are worked on independently.
+        n_zones: number of zones that run independently.
         coordinate_every: steps between coordinations.
 
     Raises:
@@ -33,7 +35,7 @@ class Backend(ABC):
     """
 
     has_workers: ClassVar[bool] = False
-    """Whether tasks run in other processes than the one that leads."""
+    """Whether tasks run in other processes than the leader."""
 
     def __init__(self, n_zones: int = 1, coordinate_every: int = 5) -> None:
         check_positive(n_zones=n_zones, coordinate_every=coordinate_every)
@@ -55,22 +57,25 @@ class Backend(ABC):
 
     @final
     def _entered(self) -> AbstractContextManager[object]:
-        """Keep what is started for the `with backend:` around, or for this block if there is none.
+        """Return a context that stops the backend, unless `with backend:` is active.
 
-        A run that is interrupted leaves what it maps suspended: that must not keep open what the run has started.
+        An interrupted run leaves its `map` suspended. The suspended iterator must not keep anything running.
         """
         return nullcontext() if self._depth else self
 
-    def check(self) -> None:  # noqa: B027 - most can be used anywhere
-        """Raise BackendError if this process cannot use it. A run calls this before it opens its database."""
+    def check(self) -> None:  # noqa: B027 - most backends work in any process
+        """Raise BackendError if this process cannot use the backend.
+
+        A run calls this method before it opens its database.
+        """
 
     def _stop(self) -> None:
-        """Stop what was started, and is held by `_open`; a subclass also forgets it."""
+        """Stop everything that `_open` holds; subclasses also drop their references."""
         self._open.close()
 
     @abstractmethod
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Run tasks and yield the results in order, each as soon as it is there."""
+        """Run tasks and yield results in order, each as soon as it is available."""
 
 
 def check_positive(**numbers: int) -> None:
@@ -81,7 +86,7 @@ def check_positive(**numbers: int) -> None:
 
 
 def not_positive(**numbers: int) -> list[str]:
-    """Return what is wrong with numbers that must be positive and whole, of Python or NumPy."""
+    """Return problems of numbers that must be positive and whole."""
     return [
         f"{name} must be a positive whole number; got {value!r}."
         for name, value in numbers.items()

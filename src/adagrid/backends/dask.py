@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster: on this machine, or any that Dask can start or reach."""
+"""The backend of Dask clusters, on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from adagrid.errors import BackendError, InvalidInputError
 
 _logger = logging.getLogger("adagrid")
 
-# Tasks under way per thread of the workers: the next one waits where it will be run.
+# Tasks in flight per thread of the workers: the second waits at its worker, so the thread never idles.
 _AHEAD = 2
-# Seconds until a scheduler must have answered.
+# Seconds until a scheduler must answer.
 _PATIENCE = 30
-# Dask's profiler looks at all threads a hundred times a second, which can lock up a process for ever in Python 3.11
-# before 3.11.9 (https://github.com/python/cpython/issues/106883).
+# Dask's profiler samples all threads a hundred times a second, which can deadlock a process in Python 3.11 before
+# 3.11.9 (https://github.com/python/cpython/issues/106883).
 _WITHOUT_PROFILER = {"distributed.worker.profile.enabled": False}
-# Ctrl-C in a terminal goes to workers, too: the leader ends them, and they need not complain.
+# A terminal sends Ctrl-C to workers, too. They ignore it, because the leader ends them.
 _UNINTERRUPTED = "from signal import SIG_IGN, SIGINT, signal; signal(SIGINT, SIG_IGN)"
 _LOST = "The Dask scheduler was lost. Everything finished before is saved: run the job again when it is back."
-# What the processes that Dask starts are called, and what a script must do that starts them.
+# Name of the processes that Dask starts, and the remedy for scripts that start them.
 _STARTED = "Dask Worker process"
 _GUARD = 'Put what it runs into a file, below: if __name__ == "__main__":'
-# Addresses that name a host and a port; Dask knows others.
+# Addresses with a host and a port; Dask also knows other kinds.
 _HOST_AND_PORT = re.compile(r"((tcp|tls|ucx|wss?)://)?([^:/\[\]]+|\[[^/\[\]]+\]):\d{1,5}")
-# One task at a time in a process: compiled code uses its cores, and a design's draws are kept for one.
+# One task at a time in a process: compiled code uses all cores, and the cache of draws serves one task.
 _TURN = threading.Lock()
 
 
@@ -50,28 +50,30 @@ _TURN = threading.Lock()
 class DaskBackend(Backend):
     """Runs jobs on the workers of a Dask cluster.
 
-    With a job on a server and several zones, workers run the zones and write to the database themselves: between two
-    coordinations nobody waits for anybody. Else this process leads the steps and workers simulate their packets. A
-    worker that dies is replaced: what it did is done elsewhere, with the same results; workers may join at any time.
+    If the job is on a server and has several zones, workers run whole zones and write to the database themselves.
+    Between two coordinations, workers do not wait for each other. Otherwise this process leads the steps, and workers
+    simulate packets. If a worker dies, other workers repeat its tasks, with the same results. Workers may join at any
+    time.
 
-    Workers need adagrid, of the same version, and the module that defines the design (one defined in a script or
-    notebook is sent along); for zones also a way to the server, and its password in their environment. As in every
-    Dask cluster, whoever can reach the scheduler can run code on the workers: keep it in a network that you trust, or
+    Workers need the same version of adagrid and the module that defines the design. A design of a script or notebook is
+    sent to workers. For zones, workers also need a connection to the server, and its password in their environment. As
+    in every Dask cluster, whoever can reach the scheduler can run code on the workers: run it in a trusted network, or
     secure it with TLS.
 
-    Without `address` and `cluster`, processes are started on this machine: they listen on this machine only and end
-    with the run; `with backend:` keeps them for several runs. A script must start them below
+    Without `address` and `cluster`, the backend starts processes on this machine. They listen on this machine only and
+    end with the run; `with backend:` reuses them for several runs. A script must start them below
     `if __name__ == "__main__":`.
 
     Args:
-        n_zones: zones that are worked on independently.
+        n_zones: number of zones that run independently.
         coordinate_every: steps between coordinations.
-        n_workers: processes to start on this machine, of one thread each; as many as it has processors if None.
-        address: of a running scheduler, such as "tcp://10.0.0.1:8786".
-        cluster: a Dask cluster (LocalCluster, SLURMCluster, KubeCluster, ...), which is left running.
+        n_workers: processes to start on this machine, with one thread each; one per processor if None.
+        address: address of a running scheduler, such as "tcp://10.0.0.1:8786".
+        cluster: a Dask cluster (LocalCluster, SLURMCluster, KubeCluster, ...), which the backend does not stop.
 
     Raises:
-        InvalidInputError: if a number is not a positive whole number, or more than one of the three is given.
+        InvalidInputError: if a number is not a positive whole number, or more than one of `n_workers`, `address` and
+            `cluster` is given.
         MissingExtraError: if Dask is not installed.
     """
 
@@ -112,10 +114,10 @@ class DaskBackend(Backend):
 
     @override
     def check(self) -> None:
-        """Raise BackendError where a process that is started here could not import the script that starts it.
+        """Raise BackendError if started processes could not import the script.
 
-        In such a process, which imports a script that does not wait for `if __name__ == "__main__":`, it ends the
-        process silently: the one that started it reports why.
+        A started process imports the script. If the script then starts processes again, because it lacks
+        `if __name__ == "__main__":`, this method ends the process silently, and the parent reports the reason.
         """
         if self._where is not None:
             return
@@ -138,10 +140,12 @@ class DaskBackend(Backend):
 
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Run tasks on workers and yield the results in order, each as soon as it is there.
+        """Run tasks on workers and yield results in order.
+
+        Each result is yielded as soon as it is available.
 
         Raises:
-            BackendError: if no cluster can be reached, or worker after worker dies of a task.
+            BackendError: if no cluster can be reached, or several workers in a row die of a task.
         """
         with self._entered():
             client = self._connected()
@@ -156,7 +160,7 @@ class DaskBackend(Backend):
                 yield self._result(under_way.popleft())
 
     def _connected(self) -> Any:
-        """Return a client of the cluster, which is started first if it is our own."""
+        """Return a client of the cluster; start this backend's own cluster first."""
         if self._client is not None:
             return self._client
         self.check()
@@ -172,7 +176,7 @@ class DaskBackend(Backend):
         return self._client
 
     def _own_cluster(self) -> Any:
-        """Start processes on this machine."""
+        """Start a cluster of processes on this machine."""
         config = require("dask.config", "dask")
         try:
             with config.set(_WITHOUT_PROFILER), _silent():
@@ -184,23 +188,23 @@ class DaskBackend(Backend):
                     dashboard_address="127.0.0.1:0",
                     worker_dashboard_address="127.0.0.1:0",
                     preload=[*config.get("distributed.worker.preload", []), _UNINTERRUPTED],
-                    memory_limit=None,  # a worker that Dask pauses at its share would keep the run waiting for ever
+                    memory_limit=None,  # Dask would pause a worker at its limit, and the run would wait for ever
                 )
-        except RuntimeError:  # it says no more than that
+        except RuntimeError:  # its message has no details
             raise BackendError(
                 "The workers of DaskBackend(n_workers=...) import the script that starts them, and ended when they "
                 f"did. {_GUARD} If it is there, the reason is above."
             ) from None
 
     def _send(self, work: bytes) -> Any:
-        """Let workers have what runs tasks, once; as a result, which is made again if its owner dies."""
+        """Send the pickled function once, as a task's result that Dask can recompute."""
         if self._sent is None or self._sent[0] != work:
             key = f"adagrid-work-{hashlib.sha256(work).hexdigest()}"
             self._sent = work, self._client.submit(bytes, work, key=key)
         return self._sent[1]
 
     def _threads(self, client: Any) -> int:
-        """Return how many threads the workers have now."""
+        """Return the current number of worker threads."""
         try:
             threads = sum(client.nthreads().values())
         except OSError as error:
@@ -222,7 +226,7 @@ class DaskBackend(Backend):
 
 
 def _is_address(address: Any) -> bool:
-    """Return whether something can be the address of a scheduler."""
+    """Return whether a value can be the address of a scheduler."""
     if not isinstance(address, str) or not address:
         return False
     scheme = address.partition("://")[0] if "://" in address else "tcp"
@@ -232,7 +236,7 @@ def _is_address(address: Any) -> bool:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what Dask tells about processes that do not start: an error says it."""
+    """Suppress Dask's log of processes that fail to start; an error reports them."""
     loggers = [logging.getLogger(f"distributed.{name}") for name in ("nanny", "core", "process")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -245,7 +249,7 @@ def _silent() -> Iterator[None]:
 
 
 def _answer(work: bytes, task: Any) -> Any:
-    """Run a task, on a worker."""
+    """Run a task on a worker."""
     worker = require("distributed", "dask").get_worker()
     key = worker.get_current_task()
 
@@ -254,20 +258,20 @@ def _answer(work: bytes, task: Any) -> Any:
         return known is None or known.state == "cancelled" or worker.status.name in ("closing", "closed", "failed")
 
     with _TURN, working(Worker(_number, is_cancelled)):
-        check_wanted()  # it may have been a while
+        check_wanted()  # the wait for the turn may have been long
         return _loaded(work)(task)
 
 
 @lru_cache(maxsize=4)
 def _loaded(work: bytes) -> Callable[[Any], Any]:
-    """Return what runs tasks, built once in a process; it comes from the leader, never from a database."""
+    """Return the unpickled function, which comes from the leader, never from a database."""
     return require("cloudpickle", "dask").loads(work)
 
 
 def _number(run: str, least: int) -> int:
-    """Return the next number of a run. The scheduler counts: it does one thing at a time."""
+    """Return the next number of a run, counted by the single-threaded scheduler."""
 
-    def next_number(run: str, least: int, dask_scheduler: Any) -> int:  # local, so that it is sent along
+    def next_number(run: str, least: int, dask_scheduler: Any) -> int:  # a local function, so that Dask sends its code
         numbers = vars(dask_scheduler).setdefault("_adagrid_numbers", {})
         numbers[run] = max(numbers.get(run, 0) + 1, least)
         return int(numbers[run])

@@ -1,4 +1,4 @@
-"""Everything in this process."""
+"""The backend that runs everything in this process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from adagrid.backends.worker import check_wanted
 
 @final
 class LocalBackend(Backend):
-    """Runs everything in this process, one packet after the other; compiled code uses all cores.
+    """Runs jobs in this process.
+
+    Packets run one after the other. Compiled code uses all cores.
 
     Args:
-        n_zones: zones that are worked on independently.
+        n_zones: number of zones that run independently.
         coordinate_every: steps between coordinations.
 
     Raises:
@@ -26,5 +28,5 @@ class LocalBackend(Backend):
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         for task in tasks:
-            check_wanted()  # by a worker, whose zones run like this
+            check_wanted()  # workers run their zones with this backend
             yield run(task)

@@ -1,4 +1,4 @@
-"""Containers of Modal, started when there is work and gone when there is none."""
+"""The backend of Modal containers, which last as long as the run."""
 
 from __future__ import annotations
 
@@ -29,46 +29,46 @@ from adagrid.errors import BackendError, InvalidInputError
 
 _logger = logging.getLogger("adagrid")
 
-# Tasks under way per container: the next one waits where it will be run.
+# Tasks in flight per container: the second waits at its container, which never idles.
 _AHEAD = 2
-# Seconds that a task may take: the most that Modal grants.
+# Seconds that a task may take; Modal grants no more.
 _LONGEST = 24 * 3600
-# Containers in a row that a task may lose.
+# Times that Modal repeats a task whose container has died.
 _RETRIES = 3
-# More that App.function may be told, and that has nothing to do with what is promised here.
+# Arguments of App.function that users may pass: none changes a guarantee of this class.
 _OPTIONS = ("cloud", "cpu", "ephemeral_disk", "memory", "nonpreemptible", "region", "scaledown_window")
-# What runs tasks, by its name, in a container; the last few.
+# The last few functions that run tasks in this container, by name.
 _BUILT: dict[str, Callable[[Any], Any]] = {}
 _KEPT = 4
-# What containers need beside adagrid without extras. Modal brings its own client.
+# Extras and packages that containers need in addition to adagrid. Modal adds its own client.
 _EXTRAS = frozenset({"clickhouse"})
 _MORE = ("cloudpickle",)
 
 
 @final
 class ModalBackend(Backend):
-    """Runs jobs in containers of Modal: an app that begins at the first packet and ends with the run.
+    """Runs jobs in Modal containers.
 
-    Containers have what is installed here: this very adagrid, the same versions of all it needs, and the same Python.
-    A design of a script or notebook is sent along; a module of your own is named in `modules`. A container that dies is
-    replaced, and what it did is done again, with the same results. Nothing is paid for after the run: when it ends, or
-    this process does, Modal stops the app and its containers.
+    An app starts with the first packet and ends with the run. Containers have the adagrid installed here, the same
+    versions of its dependencies, and the same Python. A design of a script or notebook is sent to containers; name
+    your own modules in `modules`. Modal replaces a container that dies and repeats its task, with the same results.
+    Nothing costs money after the run: when the run or this process ends, Modal stops the app and its containers.
 
     Args:
-        n_zones: zones that are worked on independently.
+        n_zones: number of zones that run independently.
         coordinate_every: steps between coordinations.
-        n_workers: containers at most, of one task at a time.
-        gpu: for each container, such as "T4", "L4" or "H100"; none if None.
-        modules: names of modules of your own that containers need, such as the one that defines the design.
-        timeout: seconds that a task may take: a packet, or a zone's steps until the next coordination.
-        secrets: names of environment variables that containers get, too, as a Modal Secret of the app; if None,
-            ADAGRID_CLICKHOUSE_PASSWORD if there is one.
-        image: of the containers (a modal.Image), in place of the one that is described here.
-        options: more for modal.App.function: cpu, memory, region, cloud, ephemeral_disk, nonpreemptible,
+        n_workers: largest number of containers; each runs one task at a time.
+        gpu: GPU of each container, such as "T4", "L4" or "H100"; no GPU if None.
+        modules: names of your own modules that containers need, such as the module that defines the design.
+        timeout: seconds that a task may take; a task is a packet, or a zone until the next coordination.
+        secrets: names of environment variables to send to containers as a Modal Secret of the app; if None,
+            ADAGRID_CLICKHOUSE_PASSWORD if it is set.
+        image: a modal.Image that replaces the image described above.
+        options: further arguments of modal.App.function: cpu, memory, region, cloud, ephemeral_disk, nonpreemptible,
             scaledown_window.
 
     Raises:
-        InvalidInputError: if an argument breaks its rule; all that do are named.
+        InvalidInputError: if an argument breaks its rule; the message lists all that do.
         MissingExtraError: if Modal's client is not installed.
     """
 
@@ -118,11 +118,11 @@ class ModalBackend(Backend):
         self._running = None
         try:
             super()._stop()
-        except self._modal.exception.Error as error:  # it ends an app whose leader is silent
+        except self._modal.exception.Error as error:  # Modal ends an app whose leader is silent
             _logger.warning("Modal did not hear that the run has ended (see: modal app list): %s", error)
 
     def app(self) -> tuple[Any, Any]:
-        """Return the app as it is defined, and its function that runs a task; nothing is started."""
+        """Define the app and its function that runs a task, without starting them."""
         app = self._modal.App("adagrid")
         secrets = known(self._secrets)
         image = self._image or image_like_here(self._gpu is not None)
@@ -133,7 +133,7 @@ class ModalBackend(Backend):
             timeout=self._timeout,
             retries=self._modal.Retries(max_retries=_RETRIES, backoff_coefficient=1.0),
             secrets=[self._modal.Secret.from_dict(secrets)] if secrets else [],
-            serialized=True,  # it is found by the name of its module, which the image has
+            serialized=True,  # pickled by reference to its module, which the image has
             name="answer",
             **self._options,
         )
@@ -141,10 +141,12 @@ class ModalBackend(Backend):
 
     @override
     def map(self, run: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Run tasks in containers and yield the results in order, each as soon as it is there.
+        """Run tasks in containers and yield results in order.
+
+        Each result is yielded as soon as it is available.
 
         Raises:
-            BackendError: if Modal cannot be reached, or container after container dies of a task.
+            BackendError: if Modal cannot be reached, or several containers in a row die of a task.
         """
         with self._entered():
             waiting, under_way = iter(tasks), deque[Any]()
@@ -165,7 +167,7 @@ class ModalBackend(Backend):
                 self._cancel(under_way)
 
     def _started(self) -> tuple[Any, Any]:
-        """Return the function of the running app, and the dictionary that its containers share."""
+        """Return the running app's function and its containers' shared dictionary."""
         if self._running is None:
             app, function = self.app()
             with ExitStack() as stack:
@@ -175,7 +177,7 @@ class ModalBackend(Backend):
         return self._running
 
     def _cancel(self, calls: Iterable[Any]) -> None:
-        """Let nothing go on that nobody waits for."""
+        """Cancel calls whose results are no longer needed."""
         for call in calls:
             try:
                 call.cancel()
@@ -199,15 +201,15 @@ class ModalBackend(Backend):
 
 
 def answer(shared: Any, work: str, task: Any) -> tuple[bool, Any]:
-    """Run a task, in a container.
+    """Run a task in a container.
 
     Args:
         shared: the dictionary that the containers of an app share.
-        work: the name of what runs tasks, in it.
+        work: key of the pickled function that runs tasks, in that dictionary.
         task: the task.
 
     Returns:
-        Whether there is a result, and it; else the error, which Modal must not take for a container that died.
+        True and the result, or False and the error. Raising it would make Modal repeat the task.
     """
     worker = Worker(lambda run, least: next_number(shared, run, least), lambda: False)  # Modal stops what it cancels
     try:
@@ -225,15 +227,15 @@ def answer(shared: Any, work: str, task: Any) -> tuple[bool, Any]:
 
 
 def _send(run: Callable[[Task], Result], shared: Any) -> str:
-    """Let containers have what runs tasks, and return its name."""
+    """Store the pickled function for containers and return its key."""
     work = require("cloudpickle", "modal").dumps(run)
     name = f"work-{hashlib.sha256(work).hexdigest()}"
-    shared.put(name, work)  # every time: Modal forgets what nobody touches for a week
+    shared.put(name, work)  # every time, because Modal drops entries unused for a week
     return name
 
 
 def _loaded(shared: Any, work: str) -> Callable[[Any], Any]:
-    """Return what runs tasks, built once in a container; it comes from the leader, never from a database."""
+    """Return the unpickled function, which comes from the leader, never from a database."""
     if work not in _BUILT:
         while len(_BUILT) >= _KEPT:
             _BUILT.pop(next(iter(_BUILT)))
@@ -249,7 +251,7 @@ def _result(answered: tuple[bool, Any]) -> Any:
 
 
 def next_number(shared: Any, run: str, least: int) -> int:
-    """Return the next number of a run. The dictionary takes each once, whoever comes first."""
+    """Return the next number of a run; the dictionary accepts each number once."""
     number = least
     while not shared.put(f"number-{run}-{number}", True, skip_if_exists=True):
         number += 1
@@ -257,9 +259,9 @@ def next_number(shared: Any, run: str, least: int) -> int:
 
 
 def image_like_here(gpu: bool) -> Any:
-    """Return an image with this Python, this adagrid and all it needs in the versions that are installed here.
+    """Return an image with the Python and the packages installed here.
 
-    adagrid itself is copied from here, whichever way it was installed: no other version can get in.
+    It copies the files of adagrid itself, however adagrid was installed, so that no other version can answer.
     """
     image = require("modal", "modal").Image.debian_slim(python_version=".".join(platform.python_version_tuple()[:2]))
     package, metadata = sources()
@@ -271,7 +273,7 @@ def image_like_here(gpu: bool) -> Any:
 
 
 def requirements(gpu: bool) -> list[str]:
-    """Return what adagrid needs, each with its version here, such as "numpy==2.4.0"."""
+    """Return adagrid's dependencies with their versions, such as "numpy==2.4.0"."""
     requirement = require("packaging.requirements", "modal").Requirement
     found = {name: distribution(name).version for name in _MORE}
     waiting = [("adagrid", _EXTRAS)]
@@ -283,7 +285,7 @@ def requirements(gpu: bool) -> list[str]:
                 continue
             try:
                 found[needed.name.lower()] = distribution(needed.name).version
-            except PackageNotFoundError:  # an extra that is not installed here is not needed there
+            except PackageNotFoundError:  # an extra that is not installed here
                 continue
             following = (needed.name, frozenset(needed.extras))
             if following not in seen:
@@ -294,6 +296,6 @@ def requirements(gpu: bool) -> list[str]:
 
 
 def sources() -> tuple[Path, Path]:
-    """Return the folder of the package, and the file that says which version it is."""
+    """Return the folder of the package and its METADATA file."""
     metadata = next(file for file in distribution("adagrid").files or () if file.name == "METADATA")
     return Path(inspect.getfile(ModalBackend)).parents[1], Path(str(metadata.locate()))

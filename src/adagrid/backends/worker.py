@@ -1,4 +1,4 @@
-"""What a process that works for a backend can ask of it."""
+"""Services that a backend offers to its worker processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from adagrid.errors import BackendError
 @final
 @dataclass(frozen=True)
 class Worker:
-    """A process that was started to work, while it is at work.
+    """A worker process while it runs a task.
 
     Args:
-        number: given the name of a run and a number, returns one that no other worker has been given for that run: at
-            least the given one, and the next one each time.
-        is_cancelled: tells whether nobody waits any more for what is under way.
+        number: maps the name of a run and a least number to the next unused number of that run, unique to one worker.
+        is_cancelled: returns whether the leader has cancelled the current task.
     """
 
     number: Callable[[str, int], int]
@@ -30,13 +29,13 @@ _current: ContextVar[Worker | None] = ContextVar("adagrid_worker", default=None)
 
 
 def current_worker() -> Worker | None:
-    """Return the worker that this is, None in a process that works for itself."""
+    """Return the current worker, or None outside workers."""
     return _current.get()
 
 
 @contextmanager
 def working(worker: Worker) -> Iterator[None]:
-    """Let a thread be a worker's."""
+    """Make a worker current in this thread."""
     token = _current.set(worker)
     try:
         yield
@@ -45,7 +44,7 @@ def working(worker: Worker) -> Iterator[None]:
 
 
 def check_wanted() -> None:
-    """Raise BackendError if nobody waits any more for what this worker does."""
+    """Raise BackendError if the leader has cancelled this worker's task."""
     worker = _current.get()
     if worker is not None and worker.is_cancelled():
         raise BackendError("Nobody waits any more for this work: the run that asked for it has stopped.")

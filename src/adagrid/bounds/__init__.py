@@ -1,4 +1,4 @@
-"""Bounds that carry an error probability from a simulated point to a whole tile, for every family."""
+"""Bounds on an error probability over a tile or simplex, for every family."""
 
 import lazy_loader as _lazy
 

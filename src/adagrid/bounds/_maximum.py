@@ -16,7 +16,7 @@ from adagrid.families import Family
 
 # Iterations of one call, and of the search along a line in each.
 _ITERATIONS, _LINE_SEARCH = 8, 3
-# Values of a slope, relative to those at the ends of a line, that are zero but for rounding.
+# A slope this small, relative to the slopes at the ends of the line, is zero up to rounding.
 _NEGLIGIBLE = 1e-11
 # Units in the last place by which logarithms move to the safe side.
 _ULPS = 256 * np.finfo(float).eps
@@ -25,16 +25,18 @@ _ULPS = 256 * np.finfo(float).eps
 def maximum(
     family: Family, vertices: FloatArray, log_upper: FloatArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return rigorous upper bounds of the maxima of h after some iterations, and the gaps and weights to go on with.
+    """Bound the maxima of h after a fixed number of iterations.
+
+    The returned gaps and weights let the caller continue the iterations.
 
     Args:
         family: distribution of the data.
         vertices: shape (simplices, vertices, dim); one program is compiled for every such shape.
         log_upper: logarithms of upper bounds at the vertices, shape (simplices, vertices).
-        weights: where to begin, shape (simplices, vertices).
+        weights: starting points, shape (simplices, vertices).
 
     Returns:
-        Bounds and gaps of shape (simplices,), weights of shape (simplices, vertices).
+        Rigorous upper bounds and gaps, shape (simplices,); weights, shape (simplices, vertices).
     """
     bound, gap, weights = _program(family, *vertices.shape[:2])(vertices, log_upper, weights)
     return as_numpy(bound), as_numpy(gap), as_numpy(weights)
@@ -42,7 +44,7 @@ def maximum(
 
 @lru_cache(maxsize=32)
 def _program(family: Family, size: int, n_vertices: int) -> Program:
-    """Return the program that bounds a block of simplices; looked up by family, because tracing takes its time."""
+    """Return the compiled program for blocks of one shape; cached, because tracing is slow."""
     vertices, values = (shaped(shape, np.float64) for shape in ((size, n_vertices, family.dim), (size, n_vertices)))
     return Program(partial(_maximise, family), vertices, values, values, double=True)
 
@@ -50,9 +52,9 @@ def _program(family: Family, size: int, n_vertices: int) -> Program:
 def _maximise(
     family: Family, vertices: jax.Array, log_upper: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return rigorous upper bounds of the maxima of h, the last gaps and weights, for a block of simplices.
+    """Return upper bounds of the maxima of h, gaps and weights.
 
-    Parameters are measured from the simplex's middle.
+    The simplex's middle is the origin of all parameters.
     """
     n = len(vertices)
     middle = vertices.mean(axis=1)
@@ -61,7 +63,7 @@ def _maximise(
     log_partition: Callable[..., jax.Array] = jax.vmap(traced.log_partition)
     cumulant: Callable[..., jax.Array] = jax.vmap(traced.cumulant)
     gradient: Callable[..., jax.Array] = jax.vmap(jax.grad(traced.log_partition))
-    # not by cumulants: near a border of the domain those lose digits, because offsets are off by their last digit
+    # Not by cumulants, which lose digits near a border of the domain, because offsets are rounded.
     growth = jax.vmap(log_partition, in_axes=1, out_axes=1)(vertices) - log_partition(middle)[:, None]
     values = log_upper + growth
     rounding = 1.0 + jnp.abs(values).max(axis=1) + jnp.abs(growth).max(axis=1) + jnp.abs(log_partition(middle))
@@ -73,13 +75,13 @@ def _maximise(
         slope = gradient(middle + place)
         scores = values - jnp.sum(slope[:, None, :] * offsets, axis=2)
         top = scores.max(axis=1)
-        # K lies above its tangent at any place, so this is a bound whatever the weights are
+        # K lies above each of its tangents, so this is a bound for all weights.
         tangent = jnp.sum(slope * place, axis=1) - cumulant(middle, place)
-        # what offsets and place that are off by their last digits may change
+        # Effect of rounding in the offsets and in `place`.
         steepness = jnp.sum(jnp.abs(slope) * size, axis=1)
         best = jnp.fmin(best, top + tangent + _ULPS * steepness)
         gap = top - jnp.sum(weights * scores, axis=1)
-        # towards the best vertex, away from the worst one that has weight; equal ones share
+        # Move towards the best vertex and away from the worst vertex with weight; ties share the move.
         held = jnp.where(weights > 0, scores, jnp.inf)
         towards = (scores == top[:, None]).astype(scores.dtype)
         towards = towards / jnp.sum(towards, axis=1, keepdims=True)
@@ -101,14 +103,14 @@ def _maximise(
 
 
 def _root(rise: Callable[[jax.Array], jax.Array], at_zero: jax.Array, room: jax.Array) -> jax.Array:
-    """Return where a decreasing function crosses zero between 0 and `room`, or `room` if it does not."""
+    """Return the root of a decreasing function in [0, room], or `room`."""
     at_end = rise(room)
 
     def secant(low: jax.Array, high: jax.Array, at_low: jax.Array, at_high: jax.Array) -> jax.Array:
         return low + (high - low) * at_low / jnp.where(at_low == at_high, 1.0, at_low - at_high)
 
-    # A value that is zero but for rounding may have either sign, and another one where the compiler computes it again
-    # for another use: the bracket would lose the root. Such values are made zero, and bracket ends move in one piece.
+    # A value that is zero up to rounding may have either sign. The compiler may compute it twice, with both signs, and
+    # the bracket would lose the root. So such values become zero, and both ends of a bracket move together.
     negligible = _NEGLIGIBLE * (jnp.abs(at_zero) + jnp.abs(at_end))
 
     def narrow(_: int, bracket: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""One search for many functions of one variable at once."""
+"""Golden-section search for many functions of one variable at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _GOLDEN, _ITERATIONS = (np.sqrt(5.0) - 1) / 2, 34
 def golden_section(
     function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, iterations: int = _ITERATIONS
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Return the least value met by a golden-section search, where it was met, and whether the search ran into `high`.
+    """Minimise functions of one variable by golden-section search.
 
-    All element by element.
+    Equal values, such as two infinities where a tilt overflows, move the search towards `low`.
 
-    Equal values (two infinities, where a tilt overflows) move the search towards `low`.
+    Returns:
+        For each element the least value found, its argument, and whether the search ran into `high`.
     """
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)

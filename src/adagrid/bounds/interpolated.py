@@ -1,4 +1,4 @@
-"""The interpolated bound: an error probability on a simplex from upper bounds of it at the vertices.
+"""The interpolated bound: from the vertices of a simplex to the whole simplex.
 
 For a function F of the data with values in [0, 1] and mean f(theta) in a canonical exponential family,
 f(theta) exp(A(theta)) = integral of F exp(theta . T) dmu is a Laplace transform, so log f + A is convex (Hölder).
@@ -8,7 +8,8 @@ Hence for theta = sum_j w_j v_j with w on the simplex, and u_j >= f(v_j),
 
 h is concave. Its maximum is approached by pairwise Frank-Wolfe steps (Lacoste-Julien and Jaggi 2015, arXiv
 1511.05932); at every w, h(w) plus the duality gap max_j s_j - sum_j w_j s_j (s the gradient of h) is a rigorous
-upper bound of the maximum, and the least of these is returned: an inexact search costs tightness and never validity.
+upper bound of the maximum. The code returns the least of these bounds, so an inexact search costs tightness and never
+validity.
 The tilt bound is the case of two vertices, theta0 with u = a and theta0 + q v with the trivial u = 1.
 """
 
@@ -21,26 +22,25 @@ from adagrid._typing import ArrayLike, FloatArray
 from adagrid.errors import DomainError, InvalidInputError
 from adagrid.families import Family
 
-# Simplices per compiled call, padded: small jobs compile the small size only, large ones make fewer calls.
+# Simplices per compiled call, padded. Small jobs compile the small size only; large jobs make fewer calls.
 _SMALL, _LARGE, _LARGE_FROM = 64, 8192, 4096
-# Simplices whose gap is below this have finished; the others go on for some rounds of iterations.
+# A simplex is finished once its gap is below _GAP; unfinished ones get at most _ROUNDS rounds of iterations.
 _GAP, _ROUNDS = 1e-5, 25
 # Units in the last place by which logarithms move to the safe side.
 _ULPS = 256 * np.finfo(float).eps
 
 
 def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) -> FloatArray:
-    """Bound a mean everywhere on simplices, from bounds on it at the vertices.
+    """Bound a mean on simplices from bounds at their vertices.
 
     Args:
         family: distribution of the data.
-        vertices: shape (simplices, vertices, dim); any number of vertices whose hull is bounded, repeated
-            ones included.
+        vertices: shape (simplices, vertices, dim); any number of vertices, also repeated ones.
         upper: upper bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
 
     Returns:
-        Upper bounds in [max of `upper`, 1], shape (simplices,); 0 where an `upper` is 0, because a function whose
-        mean is 0 anywhere is 0 almost everywhere.
+        Upper bounds in [max of `upper`, 1], shape (simplices,). A bound is 0 if `upper` is 0 at a vertex, because a
+        function of the data with mean 0 at one point is 0 almost everywhere.
 
     Raises:
         InvalidInputError: if `upper` leaves [0, 1].
@@ -55,9 +55,10 @@ def interpolated_bound(family: Family, vertices: FloatArray, upper: FloatArray) 
 
 
 def interpolated_levels(family: Family, vertices: FloatArray, log_shape: FloatArray, level: ArrayLike) -> FloatArray:
-    """Return the largest multiples of given values at the vertices for which the bound stays within a level.
+    """Invert the bound: scale values at the vertices to a level.
 
-    Adding a constant to all logarithms adds it to the logarithm of the bound, so the inverse is one evaluation.
+    The values are the largest multiples of the given ones whose interpolated bound is at most the level. A constant
+    added to all logarithms adds to the logarithm of the bound, so the inverse needs one evaluation.
 
     Args:
         family: distribution of the data.
@@ -66,15 +67,15 @@ def interpolated_levels(family: Family, vertices: FloatArray, log_shape: FloatAr
         level: alpha in (0, 1], shape (simplices,) or a number.
 
     Returns:
-        Levels in (0, 1] at the vertices, shape (simplices, vertices): if the mean is at most these at the
-        vertices, it is at most `level` on the simplex.
+        Levels in (0, 1] at the vertices, shape (simplices, vertices). A mean within these levels at the vertices is at
+        most `level` on the whole simplex.
     """
     excess = interpolated_log_bound(family, vertices, log_shape) - np.log(np.asarray(level, float))
     return np.exp(np.minimum(log_shape - excess[:, None] - _ULPS * (1 + np.abs(log_shape)), 0.0))
 
 
 def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: FloatArray) -> FloatArray:
-    """Return the logarithm of the interpolated bound, not limited to bounds below 1.
+    """Return the logarithm of the interpolated bound, which may exceed 0.
 
     Args:
         family: distribution of the data.
@@ -87,11 +88,11 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
     Raises:
         DomainError: if a vertex is outside the family's natural parameter space.
     """
-    from adagrid.bounds._maximum import maximum  # JAX, which loads when a bound is first computed
+    from adagrid.bounds._maximum import maximum  # loads JAX
 
     n, n_vertices, _ = vertices.shape
     check_inside(family, vertices)
-    log_upper = np.maximum(log_upper, -1e4)  # a larger bound is a bound, and infinities are kept out
+    log_upper = np.maximum(log_upper, -1e4)  # Larger bounds stay valid, and infinities would make NaN
     weights = np.eye(n_vertices)[log_upper.argmax(axis=1)]
     best, unfinished = np.full(n, np.inf), np.arange(n)
     for _ in range(_ROUNDS):
@@ -112,7 +113,7 @@ def interpolated_log_bound(family: Family, vertices: FloatArray, log_upper: Floa
 
 
 def check_inside(family: Family, vertices: FloatArray) -> None:
-    """Refuse vertices outside the natural parameter space."""
+    """Raise DomainError for vertices outside the natural parameter space."""
     inside = family.contains(vertices)
     if not inside.all():
         vertex = vertices[~inside][0]

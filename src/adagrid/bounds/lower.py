@@ -1,14 +1,14 @@
-"""Lower bounds of a mean between points, from lower bounds of it at points.
+"""Lower bounds of a mean between points, from lower bounds at points.
 
 For a function of the data with values in [0, 1] and mean p(theta), log p + A is convex: it is the logarithm of an
 integral of exp(theta x). A point lies between theta = point + v and point - s v for every s > 0, and p is at most 1, so
 
     log p(point + v) >= (1 + 1/s) log p(point) - K(v) - K(-s v)/s,     K(v) = A(point + v) - A(point).
 
-The right side is concave in v for every s and any exponential family, so it is least at a vertex of any polytope of v;
-every s gives a valid bound, and as a function of 1/s the worst over vertices is concave, so a one-dimensional search
-suffices. This is the tilt bound read backwards, from point + v to the point. It is tight where p is small; where p is
-near 1, one minus an upper bound of 1 - p is better: above one half, the larger of the two is returned.
+The right side is concave in v for every s and any exponential family, so on any polytope of v it is least at a vertex.
+Every s gives a valid bound. The least bound over the vertices is concave in 1/s, so a one-dimensional search suffices.
+This is the tilt bound read backwards, from point + v to the point. It is tight where p is small. Where p is near 1, one
+minus an upper bound of 1 - p is better: above one half, the code returns the larger of the two.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from adagrid.bounds.interpolated import check_inside, interpolated_bound
 from adagrid.bounds.tilt import checked_level, is_point, largest_excess, tilt_bound
 from adagrid.families import Family
 
-# How far log s is searched around its best value for a normal mean, in how many steps, and how far s stays inside the
-# largest that the natural parameter space allows. Of a simplex fewer steps tell from which vertex the bound is best.
+# The search for log s covers this distance around the best value for a normal mean, in this many steps. s stays this
+# share inside the largest value that the natural parameter space allows. A shorter search finds the best vertices of a
+# simplex, up to a difference of _CLOSE.
 _AROUND, _ITERATIONS, _INSIDE = 4.0, 18, 1 - 1e-6
 _NEAR, _FEW, _CLOSE = 2.0, 3, 0.1
-# Levels up to which one minus the bound of the complement is no better.
+# Up to this level, one minus the bound of the complement is no better.
 _SMALL = 0.5
-# Units in the last place by which logarithms move to the safe side, and share by which displacements do: K(s v)/s
+# Units in the last place by which logarithms move to the safe side, and share by which displacements grow. K(s v)/s
 # never falls as s grows.
 _ULPS, _STRETCH = 32 * np.finfo(float).eps, 16 * np.finfo(float).eps
 _SLICE = 4096
 
 
 def tilt_lower_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
-    """Bound a mean from below everywhere on tiles, from a lower bound of it at one point of each tile.
+    """Bound a mean from below on tiles, from one point each.
 
     Args:
         family: distribution of the data.
@@ -68,17 +69,17 @@ def interpolated_lower_bound(
     *,
     above: Callable[[Family, FloatArray, FloatArray], FloatArray] = interpolated_bound,
 ) -> FloatArray:
-    """Bound a mean from below everywhere on simplices, from lower bounds of it at the vertices.
+    """Bound a mean from below on simplices, from their vertices.
 
     Args:
         family: distribution of the data.
         vertices: shape (simplices, vertices, dim).
         lower: lower bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
-        above: bounds the complement from above; checks give `interpolated_reach`, which no bound of it is below.
+        above: upper bound of the complement. Checks pass `interpolated_reach`, which no valid upper bound is below.
 
     Returns:
-        Lower bounds in [0, largest of `lower`], shape (simplices,): where one vertex is known badly, others may tell
-        more about it.
+        Lower bounds in [0, largest of `lower`], shape (simplices,). They may exceed `lower` at a vertex with a poor
+        bound.
 
     Raises:
         InvalidInputError: if `lower` leaves [0, 1].
@@ -94,7 +95,7 @@ def interpolated_lower_bound(
 
 
 def _complement(level: FloatArray) -> FloatArray:
-    """Return 1 - level, rounded up: a level of 1 may be less, and a mean of 0 would be 0 everywhere."""
+    """Return 1 - level, rounded up: a mean of 0 at a point would be 0 everywhere."""
     return np.minimum(1 - level + np.finfo(float).eps, 1.0)
 
 
@@ -103,7 +104,7 @@ def _down(probability: FloatArray) -> FloatArray:
 
 
 def _in_slices(bound: Callable[..., FloatArray], *arrays: FloatArray) -> FloatArray:
-    """Return bounds of rows of arrays, computed for so many at once that they fit in cache."""
+    """Compute bounds of the rows of arrays in slices that fit in cache."""
     found = np.empty(len(arrays[0]))
     for begin in range(0, len(found), _SLICE):
         part = slice(begin, begin + _SLICE)
@@ -112,7 +113,7 @@ def _in_slices(bound: Callable[..., FloatArray], *arrays: FloatArray) -> FloatAr
 
 
 def _from_best_vertices(family: Family, vertices: FloatArray, lower: FloatArray) -> FloatArray:
-    """Return the bound of the module's first lines from those vertices that a short search does not find worse."""
+    """Return the best bound over the vertices that a short search selects."""
     best, losses = np.zeros(len(vertices)), np.empty_like(lower)
     others = [np.delete(vertices, i, axis=1) - vertices[:, [i]] for i in range(vertices.shape[1])]
     for i, displacements in enumerate(others):
@@ -126,7 +127,7 @@ def _from_best_vertices(family: Family, vertices: FloatArray, lower: FloatArray)
 
 
 def _backwards(family: Family, theta: FloatArray, displacements: FloatArray, level: FloatArray) -> FloatArray:
-    """Return the bound of the module's first lines at vertices and at the point itself, shape (tiles,)."""
+    """Return the least bound over the vertices and the point, shape (tiles,)."""
     _, s = _search(family, theta, displacements, level, _AROUND, _ITERATIONS)
     here, back = theta[:, None, :], s[:, None]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # extreme tiles get the trivial bound
@@ -136,15 +137,18 @@ def _backwards(family: Family, theta: FloatArray, displacements: FloatArray, lev
         minus = -np.log(level)
         rounding = 1 + (1 + 1 / s) * (np.abs(family.log_partition(theta)) + minus)
         loss = (1 + 1 / s) * minus + farthest + _ULPS * rounding
-    return np.where((level > 0) & ~np.isnan(loss), np.exp(-np.maximum(loss, 0.0)), 0.0)  # NaN: nothing is known
+    return np.where((level > 0) & ~np.isnan(loss), np.exp(-np.maximum(loss, 0.0)), 0.0)  # NaN: no information
 
 
 def _search(
     family: Family, theta: FloatArray, displacements: FloatArray, level: FloatArray, around: float, iterations: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return about the least of minus the logarithm of the bound over s, and that s, both of shape (tiles,).
+    """Minimise minus the logarithm of the bound over s, approximately.
 
     Every s gives a valid bound, so differences of log-partitions are accurate enough.
+
+    Returns:
+        The least value found and its s, both of shape (tiles,).
     """
     here = theta[:, None, :]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

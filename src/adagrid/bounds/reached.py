@@ -1,9 +1,10 @@
-"""What an interpolated bound has to reach: a second computation, for checks of certificates.
+"""Values that a valid interpolated bound cannot be below.
 
-With h as in `interpolated`, exp(h(w)) at any w is a value that the mean may have between the vertices as far as their
-bounds tell, so a valid bound is at least that large. h is climbed here by steps between two vertices, with slopes from
-differences. An inexact climb makes a check weaker, never wrong. This shares no code with the bound itself, and needs
-no JAX.
+Checks of certificates use this second computation.
+
+With h as in `interpolated`, the bounds at the vertices permit the mean exp(h(w)) at every w. So a valid bound is at
+least exp(h(w)). This module climbs h by steps between two vertices, with slopes from differences. An inexact climb
+makes a check weaker, never wrong. The module shares no code with the bound, and needs no JAX.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import numpy as np
 from adagrid._typing import FloatArray
 from adagrid.families import Family
 
-# Simplices that can gain less than this have finished; the others go on for some steps.
+# A simplex is finished once its steepest slope is below _GAP; unfinished ones get at most _STEPS steps.
 _GAP, _STEPS = 1e-6, 200
-# Share of the way to a vertex over which slopes are taken, and simplices that are climbed at once.
+# Slopes are differences over this share of the way to a vertex; this many simplices are climbed at once.
 _SHARE, _SLICE = 1e-3, 4096
 
 
 def interpolated_reach(family: Family, vertices: FloatArray, upper: FloatArray) -> FloatArray:
-    """Return what a bound of a mean on simplices must reach, given bounds at their vertices.
+    """Return the least value of a valid bound on simplices.
 
     Args:
         family: distribution of the data.
@@ -28,10 +29,10 @@ def interpolated_reach(family: Family, vertices: FloatArray, upper: FloatArray) 
         upper: upper bounds of the mean at the vertices, in [0, 1], shape (simplices, vertices).
 
     Returns:
-        Shape (simplices,), at most `interpolated_bound` and in general less than 1e-5 of it below.
+        Shape (simplices,). Values are at most `interpolated_bound`, in general by a relative difference below 1e-5.
     """
     reach = np.empty(len(vertices))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # extreme simplices are climbed less far
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # on extreme simplices the climb ends early
         for begin in range(0, len(vertices), _SLICE):
             part = slice(begin, begin + _SLICE)
             reach[part] = _climbed(family, vertices[part], np.maximum(np.log(upper[part]), -1e4))
@@ -39,7 +40,7 @@ def interpolated_reach(family: Family, vertices: FloatArray, upper: FloatArray) 
 
 
 def _climbed(family: Family, vertices: FloatArray, log_upper: FloatArray) -> FloatArray:
-    """Return the largest value of h that was met on each simplex."""
+    """Return the largest value of h found on each simplex."""
     middle = vertices.mean(axis=1)
     offsets = vertices - middle[:, None, :]
     values = log_upper + family.log_partition(vertices) - family.log_partition(middle)[:, None]
@@ -68,7 +69,11 @@ def _height(
 def _slopes(
     family: Family, middle: FloatArray, offsets: FloatArray, values: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Return the slopes of h towards the vertices, shape (simplices, vertices), from differences on the way there."""
+    """Return the slopes of h towards the vertices, from differences.
+
+    Returns:
+        Shape (simplices, vertices).
+    """
     place = (weights[:, :, None] * offsets).sum(axis=1)[:, None, :]
     way, here = _SHARE * (offsets - place), middle[:, None, :] + place
     growth = (4 * family.cumulant(here, way) - family.cumulant(here, 2 * way)) / (2 * _SHARE)
@@ -78,10 +83,12 @@ def _slopes(
 def _step(
     family: Family, middle: FloatArray, offsets: FloatArray, values: FloatArray, weights: FloatArray, slopes: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Move weight from the vertex with the least slope to the one with the largest, as a parabola suggests.
+    """Move weight from the vertex with the least slope to the steepest.
+
+    A parabola through known heights suggests how much.
 
     Returns:
-        The weights, and h there or at the end of the way, whichever is larger.
+        The new weights, and the larger of h at the new weights and h after a full move.
     """
     rows = np.arange(len(weights))
     towards, away = slopes.argmax(axis=1), np.where(weights > 0, slopes, np.inf).argmin(axis=1)

@@ -5,18 +5,18 @@ For a function of the data with values in [0, 1] whose mean at theta is a, for a
     E_(theta+v) <= a^(1 - 1/q) * exp( K(q v)/q - K(v) ),     K(v) = A(theta + v) - A(theta)
 
 (Sklar, Yang, Thompson, arXiv 2212.10042). On a tile the bound is the least over q of the worst over v. Every q gives a
-valid bound, so an inexact search costs tightness and never validity; K(q v)/q is convex in 1/q, so a one-dimensional
-search suffices. The worst v must not be missed:
+valid bound, so an inexact search over q costs tightness and never validity. K(q v)/q is convex in 1/q, so a
+one-dimensional search suffices. The search must not miss the worst v:
 
 - On any line through the origin the bound grows with |v|. So if A is a sum of functions of one parameter each, the
   worst v of a box is a vertex, for every q.
 - Otherwise it need not be: with A = log(1 + exp(x)) + log(1 + exp(y)), theta = 0 and q = 2 the bound is larger at
   v = (3, 3) than at (2, 4) and (4, 2). It is a vertex where K(q v)/q - K(v) is convex in v, which families prove up to
   some q. If larger q would be better, K(v) is replaced by the smaller -K(-s v)/s, with which the bound is convex in v
-  for every q. For small s that is nearly the tangent of K at 0: the bound grows by a factor of about exp(|v|^2 / 2),
-  v in standard errors.
+  for every q. For small s, -K(-s v)/s is nearly the tangent of K at 0. The bound grows by a factor of about
+  exp(|v|^2 / 2), v in standard errors.
 
-All is computed in float64 and in logarithms, and moved to the safe side by more than its rounding error.
+All computations use float64 and logarithms. Results move to the safe side by more than their rounding error.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from adagrid.families import Family
 _LOWEST, _HIGHEST = -8.0, 22.0
 # q stays this share inside the largest value that the natural parameter space allows.
 _INSIDE = 1 - 1e-6
-# Units in the last place by which results move to the safe side, and share by which displacements do: K(s v)/s never
-# falls as s grows, so q v is made larger, and v, whose K is subtracted, smaller.
+# Units in the last place by which results move to the safe side, and share by which displacements do. K(s v)/s never
+# falls as s grows. So the code stretches q v, and shrinks v, whose K is subtracted.
 _ULPS, _STRETCH = 32 * np.finfo(float).eps, 16 * np.finfo(float).eps
 # The s of the tangent.
 _TANGENT = 2.0**-10
-# Tiles per slice: the working set of the search then fits in cache.
+# Tiles per slice, so that the arrays of a search fit in cache.
 _SLICE = 4096
 
 
 def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
-    """Bound a mean everywhere on tiles, from a bound on it at one point of each tile.
+    """Bound a mean on tiles, from an upper bound at one point each.
 
     Args:
         family: distribution of the data.
@@ -73,9 +73,9 @@ def tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, lev
 
 
 def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatArray, level: ArrayLike) -> FloatArray:
-    """Return the largest mean at a point for which `tilt_bound` stays within `level` on the whole tile.
+    """Return the largest mean at a point that keeps `tilt_bound` within a level.
 
-    U^-1 = (level * exp(K(v) - K(q v)/q))^(q / (q - 1)); the largest over q of the least over vertices.
+    It is (level * exp(K(v) - K(q v)/q))^(q / (q - 1)), the largest over q of the least over vertices.
 
     Args:
         family: distribution of the data.
@@ -103,7 +103,11 @@ def inverse_tilt_bound(family: Family, theta: FloatArray, displacements: FloatAr
 
 
 def checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
-    """Return a mean or level per tile, or refuse what is outside [0, 1]."""
+    """Return a level for each tile.
+
+    Raises:
+        InvalidInputError: if a level is outside [0, 1].
+    """
     levels = np.broadcast_to(np.asarray(level, float), (n_tiles,))
     if not ((levels >= 0) & (levels <= 1)).all():
         raise InvalidInputError(f"A mean of values in [0, 1] must be in [0, 1]; got {level}.")
@@ -111,10 +115,10 @@ def checked_level(level: ArrayLike, n_tiles: int) -> FloatArray:
 
 
 def largest_excess(family: Family, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-    """Return the largest q - 1 for which theta + q v stays in the natural parameter space, shape (tiles,).
+    """Return the largest q - 1 with theta + q v inside the space, shape (tiles,).
 
     Raises:
-        DomainError: if a vertex is outside it.
+        DomainError: if a vertex is outside the natural parameter space.
     """
     reach = family.reach(theta[:, None, :], displacements)
     excess = reach.min(axis=1) * _INSIDE - 1
@@ -133,8 +137,8 @@ def largest_excess(family: Family, theta: FloatArray, displacements: FloatArray)
 class _Tilt:
     """The cost of moving along the vertices of a slice of tiles, as a function of t = log(q - 1).
 
-    `limit` is the largest t for which theta + q v stays in the natural parameter space, `proven` the largest for which
-    the worst v of a tile is proven to be a vertex, minus infinity if there is none; both of shape (tiles,).
+    `limit` is the largest t for which theta + q v stays in the natural parameter space. `proven` is the largest t for
+    which the worst v of a tile is provably a vertex, or minus infinity. Both have shape (tiles,).
     """
 
     def __init__(self, family: Family, theta: FloatArray, displacements: FloatArray) -> None:
@@ -151,10 +155,13 @@ class _Tilt:
         q = (1 + np.exp(log_excess))[:, None]
         beyond = self.family.cumulant(self.theta, (q * (1 + _STRETCH))[:, :, None] * self.displacements) / q
         cost = beyond - self.here + _ULPS * (self.scale + np.abs(beyond))
-        return np.where(np.isnan(cost), np.inf, cost)  # two infinities: nothing is known
+        return np.where(np.isnan(cost), np.inf, cost)  # two infinities: no information
 
     def by_tangent(self, tiles: BoolArray) -> _Tilt:
-        """Return the same of some tiles with -K(-s v)/s for K(v): their worst v are vertices for every t."""
+        """Return the selected tiles' costs with -K(-s v)/s for K(v).
+
+        The worst v of these costs are vertices for every t.
+        """
         tilt = copy(self)
         tilt.theta, tilt.displacements = self.theta[tiles], self.displacements[tiles]
         tilt.limit = tilt.proven = self.limit[tiles]
@@ -169,7 +176,9 @@ class _Tilt:
             return self.limit
         excess = self.family.convex_up_to(self.theta, self.displacements) * _INSIDE - 1
         proven = np.minimum(np.log(np.maximum(excess, 1e-300)), self.limit)
-        return np.where(proven < _LOWEST, -np.inf, proven)  # searches begin at -16 at least, as proofs do
+        return np.where(
+            proven < _LOWEST, -np.inf, proven
+        )  # proofs of families start at t = -16, the least t of a search
 
 
 def is_point(displacements: FloatArray) -> BoolArray:
@@ -184,7 +193,7 @@ def _search(
     log_level: FloatArray,
     objective: Callable[[_Tilt, FloatArray, FloatArray], FloatArray],
 ) -> FloatArray:
-    """Minimise over q the largest over v of an objective that is quasi-convex in q."""
+    """Minimise over q the largest objective over v; it is quasi-convex in q."""
     best = np.empty(len(theta))
     for begin in range(0, len(theta), _SLICE):
         part = slice(begin, begin + _SLICE)
@@ -202,9 +211,10 @@ def _search(
 def _least(
     tilt: _Tilt, log_level: FloatArray, objective: Callable[[_Tilt, FloatArray, FloatArray], FloatArray]
 ) -> tuple[FloatArray, BoolArray]:
-    """Return the least over proven tilts of the largest objective at the vertices, and where larger tilts are better.
+    """Minimise the largest objective at the vertices over proven tilts.
 
-    Infinity where nothing is proven.
+    Returns:
+        The least values, infinite where no tilt is proven, and whether larger tilts would be better.
     """
     nothing = np.isneginf(tilt.proven)
     high = np.where(nothing, tilt.limit, tilt.proven)

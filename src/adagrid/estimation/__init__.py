@@ -1,4 +1,7 @@
-"""Estimates from simulations at one point, with their guarantees. Knows nothing of tiles."""
+"""Estimates from simulations at one point, with their guarantees.
+
+This package knows nothing of tiles.
+"""
 
 import lazy_loader as _lazy
 

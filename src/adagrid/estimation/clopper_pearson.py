@@ -13,20 +13,22 @@ from adagrid.errors import InvalidInputError
 
 # The inverse incomplete beta function is accurate to about 1e-14; limits move outwards by more than that.
 _ROUNDING = 1e-12
-# Relative difference from delta of the tail at a limit that the rounding of the tail explains; beyond, the inverse has
-# failed. (That of SciPy 1.17 does now and then where a shape is 999 or 1000, or simulations are hundreds of millions.)
+# Largest relative difference between delta and the tail at a limit that rounding explains. Beyond it, the inverse has
+# failed. (SciPy 1.17's inverse fails now and then where a shape is 999 or 1000, or with hundreds of millions of
+# simulations.)
 _ACCURACY = 1e-8
-# Logarithms between which a limit is searched then, and halvings down to their last digit.
+# Then a bisection searches the limit's logarithm from here to 0, with as many halvings as reach the last digit.
 _SMALLEST, _HALVINGS = -745.0, 64
 
-# A function of both shapes and a number, elementwise.
+# An elementwise function of both shapes and a number.
 _Beta = Callable[..., Any]
 
 
 def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> FloatArray:
-    """Return the upper limit of a rejection probability with confidence 1 - delta.
+    """Return the upper confidence limit of a rejection probability.
 
-    BetaInv(1 - delta; R + 1, N - R), and exactly 1 when R = N (Clopper and Pearson 1934, Biometrika 26:404).
+    The confidence is 1 - delta. The limit is BetaInv(1 - delta; R + 1, N - R), and exactly 1 if R = N (Clopper and
+    Pearson 1934, Biometrika 26:404).
 
     Args:
         rejections: R, whole numbers in [0, n_sims].
@@ -44,9 +46,10 @@ def clopper_pearson_upper(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
 
 
 def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: ArrayLike) -> FloatArray:
-    """Return the lower limit of a rejection probability with confidence 1 - delta.
+    """Return the lower confidence limit of a rejection probability.
 
-    BetaInv(delta; R, N - R + 1), and exactly 0 when R = 0. Arguments as for `clopper_pearson_upper`.
+    The confidence is 1 - delta. The limit is BetaInv(delta; R, N - R + 1), and exactly 0 if R = 0. The arguments are
+    those of `clopper_pearson_upper`.
     """
     count, total, level = _checked(rejections, n_sims, delta)
     limit = _inverted(
@@ -58,7 +61,7 @@ def clopper_pearson_lower(rejections: ArrayLike, n_sims: ArrayLike, delta: Array
 def _inverted(
     inverse: _Beta, tail: _Beta, a: FloatArray, b: FloatArray, level: FloatArray, *, rising: bool
 ) -> FloatArray:
-    """Return where a tail of the beta distribution has a level: by its inverse, searched where that has failed."""
+    """Invert a tail of the beta distribution; use bisection where SciPy fails."""
     limit = inverse(a, b, level)
     wrong = ~(np.abs(tail(a, b, limit) / level - 1) <= _ACCURACY)
     if wrong.any():
@@ -68,7 +71,7 @@ def _inverted(
 
 
 def _searched(tail: _Beta, a: FloatArray, b: FloatArray, level: FloatArray, *, rising: bool) -> FloatArray:
-    """Return the outermost numbers at which a tail is at most a level, shape (numbers,)."""
+    """Return the outermost arguments whose tail is at most a level."""
     low, high = np.full(len(level), _SMALLEST), np.zeros(len(level))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""The order statistic that keeps a level with confidence, not only on average."""
+"""The order statistic that meets a level with confidence, not only on average."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from adagrid._typing import ArrayLike, BoolArray, FloatArray, IntArray
 from adagrid.errors import InvalidInputError
 from adagrid.estimation.order_statistic import calibration_rank
 
-# Share of delta that the rounding of a tail could take: a thousand times what was seen.
+# Share of delta reserved for the rounding of a tail: a thousand times the largest error seen.
 _ROUNDING = 1e-8
 
 
 def confident_rank(n_sims: ArrayLike, level: ArrayLike, delta: ArrayLike) -> IntArray:
-    """Return the largest rank whose order statistic keeps a level with confidence.
+    """Return the largest rank that meets a level with confidence.
 
-    Where statistics at or below x have at least the probability `level`, fewer than r of N simulated ones are at or
-    below x with probability at most P(Beta(r, N + 1 - r) > level). So the r-th smallest exceeds x with at most that
-    probability, and r is the largest rank for which it is at most delta (Thompson 1936, Annals of Mathematical
-    Statistics 7:122; with ties Scheffé and Tukey 1945, same journal 16:187). It is no larger than `calibration_rank`,
-    so the expected error is at most the level, too; that matters only where delta is above 0.36.
+    Let a statistic be at or below x with probability at least `level`. Then fewer than r of N simulated statistics
+    are at or below x with probability at most P(Beta(r, N + 1 - r) > level). So the r-th smallest statistic exceeds x
+    with at most this probability. The function returns the largest r for which this probability is at most delta
+    (Thompson 1936, Annals of Mathematical Statistics 7:122; with ties Scheffé and Tukey 1945, same journal 16:187).
+    The rank never exceeds `calibration_rank`, so the expected error is at most the level as well. This limit matters
+    only if delta is above 0.36.
 
-    The rank is found by bisection with the beta distribution itself. No inverse of it is needed, some of which fail.
+    A bisection on the beta distribution finds the rank, because inverses of the beta distribution can fail.
 
     Args:
         n_sims: N, whole numbers.
@@ -30,7 +31,7 @@ def confident_rank(n_sims: ArrayLike, level: ArrayLike, delta: ArrayLike) -> Int
         delta: one minus the confidence, in (0, 1), broadcast likewise.
 
     Returns:
-        Ranks from 0 to N; rank 0 stands for the threshold -inf. Rounding can only make them too small.
+        Ranks from 0 to N; rank 0 stands for the threshold -inf. Rounding can only make a rank too small.
 
     Raises:
         InvalidInputError: if delta is out of range.
@@ -50,6 +51,6 @@ def confident_rank(n_sims: ArrayLike, level: ArrayLike, delta: ArrayLike) -> Int
 
 
 def _keeps(rank: IntArray, count: IntArray, level: FloatArray, delta: FloatArray) -> BoolArray:
-    """Return whether order statistics of positive ranks keep a level with confidence 1 - delta."""
+    """Return whether ranks above zero meet a level with confidence 1 - delta."""
     exceeding = scipy.special.betaincc(rank, count + 1 - rank, level)
     return np.asarray(exceeding <= delta * (1 - _ROUNDING))

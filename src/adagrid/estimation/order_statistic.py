@@ -10,18 +10,17 @@ from adagrid._typing import ArrayLike, FloatArray, IntArray
 
 
 def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
-    """Return r = floor((N + 1) * level), the rank of the threshold among N simulated statistics.
+    """Return the rank of the threshold, r = floor((N + 1) * level).
 
-    The r-th smallest of N independent statistics lies at or below an N + 1-st one's level-quantile on average:
-    rejecting below it has an expected error of at most r / (N + 1) <= level. Rank 0 stands for the
-    threshold -inf, which never rejects.
+    The threshold is the r-th smallest of N simulated statistics. A new independent statistic falls below it with an
+    expected probability of at most r / (N + 1) <= level. Rank 0 stands for the threshold -inf, which never rejects.
 
     Args:
         n_sims: N, whole numbers.
         level: in [0, 1], broadcast against n_sims.
 
     Returns:
-        Ranks from 0 to N, exact: a product that floating point rounds up to a whole number is not rounded up.
+        Exact ranks from 0 to N: a product just below a whole number counts as below it.
     """
     count, target = np.broadcast_arrays(np.asarray(n_sims, np.int64), np.asarray(level, float))
     product = (count + 1) * target
@@ -34,11 +33,11 @@ def calibration_rank(n_sims: ArrayLike, level: ArrayLike) -> IntArray:
 
 
 def below_rounding(threshold: ArrayLike) -> FloatArray:
-    """Return thresholds lowered by eight units in the last place of single precision.
+    """Lower thresholds by eight units in the last place.
 
-    The simulated statistics that tie with the threshold do not reject. Computed elsewhere, with another
-    rounding, the same statistic could fall below the threshold; as long as it is right to one unit in the last
-    place of single precision it does not fall below this one. Infinities stay.
+    The units are those of single precision. A simulated statistic that ties with the threshold does not reject. Other
+    software may round the same statistic to a value below the threshold. If this value is right to one unit in the
+    last place, it does not fall below the lowered threshold. Infinities stay unchanged.
     """
     value = np.asarray(threshold, float)
     single = np.finfo(np.float32)

@@ -1,4 +1,4 @@
-"""Rounding of printed bounds: outwards, so that a printed bound is still one."""
+"""Outward rounding, so that a printed bound is still a bound."""
 
 from __future__ import annotations
 

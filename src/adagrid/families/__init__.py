@@ -1,6 +1,6 @@
-"""Exponential families: what the bounds need to know about the distribution of one trial's data.
+"""Exponential families: distributions of one trial's data, as the bounds need them.
 
-A new file is found: `adagrid` offers the class of the same name. Its line in `__init__.pyi` tells type checkers.
+`adagrid` finds a new file by itself and offers its class of the same name. Type checkers need a line in `__init__.pyi`.
 """
 
 import lazy_loader as _lazy

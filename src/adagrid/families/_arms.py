@@ -1,4 +1,4 @@
-"""What families of independent arms with one parameter each have in common."""
+"""Base classes of families of independent arms with one parameter each."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from adagrid.families.base import Family, namespace
 class Arms(Family):
     """Independent arms of one kind: A(theta) = sum_i w_i a(theta_i).
 
-    Subclasses give the weights w, the function a of one parameter and its differences.
+    Subclasses define the weights w, the function a of one parameter, and its differences.
     """
 
     @property
     @abstractmethod
     def weights(self) -> FloatArray:
-        """How much data each arm has, shape (arms,)."""
+        """Amount of data in each arm, shape (arms,)."""
 
     @abstractmethod
     def arm(self, theta: FloatArray) -> FloatArray:
-        """Return a(theta), number by number."""
+        """Return a(theta), elementwise."""
 
     @abstractmethod
     def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        """Return a(theta + displacement) - a(theta) without cancellation, number by number."""
+        """Return a(theta + displacement) - a(theta), elementwise, without cancellation."""
 
     @final
     @property
@@ -58,7 +58,7 @@ class Arms(Family):
 class Rates(Arms):
     """Arms of sums S with densities in proportion to rate^w exp(-rate S): a(rate) = -log(rate).
 
-    Gamma distributions and those that are special cases of it. The rates are natural parameters with T = -S.
+    These are gamma distributions and their special cases. The rates are natural parameters with T = -S.
     """
 
     @property
@@ -68,7 +68,10 @@ class Rates(Arms):
 
     @override
     def data(self, draw: Any, theta: FloatArray) -> Any:
-        """Return the observations, one array per arm, shape (n,). Draws are observations with rates of 1."""
+        """Return the observations, one array per arm, shape (n,).
+
+        Draws are observations with rates of 1.
+        """
         return tuple(own.astype(theta.dtype) / rate for own, rate in zip(draw, theta, strict=True))
 
     @override
@@ -89,7 +92,10 @@ class Rates(Arms):
     @final
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return the q up to which A'' = w / rate^2 falls by a factor of q at most: the root of q is rate / v."""
+        """Return the q up to which A'' falls by a factor of q at most.
+
+        A'' is w / rate^2, so the square root of this q is rate / v.
+        """
         rise = (displacements / theta).max(axis=(1, 2))
         with np.errstate(divide="ignore", over="ignore"):
             return np.where(rise > 0, np.maximum(1 / rise, 1.0) ** 2, np.inf)
@@ -108,7 +114,7 @@ def sums(data: Sequence[Array]) -> Array:
 
 
 def exponential_growth(theta: FloatArray, displacement: FloatArray) -> FloatArray:
-    """Return exp(theta + displacement) - exp(theta) without cancellation, number by number."""
+    """Return exp(theta + displacement) - exp(theta), elementwise, without cancellation."""
     xp = namespace(displacement)
     here = xp.exp(theta)
     small = here * xp.expm1(xp.minimum(displacement, 1.0))

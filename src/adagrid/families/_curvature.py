@@ -1,4 +1,4 @@
-"""How far one may tilt while the Hessian of a log-partition does not fall too fast."""
+"""Largest tilts for which the Hessian of a log-partition falls slowly enough."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from adagrid._typing import FloatArray
 
-# log(q - 1) of the tilts that are tried.
+# Grid of log(q - 1).
 _TILTS = np.arange(-16.0, 22.6, 0.1)
 
 
 def largest_tilt(fall: Callable[[float], FloatArray]) -> FloatArray:
-    """Return up to which q the Hessian of A falls by a factor of q at most.
+    """Return the q up to which the Hessian falls by a factor of q at most.
 
     Args:
-        fall: of q, bounds k of shape (tiles,), never falling in q, such that A''(theta + q v) >= exp(-k) A''(theta + v)
-            for all v in a tile.
+        fall: maps q to bounds k of shape (tiles,), which never fall in q, such that
+            A''(theta + q v) >= exp(-k) A''(theta + v) for all v in a tile.
 
     Returns:
-        The largest q of a grid up to which k <= log(q) everywhere, between the grid's points as well; 1 where that
-        fails from the start. Shape (tiles,).
+        The largest q of a grid such that k <= log(q) holds up to it, also between points of the grid; 1 where the first
+        point fails. Shape (tiles,).
     """
     q = 1 + np.exp(_TILTS)
     limit = np.ones_like(fall(1.0))

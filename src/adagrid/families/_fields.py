@@ -1,4 +1,4 @@
-"""Turns the arguments of families into tuples of numbers, one per arm."""
+"""Conversion of families' arguments into tuples with one number per arm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def positive(family: str, name: str, value: Any) -> tuple[float, ...]:
     """Return finite real numbers above zero.
 
     Raises:
-        InvalidInputError: if the value is anything else than such a number, or a sequence of such numbers.
+        InvalidInputError: if the value is neither such a number nor a sequence of such numbers.
     """
     array = np.atleast_1d(real_numbers(name, value))
     if array.ndim != 1 or not array.size or not (np.isfinite(array) & (array > 0)).all():
@@ -27,13 +27,13 @@ def whole(name: str, value: Any) -> tuple[int, ...]:
     """Return positive whole numbers.
 
     Raises:
-        InvalidInputError: if the value is anything else than such a number, or a sequence of such numbers.
+        InvalidInputError: if the value is neither such a number nor a sequence of such numbers.
     """
     return tuple(whole_numbers(name, value).tolist())
 
 
 def arms(family: str, fields: dict[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return fields of equal length; one number serves all arms.
+    """Extend fields to equal length; a single number serves all arms.
 
     Raises:
         InvalidInputError: if lengths differ.
@@ -49,7 +49,7 @@ def matrix(family: str, name: str, value: Any) -> FloatArray:
     """Return a matrix of finite numbers.
 
     Raises:
-        InvalidInputError: if the value is anything else.
+        InvalidInputError: if the value is no such matrix.
     """
     array = real_numbers(name, value)
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():
@@ -58,5 +58,5 @@ def matrix(family: str, name: str, value: Any) -> FloatArray:
 
 
 def rows(array: FloatArray) -> tuple[tuple[float, ...], ...]:
-    """Return a matrix as a tuple of its rows, which can be compared, hashed and written down."""
+    """Return a matrix as a tuple of rows, which is hashable and can be recorded."""
     return tuple(tuple(row) for row in array.tolist())

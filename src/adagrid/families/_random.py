@@ -1,7 +1,8 @@
-"""Chance numbers of one trial: the one module of families that imports JAX. Load it where data are drawn.
+"""Random numbers of one trial.
 
-Numbers have the default precision of JAX, which the engine sets to the design's. No exponential or gamma number is 0 or
-infinite, and both tails of the logistic and the exponential distribution are fine to 2^-33 in single precision.
+This is the only module of families that imports JAX: import it where data are drawn. Numbers have the default precision
+of JAX, which the engine sets to the design's. No exponential or gamma number is 0 or infinite. In single precision,
+both tails of the logistic and the exponential distribution have a resolution of 2^-33.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from adagrid._typing import FloatArray
 
 Numbers: TypeAlias = Any
-"""An array of JAX. Families use the methods that arrays of NumPy have as well, and are typed for these."""
+"""JAX array. Families use only the methods that NumPy arrays share, and their types name NumPy arrays."""
 
 
 def split(key: jax.Array, count: int) -> list[jax.Array]:
@@ -25,7 +26,7 @@ def split(key: jax.Array, count: int) -> list[jax.Array]:
 
 
 def by_arm(numbers: jax.Array, sizes: Sequence[int]) -> tuple[Numbers, ...]:
-    """Return the numbers of every arm: the first `sizes[0]`, the next `sizes[1]`, and so on."""
+    """Split numbers into consecutive arms of the given sizes."""
     return tuple(jnp.split(numbers, np.cumsum(sizes)[:-1].tolist()))
 
 
@@ -35,7 +36,7 @@ def normal(key: jax.Array, size: int | tuple[int, ...]) -> Numbers:
 
 
 def logistic(key: jax.Array, size: int) -> Numbers:
-    """Return logistic numbers: below x with probability 1 / (1 + exp(-x))."""
+    """Return standard logistic numbers."""
     low, coin = _halves(key, size)
     below = jnp.log(low) - jnp.log1p(-low)
     return jnp.where(coin, below, -below)
@@ -48,7 +49,7 @@ def exponential(key: jax.Array, size: int) -> Numbers:
 
 
 def gamma(key: jax.Array, shape: FloatArray) -> Numbers:
-    """Return gamma numbers with the given shapes and a rate of 1, above zero, one for each shape."""
+    """Return one gamma number above zero, with rate 1, for each shape."""
     numbers = jax.random.gamma(key, jnp.asarray(shape, _real()))
     return jnp.maximum(numbers, np.finfo(numbers.dtype).tiny)
 
@@ -59,9 +60,10 @@ def poisson(key: jax.Array, mean: Numbers) -> Numbers:
 
 
 def _halves(key: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
-    """Return uniform numbers u between 0 and 1/2, never 0, and fair coins, which choose between u and 1 - u.
+    """Return uniform numbers u in (0, 1/2) and fair coins.
 
-    Both ends are as fine as numbers near zero are; a uniform number itself is rounded to 1 too often.
+    A coin chooses between u and 1 - u, so both tails have the resolution of numbers near zero. A single uniform number
+    would too often round to 1.
     """
     real = _real()
     width = np.finfo(real).bits

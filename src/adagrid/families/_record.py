@@ -1,4 +1,4 @@
-"""Families as data: what a job writes down, so that its bounds can be recomputed from its tables alone."""
+"""Records of families, from which a job's tables alone reproduce its bounds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from adagrid.families.base import Family
 
 
 class _NotRecordedError(Exception):
-    """A family, or one inside it, is a user's own."""
+    """A family, or a family inside it, is user-defined."""
 
 
 def family_record(family: Family) -> dict[str, Any]:
-    """Return the registered name and the fields of a family, as JSON has them; nothing for a family of a user's own.
+    """Return the name and fields of a family as JSON values.
 
-    Families inside it are recorded in the same way; if one of these is a user's own, nothing is returned.
+    Fields may hold families, which are recorded in the same way. The record is empty if any of these families is
+    user-defined.
     """
     try:
         return _recorded(family)
@@ -27,7 +28,7 @@ def family_record(family: Family) -> dict[str, Any]:
 
 
 def recorded_family(record: Mapping[str, Any]) -> Family | None:
-    """Return the family that a record describes, None for a family of a user's own."""
+    """Return the recorded family, or None if it is user-defined."""
     cls = implementation(_package(), str(record.get("name")), Family)  # type: ignore[type-abstract]
     return cls(**{field: _built(value) for field, value in record["fields"].items()}) if cls is not None else None
 

@@ -13,7 +13,7 @@ from adagrid.errors import ModelError
 
 
 def namespace(array: FloatArray) -> ModuleType:
-    """Return the module whose functions work on an array: NumPy's, or JAX's while a bound is being compiled."""
+    """Return the array's module: NumPy, or JAX while it compiles a bound."""
     module: ModuleType = array.__array_namespace__()
     return module
 
@@ -25,11 +25,11 @@ def like(theta: FloatArray, numbers: Any) -> FloatArray:
 
 
 def softplus(theta: FloatArray) -> FloatArray:
-    """Return log(1 + exp(theta)), number by number."""
+    """Return log(1 + exp(theta)), elementwise."""
     xp = namespace(theta)
     if xp is not np:
-        return xp.logaddexp(0.0, theta)  # whose gradient JAX knows
-    # NumPy's logaddexp takes several times as long
+        return xp.logaddexp(0.0, theta)  # JAX knows its gradient
+    # NumPy's logaddexp is several times slower.
     return np.maximum(theta, 0.0) + np.log1p(np.exp(-np.abs(theta)))
 
 
@@ -37,25 +37,24 @@ class Family(ABC):
     """An exponential family of distributions for the data of one trial.
 
     The data X have density exp(theta . T(X) - A(theta)) with respect to some measure, where theta are the
-    natural parameters and A is the log-partition function. The certificates need A and nothing else: neither
-    T, nor the measure, nor how the data are drawn. Designs whose data the family draws (`adagrid.Design`) need
-    these, too. A family whose parameters are a linear map of the natural ones (means of normal observations, rates of
-    waiting times) is one as well, with another T.
+    natural parameters and A is the log-partition function. Certificates need A only, and neither T, nor the measure,
+    nor a sampler. Designs whose data the family draws (`adagrid.Design`) also need T and a sampler. Parameters may be a
+    linear map of the natural ones, such as means of normal observations or rates of waiting times: T changes with them.
 
-    To add a family, write a frozen dataclass in a file of its own in this package, named as the class, with
-    `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
-    Override `cumulant` where the difference of two log-partitions can be computed without cancellation, and
-    `separable` if every parameter belongs to data of its own: bounds of tiles are then as tight as can be. (They are
-    valid without.) If the natural parameter space is no box, override `contains`, `reach` and `border`.
+    To add a family, write a frozen dataclass in its own file in this package. The file has the name of the class.
+    Define `dim`, `coordinates`, `log_partition`, and `domain` if the natural parameter space is not all of R^d.
+    Override `cumulant` where the difference of two log-partitions can be computed without cancellation. Override
+    `separable` if each parameter governs separate, independent data: bounds of tiles are valid either way, and then
+    tighter. Override `contains`, `reach` and `border` if the natural parameter space is no box.
+
     Methods are pure, work in float64 and broadcast over leading axes. `log_partition` and `cumulant` take NumPy and
-    JAX arrays alike: they use the functions of `namespace(theta)`, of which gradients are taken. `draw`, `data` and
-    `sufficient` are for one trial and are compiled by JAX; leave them out where no design lets the family draw. Fields
-    are numbers, tuples of them, or families, so that a job can write them down. Check the class with
-    `adagrid.testing.FamilyContract`.
+    JAX arrays, with the functions of `namespace(theta)`, and JAX differentiates them. `draw`, `data` and `sufficient`
+    handle one trial, and JAX compiles them; omit them if no design lets the family draw. Fields are numbers, tuples of
+    numbers, or families, so that a job can record them. Check the class with `adagrid.testing.FamilyContract`.
     """
 
     def __repr__(self) -> str:
-        """Return the class and its attributes: what a job records, the same in every process."""
+        """Return the class and its fields, as a job records them."""
         fields = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(self).items()))
         return f"{type(self).__name__}({fields})"
 
@@ -67,7 +66,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def coordinates(self) -> str:
-        """What the parameters are, in words, for messages and reports."""
+        """Description of the parameters, for messages and reports."""
 
     @abstractmethod
     def log_partition(self, theta: FloatArray) -> FloatArray:
@@ -81,27 +80,29 @@ class Family(ABC):
         """
 
     def cumulant(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        """Return the cumulant generating function of T under theta, A(theta + displacement) - A(theta).
+        """Return the cumulant generating function of T under theta.
+
+        It is A(theta + displacement) - A(theta).
 
         Args:
             theta: parameters, shape (..., dim).
             displacement: shape (..., dim), broadcast against theta.
 
         Returns:
-            Shape (...). The rounding error may be a few units in the last place of |A(theta)| plus the result, and
-            what a few units in the last place of the displacement make.
+            Shape (...). The rounding error may be a few units in the last place of |A(theta)| plus the result, plus the
+            effect of a few units in the last place of the displacement.
         """
         return self.log_partition(theta + displacement) - self.log_partition(theta)
 
     @property
     def scales(self) -> tuple[str, ...]:
-        """In which scale, other than the natural one, people may state each parameter (`adagrid.grid.scales`)."""
+        """Scale in which users may state each parameter (`adagrid.grid.scales`)."""
         return ("natural",) * self.dim
 
     # The data of one trial
 
     def draw(self, key: Any) -> Any:
-        """Return the randomness of one trial, which every parameter value shares.
+        """Return the random numbers of one trial, common to all parameters.
 
         Args:
             key: a JAX random key.
@@ -116,7 +117,7 @@ class Family(ABC):
         self._refuse_to_draw()
 
     def data(self, draw: Any, theta: FloatArray) -> Any:
-        """Return the complete data of one trial, patient by patient where the family has patients.
+        """Return the data of one trial, patient by patient where possible.
 
         Args:
             draw: what `draw` returned.
@@ -132,7 +133,9 @@ class Family(ABC):
         self._refuse_to_draw()
 
     def sufficient(self, data: Any) -> Array:
-        """Return T, the sufficient statistic whose mean is the gradient of A and whose covariance its Hessian.
+        """Return T, the sufficient statistic.
+
+        Its mean is the gradient of A, and its covariance is the Hessian of A.
 
         Args:
             data: what `data` returned.
@@ -156,36 +159,38 @@ class Family(ABC):
 
     @property
     def domain(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends of an open box around the natural parameter space, each of shape (dim,).
+        """Lower and upper ends of an open box, each of shape (dim,).
 
-        The space is this box itself, unless `contains`, `reach` and `border` say otherwise.
+        The natural parameter space is this box, or a part of it if `contains`, `reach` and `border` are overridden.
         """
         return np.full(self.dim, -np.inf), np.full(self.dim, np.inf)
 
     def contains(self, theta: FloatArray) -> BoolArray:
-        """Tell whether parameters of shape (..., dim) lie in the natural parameter space."""
+        """Return which parameters of shape (..., dim) are in the natural space."""
         lower, upper = self.domain
         return np.all((theta > lower) & (theta < upper), axis=-1)
 
     def reach(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        """Return how far one can go: the least s >= 0 at which theta + s displacement leaves the (open) space.
+        """Return the least s >= 0 at which theta + s displacement leaves the space.
 
         Args:
             theta: parameters, shape (..., dim).
             displacement: shape (..., dim), broadcast against theta.
 
         Returns:
-            Shape (...); infinite where the space has no end, 0 where theta itself is outside.
+            Shape (...); infinite where no s leaves the open space, 0 where theta itself is outside.
         """
         nearest = self._ways_out(theta, displacement).min(axis=-1)
         return np.where(self.contains(theta), nearest, 0.0)
 
     def border(self, theta: FloatArray, displacement: FloatArray) -> str:
-        """Say which rule a point breaks, or breaks first beyond it, for messages.
+        """Describe the first rule that theta + displacement breaks, for messages.
+
+        If the point breaks no rule, it is the first rule that breaks farther along the displacement.
 
         Args:
-            theta: where one comes from, shape (dim,).
-            displacement: the way to the point, shape (dim,).
+            theta: parameters, shape (dim,).
+            displacement: shape (dim,).
         """
         lower, upper = self.domain
         there = theta + displacement
@@ -195,13 +200,17 @@ class Family(ABC):
         return f"theta[{i}] must be {f'below {upper[i]:g}' if below else f'above {lower[i]:g}'}, but is {there[i]:g}"
 
     def _ways_out(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
-        """Return at which multiple of a displacement each parameter leaves its interval, shape (..., dim)."""
+        """Return the multiples of a displacement that leave each interval.
+
+        Returns:
+            Shape (..., dim).
+        """
         lower, upper = self.domain
         room = np.where(displacement > 0, upper - theta, lower - theta)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(displacement == 0, np.inf, room / displacement)
 
-    # Where the worst parameters of a tile are
+    # The worst parameters of a tile
 
     @property
     def separable(self) -> bool:
@@ -212,19 +221,20 @@ class Family(ABC):
         return self.dim == 1
 
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return up to which q the tilt bound is proven to be largest at the vertices of any polytope.
+        """Return the q up to which the tilt bound is largest at vertices.
 
-        That is so where A(theta + q v) / q - A(theta + v) is convex in v, for which it suffices that the Hessian of A
-        falls on the way from theta + v to theta + q v by a factor of q at most. Both orders hold: `separable`
-        serves boxes, this also the images of boxes under linear maps. A bound is valid without either, but wider.
+        The bound is largest at a vertex of any polytope if A(theta + q v) / q - A(theta + v) is convex in v. For this,
+        it suffices that the Hessian of A falls from theta + v to theta + q v by a factor of q at most. `separable`
+        covers boxes only; this method also covers images of boxes under linear maps. A bound is valid without either,
+        but wider.
 
         Args:
             theta: parameters, shape (tiles, 1, dim).
             displacements: vertices of polytopes, shape (tiles, vertices, dim).
 
         Returns:
-            For each polytope a number such that the rule holds for all v in it and all q from 1 + exp(-16) to that
-            number; at most 1 if nothing is known. Shape (tiles,).
+            For each polytope a number such that the rule holds for all v in the polytope and all q from 1 + exp(-16) to
+            this number; at most 1 if no proof is known. Shape (tiles,).
         """
         del displacements
         return np.ones(len(theta))

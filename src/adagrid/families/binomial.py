@@ -63,8 +63,8 @@ class Binomial(Arms):
     def arm_growth(self, theta: FloatArray, displacement: FloatArray) -> FloatArray:
         """Return log(1 - p + p exp(v)), without cancellation for small v or extreme p.
 
-        Successes and failures are exchanged where p > 1/2, so that the probability that multiplies
-        exp(v) - 1 is at most one half; where exp would overflow the logarithm is expanded instead.
+        Where p > 1/2, the computation swaps successes and failures, so the factor of exp(v) - 1 is at most one half.
+        Where exp would overflow, it expands the logarithm.
         """
         xp = namespace(displacement)
         flip = xp.where(theta > 0, -1.0, 1.0)
@@ -77,20 +77,26 @@ class Binomial(Arms):
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return the q up to which A'' = n p (1 - p) falls by a factor of q at most: log A'' has slopes 1 - 2p."""
+        """Return the q up to which A'' falls by a factor of q at most.
+
+        A'' is n p (1 - p), and the slope of its logarithm is 1 - 2p.
+        """
         fall = np.abs(displacements).max(axis=(1, 2))
         return largest_tilt(lambda q: (q - 1) * fall)
 
     @override
     def draw(self, key: Any) -> tuple[Array, ...]:
-        """Return logistic noise, one number per patient: a patient responds whose noise is below the logit."""
+        """Return one logistic number per patient.
+
+        A patient responds if this number is below the logit.
+        """
         from adagrid.families import _random  # loads JAX
 
         return _random.by_arm(_random.logistic(key, sum(self.patients)), self.patients)
 
     @override
     def data(self, draw: Sequence[Array], theta: FloatArray) -> tuple[Array, ...]:
-        """Return who responds, 1 or 0: one array of whole numbers per arm, shape (n,)."""
+        """Return responses, 1 or 0: one array of integers per arm, shape (n,)."""
         return tuple((own < logit).astype(np.int32) for own, logit in zip(draw, theta, strict=True))
 
     @override

@@ -1,4 +1,4 @@
-"""Families whose parameters are a linear function of fewer ones."""
+"""Families whose parameters are a linear function of fewer parameters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from adagrid.families.base import Family, like, namespace
 @final
 @dataclass(frozen=True)
 class LinearMap(Family):
-    """A family with the parameters matrix @ theta + offset: A(theta) is that family's A there.
+    """A family with the parameters matrix @ theta + offset.
 
-    With `Binomial` or `Poisson` that is logistic or Poisson regression with fixed covariates (a canonical generalised
-    linear model): one row per group of patients with the same covariates. Offsets fix what is known, such as a
-    historical rate. Two arms that share a control, with the log odds ratio as the second parameter:
-    `LinearMap(Binomial((50, 50)), matrix=[[1, 0], [1, 1]])`.
+    A(theta) is A of that family at these parameters. With `Binomial` or `Poisson` it is logistic or Poisson regression
+    with fixed covariates (a canonical generalised linear model). The matrix has one row for each group of patients with
+    the same covariates. Offsets fix known quantities, such as a historical rate. For example,
+    `LinearMap(Binomial((50, 50)), matrix=[[1, 0], [1, 1]])` has a control and a treatment arm, and its second parameter
+    is the log odds ratio.
 
     The parameter space is a polyhedron if the family's is a box.
 
@@ -115,7 +116,7 @@ class LinearMap(Family):
     @override
     def data(self, draw: Any, theta: FloatArray) -> Any:
         """Return the data of the family at matrix @ theta + offset."""
-        moved = (like(theta, self.matrix) * theta[None]).sum(axis=1)  # accelerators round products of matrices more
+        moved = (like(theta, self.matrix) * theta[None]).sum(axis=1)  # accelerators round matrix products more
         return self.family.data(draw, moved + like(theta, self.offset))
 
     @override

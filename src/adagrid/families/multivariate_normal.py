@@ -17,7 +17,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families._fields import matrix, rows
 from adagrid.families.base import Family, like, namespace
 
-# The smallest eigenvalue of a correlation matrix with which sums keep enough digits.
+# The smallest eigenvalue of a correlation matrix for which sums are accurate enough.
 _SINGULAR = 1e-8
 
 
@@ -31,7 +31,7 @@ class MultivariateNormal(Family):
 
     Args:
         covariance: covariance matrix of one observation, shape (dim, dim).
-        n: observations.
+        n: number of observations.
 
     Raises:
         InvalidInputError: if the covariance is not a symmetric, positive definite matrix of finite numbers, or n is not
@@ -50,7 +50,7 @@ class MultivariateNormal(Family):
             raise InvalidInputError(
                 f"MultivariateNormal needs a symmetric covariance matrix; got covariance={self.covariance}."
             )
-        covariance = (covariance + covariance.T) / 2  # what is left are rounding errors
+        covariance = (covariance + covariance.T) / 2  # removes rounding errors
         if not (np.diag(covariance) > 0).all() or _least_eigenvalue(covariance) < _SINGULAR:
             raise InvalidInputError(
                 "MultivariateNormal needs a positive definite covariance matrix, with no mean that the others "
@@ -85,7 +85,7 @@ class MultivariateNormal(Family):
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return infinity: A'' is the same everywhere."""
+        """Return infinity, because A'' is constant."""
         del displacements
         return np.full(len(theta), np.inf)
 
@@ -96,7 +96,7 @@ class MultivariateNormal(Family):
 
         factor = np.linalg.cholesky(np.asarray(self.covariance))
         noise = _random.normal(key, (self.n, self.dim))
-        return (noise[:, None, :] * like(noise, factor)[None]).sum(axis=2)  # a product of matrices may be rounded more
+        return (noise[:, None, :] * like(noise, factor)[None]).sum(axis=2)  # a matrix product may round more
 
     @override
     def data(self, draw: Array, theta: FloatArray) -> Array:
@@ -110,7 +110,7 @@ class MultivariateNormal(Family):
         return (inverse * data.sum(axis=0)[None]).sum(axis=1)
 
     def _in_standard_errors(self, theta: FloatArray) -> FloatArray:
-        """Return independent coordinates in which the estimated means have unit variance."""
+        """Return coordinates in which estimated means are independent with variance 1."""
         return theta @ _whitening(self.covariance, self.n)
 
 

@@ -22,9 +22,9 @@ class NegativeBinomial(Arms):
     """Negative binomial counts with known dispersion, in independent arms.
 
     One observation has the probability Gamma(x + size) / (Gamma(size) x!) p^x (1 - p)^size of x = 0, 1, ...: it counts
-    successes of probability p until there are `size` failures (Johnson, Kemp, Kotz: Univariate Discrete Distributions,
-    chapter 5; `scipy.stats.nbinom(size, 1 - p)`). As an overdispersed count it has the mean m = size p / (1 - p) and
-    the variance m + m^2 / size. The parameters are the logarithms of p, which are natural and below zero, and
+    successes of probability p before the failure number `size` (Johnson, Kemp, Kotz: Univariate Discrete
+    Distributions, chapter 5; `scipy.stats.nbinom(size, 1 - p)`). As an overdispersed count it has the mean
+    m = size p / (1 - p) and the variance m + m^2 / size. The parameters log(p) are natural, below zero, and
     A(theta) = -sum_i n_i size_i log(1 - exp(theta_i)).
 
     Args:
@@ -63,10 +63,10 @@ class NegativeBinomial(Arms):
 
     @override
     def arm(self, theta: FloatArray) -> FloatArray:
-        """Return -log(1 - p), from p where that is small and from 1 - p otherwise."""
+        """Return -log(1 - p), computed from p if p is small, else from 1 - p."""
         xp = namespace(theta)
         near = theta > -1.0
-        # each branch gets what it can bear; not by minima, whose gradients JAX halves at ties
+        # Each branch gets arguments in its range. Minima would not do: JAX halves their gradients at ties.
         from_failures = xp.log(-xp.expm1(xp.where(near, theta, -1.0)))
         from_successes = xp.log1p(-xp.exp(xp.where(near, -1.0, theta)))
         return -xp.where(near, from_failures, from_successes)
@@ -81,8 +81,8 @@ class NegativeBinomial(Arms):
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
         """Return the q up to which A'' falls by a factor of q at most.
 
-        A'' is in proportion to 1 / sinh(theta/2)^2, so that it falls only downwards, and log A'' at theta + q v by at
-        most |v| coth(|theta + v| / 2) for a unit of q, which is largest at the lowest v.
+        A'' is proportional to 1 / sinh(theta/2)^2, so it falls only towards lower theta. Per unit of q, log A'' at
+        theta + q v falls by at most |v| coth(|theta + v| / 2), which is largest at the lowest v.
         """
         down = np.maximum(-displacements, 0.0)
         fall = (down / np.tanh((down - theta) / 2)).max(axis=(1, 2))
@@ -90,7 +90,10 @@ class NegativeBinomial(Arms):
 
     @override
     def draw(self, key: Any) -> tuple[Any, Sequence[Array]]:
-        """Return a key and a gamma number for every observation: given these, the counts are Poisson."""
+        """Return a key and one gamma number per observation.
+
+        Given the gamma numbers, the counts are Poisson.
+        """
         from adagrid.families import _random  # loads JAX
 
         counts, gamma = _random.split(key, 2)
@@ -99,7 +102,7 @@ class NegativeBinomial(Arms):
 
     @override
     def data(self, draw: tuple[Any, Sequence[Array]], theta: FloatArray) -> tuple[Array, ...]:
-        """Return the counts, one array of whole numbers per arm, shape (n,)."""
+        """Return the counts, one array of integers per arm, shape (n,)."""
         from adagrid.families import _random  # loads JAX
 
         key, frailties = draw

@@ -85,7 +85,7 @@ class Normal(Family):
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return infinity: A'' is the same everywhere."""
+        """Return infinity, because A'' is constant."""
         del displacements
         return np.full(len(theta), np.inf)
 

@@ -19,11 +19,11 @@ from adagrid.families.base import Family, namespace
 @final
 @dataclass(frozen=True)
 class NormalUnknownVariance(Family):
-    """Normal observations in independent arms, each with an unknown mean mu and an unknown variance sigma^2.
+    """Normal observations with unknown means mu and variances sigma^2.
 
-    Every arm has two parameters, arm after arm: mu / sigma^2 and -1 / (2 sigma^2). They are natural, with the sums of
-    the observations and of their squares; the second is below zero, and
-    A(theta) = sum_i n_i [mu_i^2 / (2 sigma_i^2) + log sigma_i]. The hypothesis mu <= 0 is theta0 <= 0.
+    Arms are independent. Each arm has two natural parameters, mu / sigma^2 and -1 / (2 sigma^2), which is below zero.
+    Parameters are in the order of the arms. Their sufficient statistics are the sums of the observations and of their
+    squares, and A(theta) = sum_i n_i [mu_i^2 / (2 sigma_i^2) + log sigma_i]. The hypothesis mu <= 0 is theta0 <= 0.
 
     Args:
         n: observations per arm: a number for one arm, or one number per arm.
@@ -78,8 +78,9 @@ class NormalUnknownVariance(Family):
 
         Along (d, e), changes of mu / sigma^2 and of the precision p, A'' per observation is
         (d - mean e)^2 / p + e^2 / (2 p^2). From theta + v to theta + q v the precision rises by a factor
-        r = 1 + (q - 1) w / (p + w) and the mean moves by (q - 1) p (u - mean w) / ((p + w) (p + q w)); with that move
-        times the root of 2 (p + w) written s, A'' falls by a factor of at most max(r, r^2) exp(2 asinh(s / 2)).
+        r = 1 + (q - 1) w / (p + w), and the mean moves by (q - 1) p (u - mean w) / ((p + w) (p + q w)). Let s be this
+        move times the square root of 2 (p + w). Then A'' falls by a factor of at most
+        max(r, r^2) exp(2 asinh(s / 2)).
         """
         precision = -2 * theta[..., 1::2]
         mean = theta[..., 0::2] / precision
@@ -100,7 +101,7 @@ class NormalUnknownVariance(Family):
 
     @override
     def draw(self, key: Any) -> tuple[Array, ...]:
-        """Return standard normal numbers, one for each observation."""
+        """Return one standard normal number per observation."""
         from adagrid.families import _random  # loads JAX
 
         sizes = observations(self.n)
@@ -115,7 +116,7 @@ class NormalUnknownVariance(Family):
 
     @override
     def sufficient(self, data: Sequence[Array]) -> Array:
-        """Return the sum of the observations and the sum of their squares, arm after arm."""
+        """Return for each arm the sums of the observations and their squares."""
         return sums([part for own in data for part in (own, own**2)])
 
     @property

@@ -61,18 +61,24 @@ class Poisson(Arms):
 
     @override
     def convex_up_to(self, theta: FloatArray, displacements: FloatArray) -> FloatArray:
-        """Return the q up to which A'' = exp(theta), which falls only downwards, falls by a factor of q at most."""
+        """Return the q up to which A'' falls by a factor of q at most.
+
+        A'' is exp(theta), which falls only towards lower theta.
+        """
         fall = np.maximum(-displacements, 0.0).max(axis=(1, 2))
         return largest_tilt(lambda q: (q - 1) * fall)
 
     @override
     def draw(self, key: Any) -> Any:
-        """Return the key itself: how many random numbers a count takes depends on its mean."""
+        """Return the key itself.
+
+        The number of random numbers that a count needs depends on its mean.
+        """
         return key
 
     @override
     def data(self, draw: Any, theta: FloatArray) -> Array:
-        """Return the numbers of events, one whole number per arm, shape (arms,)."""
+        """Return the number of events of each arm, integers of shape (arms,)."""
         from adagrid.families import _random  # loads JAX
 
         return _random.poisson(draw, like(theta, self.exposure) * namespace(theta).exp(theta))

@@ -19,13 +19,13 @@ from adagrid.families.base import Family, namespace
 class Product(Family):
     """Independent data of several families, each with a block of the parameters.
 
-    The parameters are those of the first family, then those of the second, and so on; A is the sum of theirs.
+    The parameters of the families follow each other, in the order of the families. A is the sum of the families' A.
 
     Args:
         families: the families, at least one.
 
     Raises:
-        InvalidInputError: if these are no families.
+        InvalidInputError: if `families` is empty or holds anything but families.
     """
 
     families: Sequence[Family]
@@ -98,7 +98,7 @@ class Product(Family):
 
     @override
     def draw(self, key: Any) -> tuple[Any, ...]:
-        """Return the draws of every family, independent of each other."""
+        """Return independent draws, one for each family."""
         from adagrid.families import _random  # loads JAX
 
         keys = _random.split(key, len(self.families))
@@ -111,7 +111,7 @@ class Product(Family):
 
     @override
     def sufficient(self, data: Sequence[Any]) -> Array:
-        """Return the sufficient statistics of every family, one after the other."""
+        """Concatenate the sufficient statistics of all families."""
         parts = [family.sufficient(own) for family, own in zip(self.families, data, strict=True)]
         whole: Array = namespace(parts[0]).concatenate(parts)
         return whole
@@ -120,7 +120,7 @@ class Product(Family):
         return [family.reach(theta[..., block], displacement[..., block]) for family, block in self._blocks()]
 
     def _blocks(self) -> Iterator[tuple[Family, slice]]:
-        """Yield every family with the positions of its parameters."""
+        """Yield each family and the slice of its parameters."""
         start = 0
         for family in self.families:
             yield family, slice(start, start + family.dim)

@@ -17,10 +17,10 @@ from adagrid.families._fields import positive
 @final
 @dataclass(frozen=True)
 class ScaledChiSquared(Rates):
-    """Sums of squares sigma^2 times chi-squared variables, in independent arms.
+    """Sums of squares, sigma^2 times chi-squared variables, in independent arms.
 
-    Such are the sums of squared deviations of normal observations from their mean, with df = n - 1. The parameters are
-    the precisions 1 / sigma^2, above zero: the natural parameters are -1 / (2 sigma^2), and
+    The sum of squared deviations of n normal observations from their mean is one, with df = n - 1. The parameters are
+    the precisions 1 / sigma^2, above zero. The natural parameters are -1 / (2 sigma^2), and
     A(precision) = -sum_i df_i / 2 log(precision_i).
 
     Args:
@@ -59,5 +59,5 @@ class ScaledChiSquared(Rates):
 
     @override
     def sufficient(self, data: Array) -> Array:
-        """Return minus the halves of the sums of squares."""
+        """Return minus half of the sums of squares."""
         return -data / 2
