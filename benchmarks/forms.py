@@ -43,7 +43,7 @@ class Form(ABC):
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.model, self.tiles = case.model(), case.tiles()
+        self.model, self.tiles = case.model(), case.table("tiles")
 
     @abstractmethod
     def compile(self) -> None:

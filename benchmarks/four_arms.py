@@ -116,11 +116,11 @@ def measure(kind: str, n: int, target: float, seed: int) -> Measured:
         max_target=target, global_target=2.5 * target, progress=False,
     ) as run:  # fmt: skip
         seconds, others, memory = time.perf_counter() - began, neighbours.cores(), highest_resident()
-        points, cells, truth = run.points(), run.results(), problem.truth(problem.level)
+        points, cells, truth = run.table("points"), run.results(), problem.truth(problem.level)
         assert run.bound >= truth, f"{problem.title}: the bound {run.bound} is below the exact error {truth}"
         nulls = [f"null_truth{i}" for i in range(len(problem.nulls))]
         return Measured(
-            int(points["n_sims"].sum()), len(points), len(cells), len(run.coordinations()),
+            int(points["n_sims"].sum()), len(points), len(cells), len(run.table("coordinations")),
             len(np.unique(cells[nulls].to_numpy(), axis=0)), seconds, others, memory, run.converged, run.bound, truth,
             problem.exceeded(run),
         )  # fmt: skip

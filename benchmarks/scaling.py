@@ -165,14 +165,14 @@ def _sleeping_job(backend: ada.Backend, db: Any, *, packets: int, n_steps: int =
         ada.FisherExact(10), threshold=0.05, grid=grid, backend=backend, db=db, progress=False, **how, **targets
     ) as run:
         seconds = time.perf_counter() - began
-        reports, begun = run.reports(), run.coordinations().set_index("coordination_id")["time"]
+        reports, begun = run.table("reports"), run.table("coordinations").set_index("coordination_id")["time"]
         ended = reports[reports["kind"] == "zones"].set_index("coordination_id")["time"]
         gaps = begun - ended.set_axis(ended.index + 1)
         return {
             "between": float(gaps.median()),
             "seconds": seconds,
             "packets": int((reports["kind"] == "packet").sum()),
-            "coordinations": len(run.coordinations()),
+            "coordinations": len(run.table("coordinations")),
         }
 
 
@@ -196,7 +196,7 @@ def _heavy() -> str:
                     continue
                 taken[n_workers].append(seconds)
                 if n_workers == 1:
-                    reports = run.reports()
+                    reports = run.table("reports")
                     packets = reports["content"][reports["kind"] == "packet"]
                     share.append(1 - sum(packet["seconds"] for packet in packets) / seconds)
     first = first / min(taken[1]) - 1

@@ -86,11 +86,12 @@ def interpolated(problem: Problem, target: Target, seed: int) -> Found:
     began = time.perf_counter()
     with start(problem, 1, model_seed=seed, **targets(problem, target)) as run:
         seconds = time.perf_counter() - began
-        points, cells = run.points(), run.results()
-        assert len(points) == len(run.pilot()) + len(run.vertices())
+        points, cells = run.table("points"), run.results()
+        assert len(points) == len(run.table("pilot")) + len(run.table("vertices"))
         return Found(
-            int(points["n_sims"].sum()), len(points), len(cells), len(run.coordinations()), seconds, run.converged,
-            *_certificate(problem, run), exceeded=problem.exceeded(run) if problem.job == "validate" else 0.0,
+            int(points["n_sims"].sum()), len(points), len(cells), len(run.table("coordinations")), seconds,
+            run.converged, *_certificate(problem, run),
+            exceeded=problem.exceeded(run) if problem.job == "validate" else 0.0,
         )  # fmt: skip
 
 
@@ -100,10 +101,10 @@ def classic(problem: Problem, target: Target, seed: int, minutes: float) -> Foun
     began = time.perf_counter()
     with start(problem, problem.initial, model_seed=seed, timeout=60 * minutes, **settings) as run:
         seconds = time.perf_counter() - began
-        simulated, steps = run.results(active=False), len(run.steps())
+        simulated, steps = run.results(active=False), len(run.table("steps"))
         simulations = int(simulated["n_sims"].sum())
         if problem.job == "validate":  # a deepened tile keeps its parent's counts
-            done = run.done()
+            done = run.table("done")
             kept = simulated["id"].isin(done["id"][done["deepen"] > 0])
             simulations -= int(simulated["n_sims"][kept].sum())
         active, certify_seconds = run.results(), 0.0

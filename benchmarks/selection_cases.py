@@ -136,7 +136,7 @@ class Problem:
 
     def exceeded(self, run: Run, n: int = 20_000, seed: int = 0) -> float:
         """Return the share of random parameter values in a validation's cells whose exact error is above the bound."""
-        cells, points = run.results(), run.vertices().set_index("id")
+        cells, points = run.results(), run.table("vertices").set_index("id")
         rng = np.random.default_rng(seed)
         cells = cells.iloc[rng.integers(0, len(cells), n)]
         share = rng.dirichlet(np.ones(self.dim + 1), n)

@@ -69,7 +69,7 @@ from .models import ZTest as ZTest
 from .results.run import Run as Run
 from .results.run import import_job as import_job
 from .results.run import open_job as open_job
-from .results.view import Look as Look
+from .results.view import JobSnapshot as JobSnapshot
 from .results.view import View as View
 from .results.view import open_view as open_view
 from .runtime.progress import StepReport as StepReport

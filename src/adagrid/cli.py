@@ -153,7 +153,7 @@ def _watch(db: str, every: float, worst: int) -> None:
             if adagrid.stores.is_url(db) or Path(db).exists():
                 with adagrid.open_view(db) as view:  # a snapshot is another file every time
                     look = view.look(worst=worst)
-                live.update(screens.look_screen(look), refresh=True)
+                live.update(screens.snapshot_screen(look), refresh=True)
                 if look.status is not adagrid.Status.NEW_STEP:
                     return
             else:

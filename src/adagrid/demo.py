@@ -63,7 +63,7 @@ def _validate(path: Path, grid: Grid, console: Console) -> None:
                 f"\n[bold red]NOT SUPPORTED[/]: the claim was {_ALPHA:.1%}, the bound is {percent_up(run.bound)}, and "
                 "simulations reject more often than claimed:"
             )
-            console.print(_failures(run.vertices(), run.settings.validation.delta))
+            console.print(_failures(run.table("vertices"), run.settings.validation.delta))
         console.print(
             f"For comparison, the exact size of this test (both binomials enumerated): {_exact_size():.4%}.",
             highlight=False,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from adagrid.records import JobRecord
-    from adagrid.results.view import Look
+    from adagrid.results.view import JobSnapshot
 
 _CALIBRATED = ("level", "threshold")
 _SIGN = "last sign of life (UTC)"
@@ -31,7 +31,7 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=_WIDE)
 
 
-def look_screen(look: Look) -> Group:
+def snapshot_screen(look: JobSnapshot) -> Group:
     """Return what a look at a job shows."""
     validate = look.record.kind == "validate"
     found = bounded_as(look.record, look.bound) if validate else f"threshold {look.threshold:.7g}"

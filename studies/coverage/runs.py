@@ -180,7 +180,7 @@ def judged_validation(problem: Problem, run: ada.Run) -> Validation:
         assert own.any(), f"no cell contains {value}"
         held.append((bounds[own].min(), bounds[own].max()))
     least, largest = np.array(held).T
-    points = run.vertices() if "point0" in cells else cells.assign(level=run.settings.validation.delta, stream=0)
+    points = run.table("vertices") if "point0" in cells else cells.assign(level=run.settings.validation.delta, stream=0)
     exact = problem.error(_columns(points, "theta"), _columns(points, "null_truth").astype(bool), problem.threshold)
     failed, level = (points["tie_point_bound"] < exact).to_numpy(), points["level"].to_numpy()
     sims = points["n_sims"].to_numpy()
@@ -197,7 +197,7 @@ def judged_calibration(problem: Problem, run: ada.Run) -> Calibration:
     """Compare a calibration with the truth."""
     assert run.guarantee == "certified"
     errors = np.array([problem.truth(value, run.threshold) for value in problem.judged])
-    points = run.vertices() if run.record.method.name == "interpolated" else run.results()
+    points = run.table("vertices") if run.record.method.name == "interpolated" else run.results()
     return Calibration(run.threshold, errors, problem.largest(run.threshold), int(points["n_sims"].sum()))
 
 
@@ -206,7 +206,7 @@ def containing(run: ada.Run, value: np.ndarray) -> np.ndarray:
     cells = run.results()
     if "point0" not in cells:
         return (np.abs(_columns(cells, "theta") - value) <= _columns(cells, "radius") + _TOLERANCE).all(axis=1)
-    points = run.vertices().set_index("id")
+    points = run.table("vertices").set_index("id")
     names = [f"point{i}" for i in range(len(value) + 1)]
     theta = points[[f"theta{i}" for i in range(len(value))]]
     vertices = np.stack([theta.loc[cells[name]].to_numpy() for name in names], axis=1)

@@ -61,7 +61,7 @@ class TestHarness:
     def test_which_cells_contain_a_value(self):
         """Weights of the vertices of every cell add up to a value where, and only where, they may."""
         run = validation_job(FISHER, "interpolated", 0.2, FIRST_SEED)
-        cells, points = run.results(), run.vertices().set_index("id")
+        cells, points = run.results(), run.table("vertices").set_index("id")
         for row in range(0, len(cells), 5):
             corners = [points.loc[cells[f"point{i}"].iloc[row], ["theta0", "theta1"]].to_numpy(float) for i in range(3)]
             middle = np.mean(corners, axis=0)

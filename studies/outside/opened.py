@@ -20,7 +20,7 @@ from rich.console import Console
 
 import adagrid as ada
 from adagrid.errors import AdagridError
-from adagrid.screens import look_screen, worst_table
+from adagrid.screens import snapshot_screen, worst_table
 from adagrid.testing import PandasStore
 from studies.outside.mutations import HOSTILE_BYTES, mutate
 from studies.outside.originals import KINDS, SECRET, copied
@@ -53,18 +53,18 @@ def _read(place: Path, texts: list[str]) -> None:
         texts += [repr(run), run.summary(), str(run.counts())]
         for frame in (
             run.results(),
-            run.tiles(),
-            run.config(),
-            run.reports(),
-            run.logs(),
-            run.null_hypos(),
-            run.lines(),
+            run.table("tiles"),
+            run.table("config"),
+            run.table("reports"),
+            run.table("logs"),
+            run.table("null_hypos"),
+            run.table("lines"),
         ):
             if SECRET in repr(frame.astype(str).to_numpy().tolist()):
                 texts.append(SECRET)
         texts += [_shown(worst_table(run.record, run.worst_tiles(3), 7)), str(run.bound), str(run.threshold)]
         with ada.open_view(run._store) as view:
-            texts.append(_shown(look_screen(view.look())))
+            texts.append(_shown(snapshot_screen(view.look())))
         texts.append(str(run.slack()))
         run.verify()
         ada.copy_job(run._store, PandasStore())

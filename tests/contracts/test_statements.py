@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError
-from adagrid.methods.cells import rounds as stages
+from adagrid.methods.cells import rounds as rounds
 from adagrid.methods.cells.finished_rounds import Found
 from adagrid.stores.base import StepKey
 from adagrid.stores.duckdb import DuckDBStore
@@ -56,7 +56,7 @@ def test_a_small_job_needs_few_statements(statements, tmp_path):
         ada.ZTest(), threshold=1.96, grid=grid, method="interpolated", db=tmp_path / "job.duckdb"
     ) as run:
         assert run.converged
-        assert len(run.coordinations()) > 2
+        assert len(run.table("coordinations")) > 2
     assert 40 < len(statements) <= 80
 
 
@@ -98,7 +98,7 @@ def arrays(value):
 @pytest.mark.parametrize("case", ["staged_validate_z", "staged_calibrate_fisher"])
 def test_what_is_carried_on_is_what_is_stored(case, monkeypatch):
     """To the last bit, types included."""
-    finish, kinds = stages._finish_own, []
+    finish, kinds = rounds._finish_own, []
 
     def compare(job, begun, plan, found):
         found = finish(job, begun, plan, found)
@@ -107,7 +107,7 @@ def test_what_is_carried_on_is_what_is_stored(case, monkeypatch):
         kinds.append(begun.kind)
         return found
 
-    monkeypatch.setattr(stages, "_finish_own", compare)
+    monkeypatch.setattr(rounds, "_finish_own", compare)
     run_case(case, db=PandasStore(), backend=ada.LocalBackend(n_zones=2), packet_size=5)
     assert {"pilot", "pass"} <= set(kinds)
 
@@ -127,7 +127,7 @@ def test_another_process_that_goes_on_meanwhile():
     run = run_case("staged_validate_z", db=store)
     assert asked > 2
     assert_same(run, tables(run_case("staged_validate_z")))
-    assert len(run.config()) == 2
+    assert len(run.table("config")) == 2
 
 
 # Checks of what is new

@@ -91,7 +91,7 @@ def test_a_job_certifies_and_does_not_refute_it():
     )
     assert run.status is ada.Status.CONVERGED
     assert 0.025 <= run.bound <= 0.045
-    assert "def statistic(self, data, null_truth):" in str(run.config()["record"][0]["model"])
+    assert "def statistic(self, data, null_truth):" in str(run.table("config")["record"][0]["model"])
 
 
 class Faulty(ada.Design):

@@ -41,7 +41,7 @@ def test_sizes_of_fishers_test(method, n, size):
     assert not results["sim_cost"].any()
     assert size - 5e-7 <= run.bound <= size + 0.002
     assert results["tie_estimate"].max() == pytest.approx(size, abs=2e-4)
-    points = run.vertices() if method == "interpolated" else results
+    points = run.table("vertices") if method == "interpolated" else results
     exact = binomial_error(fisher_table(n) < 0.05, points[["theta0", "theta1"]].to_numpy())
     np.testing.assert_allclose(points["tie_estimate"], exact, rtol=3e-9)
     assert (points["tie_estimate"] >= exact * (1 + 5e-10)).all()  # rounded up
@@ -82,7 +82,7 @@ def test_a_design_from_a_file_that_fails(tmp_path):
     run = validated(model, 0.5, grid, max_target=0.002)
     exact = binom.sf(5, 20, 0.2)
     assert exact == pytest.approx(0.195792, abs=1e-6)
-    assert run.vertices()["tie_estimate"].max() == pytest.approx(exact, rel=1e-8)
+    assert run.table("vertices")["tie_estimate"].max() == pytest.approx(exact, rel=1e-8)
     assert exact <= run.bound <= exact + 0.002
     assert run.bound > 0.025
 

@@ -90,7 +90,7 @@ def test_certificates_by_interpolation_are_above_the_truth(name):
     run = validated(model, threshold, grid)
     run.verify()
     assert run.converged
-    cells, points = run.results(), run.vertices().set_index("id")
+    cells, points = run.results(), run.table("vertices").set_index("id")
     dim = grid.dim
     ids = cells[[f"point{i}" for i in range(dim + 1)]].to_numpy()
     vertices = points.loc[ids.ravel(), [f"theta{i}" for i in range(dim)]].to_numpy().reshape(-1, dim + 1, dim)

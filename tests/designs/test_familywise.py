@@ -87,7 +87,7 @@ def around(run, points):
     inside = (np.abs(points[:, None] - theta) <= radius + 1e-9).all(axis=2)
     if run.record.method.name == "classic":
         return inside
-    vertices = run.vertices().set_index("id")
+    vertices = run.table("vertices").set_index("id")
     corners = np.stack([columns(vertices.loc[ids], "theta") for ids in columns(results, "point").T], axis=1)
     edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
     solid = results["volume"].to_numpy() > 0  # rounding makes flat cells, which contain nothing
@@ -190,7 +190,7 @@ def test_curved_boundaries_in_four_dimensions():
         db=PandasStore(),
     )  # fmt: skip
     check_validation(run, grid.hypotheses, lower, upper, error)
-    assert (run.tiles()["step_id"] > 0).any()
+    assert (run.table("tiles")["step_id"] > 0).any()
 
 
 class TwoArms(ada.Model):

@@ -50,7 +50,7 @@ def test_there_and_back(case, of, tmp_path):
     assert sorted(os.listdir(tmp_path)) == [folder.name, "new.duckdb"]
     ada.import_job(folder, tmp_path / "new.duckdb").close()  # is there already: nothing to do
     recorded = json.loads((folder / "config.json").read_text())
-    assert recorded == json.loads(json.dumps(run.config().to_dict("records")))
+    assert recorded == json.loads(json.dumps(run.table("config").to_dict("records")))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_snapshots_from_the_callback(tmp_path):
         ada.open_job(store).snapshot(path)
         with ada.open_job(path) as read:
             read.verify()
-            sizes.append(len(read.tiles()))
+            sizes.append(len(read.table("tiles")))
             assert_equal(read._store, store)
         if report.step.step_id == 2:
             ada.copy_job(path, tmp_path / "third.duckdb")
@@ -311,7 +311,7 @@ def test_a_snapshot_that_fails_leaves_the_one_before(tmp_path, monkeypatch):
     run.snapshot(path)
     assert os.listdir(tmp_path) == ["now.duckdb"]
     with ada.open_job(path) as read:
-        assert len(read.steps()) == 4
+        assert len(read.table("steps")) == 4
 
 
 def test_settings_of_a_copy_are_the_job_s(tmp_path):

@@ -75,7 +75,7 @@ class TestFiles:
         again = {"n_steps": 2, "overrides": {"n_steps": 4}, "backend": EVERY}
         with run_case(case, db=db, backup=path, **again) as run, ada.open_job(path) as read:
             assert_backed_up(run, read._store)
-            assert len(read.config()) == 3
+            assert len(read.table("config")) == 3
 
 
 def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
@@ -89,7 +89,7 @@ def test_a_server_that_stays_away(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("ADAGRID_CLICKHOUSE_PASSWORD", CANARY)
     run = run_case("validate_z", db=tmp_path / "job.duckdb", backup=away, backend=EVERY)
     assert_same(run, expected("validate_z", coordinate_every=1))
-    warnings = run.logs()[run.logs()["level"] == "WARNING"]["message"]
+    warnings = run.table("logs")[run.table("logs")["level"] == "WARNING"]["message"]
     assert warnings.str.contains("has nothing of it").iloc[-1]
     assert warnings.str.contains("adagrid copy").iloc[-1]
     assert 1 < len(warnings) < 5  # not the same again and again
@@ -123,7 +123,7 @@ def test_a_snapshot_that_fails_does_not_fail_the_job(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", full)
     run = run_case("validate_z", snapshot=tmp_path / "now.duckdb", backend=EVERY)
     assert_same(run, expected("validate_z", coordinate_every=1))
-    assert run.logs()["message"].str.contains("has nothing of it.*No space left").iloc[-1]
+    assert run.table("logs")["message"].str.contains("has nothing of it.*No space left").iloc[-1]
     assert os.listdir(tmp_path) == []
 
 
@@ -196,7 +196,7 @@ def test_a_snapshot_that_somebody_else_has_open_does_not_hold_the_job_up(tmp_pat
     monkeypatch.setattr(adagrid.copies.backup, "_PATIENCE_AT_LAST", 1.0)
     monkeypatch.setattr(Snapshot, "save", save)
     run = run_case("validate_z", snapshot=tmp_path / "now.duckdb")
-    assert run.logs()["message"].str.contains("The job has ended, but its snapshot").any()
+    assert run.table("logs")["message"].str.contains("The job has ended, but its snapshot").any()
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt("mine")])

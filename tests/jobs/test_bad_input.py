@@ -207,8 +207,8 @@ def test_nan_names_tile_and_simulation_and_loses_nothing(kind, tmp_path):
     with ada.open_job(path) as run:
         assert len(run.results()) == 2
         assert (run.bound if kind == "validate" else -run.threshold) in (1.0, np.inf)
-        assert "late nan" in str(run.config()["record"][0]["model"])
-        assert run.logs()["message"].str.contains("stopped by").any()
+        assert "late nan" in str(run.table("config")["record"][0]["model"])
+        assert run.table("logs")["message"].str.contains("stopped by").any()
         run.verify()
 
 
@@ -385,7 +385,7 @@ class TestContinuing:
             flat.ada_validate(ada.ZTest(), db=path, overrides=overrides)
         assert all(word in str(error.value) for word in words), str(error.value)
         with ada.open_job(path) as run:
-            assert len(run.config()) == 1
+            assert len(run.table("config")) == 1
 
     def test_other_settings(self, path):
         with pytest.raises(ResumeError, match="threshold=1.96, not 2.5"):
@@ -417,7 +417,7 @@ class TestContinuing:
         with pytest.raises(ResumeError, match="arguments"):
             flat.ada_validate(Faulty("second"), db=path)
         run = flat.ada_validate(Faulty("second"), db=path, accept_changed_model=True, overrides={"n_steps": 3})
-        assert run.config()["record"][1]["model"]["arguments"] == {"how": "second"}
+        assert run.table("config")["record"][1]["model"]["arguments"] == {"how": "second"}
 
     def test_defaults_are_settings_too(self, tmp_path):
         """A call with a grid states a whole job: what equals a default is no less asked for."""

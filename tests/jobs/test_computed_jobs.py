@@ -50,7 +50,8 @@ def run(name, design=DESIGN, grid=None, **settings):
 
 
 def tables(job):
-    return {name: getattr(job, name)().drop(columns="time") for name in ("points", "vertices", "cells", "results")}
+    frames = {name: job.table(name) for name in ("points", "vertices", "cells")} | {"results": job.results()}
+    return {name: frame.drop(columns="time") for name, frame in frames.items()}
 
 
 def assert_same(one, other):
@@ -67,9 +68,9 @@ def test_nothing_is_simulated(case):
     _, job = case
     assert job.converged
     assert job.guarantee == "certified"
-    assert job.coordinations()["kind"].tolist() == ["pilot", "pass"]
-    assert not len(job.pilot())
-    assert not job.vertices()["n_sims"].any()
+    assert job.table("coordinations")["kind"].tolist() == ["pilot", "pass"]
+    assert not len(job.table("pilot"))
+    assert not job.table("vertices")["n_sims"].any()
     assert not job.results()["n_sims"].any()
     assert job.counts()["simulations"] == 0
     assert "2 rounds, errors are computed: no simulations" in job.summary()
@@ -86,7 +87,7 @@ def test_computed_at_points_and_enclosed_between_them(case):
         error = binomial_error(rejects, theta)
         return 1 - error if name == "power" else error
 
-    points, cells = job.vertices().set_index("id"), job.results()
+    points, cells = job.table("vertices").set_index("id"), job.results()
     np.testing.assert_allclose(points["tie_estimate"], truth(points[["theta0", "theta1"]].to_numpy()), rtol=1e-7)
     assert not points["level"].any()
     assert "(for certain)" in job.summary()
@@ -145,8 +146,8 @@ def test_smaller_targets_refine_what_is_certified():
     bound, cost = first.bound, first.results()["total_cost"].max()
     job = run("error", db=store, overrides={"max_target": 1e-4, "global_target": 2e-4})
     assert job.converged
-    assert job.coordinations()["kind"].tolist()[:3] == ["pilot", "pass", "pass"]
-    assert not job.vertices()["n_sims"].any()
+    assert job.table("coordinations")["kind"].tolist()[:3] == ["pilot", "pass", "pass"]
+    assert not job.table("vertices")["n_sims"].any()
     assert job.results()["total_cost"].max() <= 2e-4 < cost
     assert binomial_error(TABLE > 1.96, np.zeros(2)) <= job.bound <= bound
     assert job.results()["volume"].sum() == pytest.approx(NULL.tiles.volume.sum(), rel=1e-9)
@@ -185,7 +186,7 @@ def test_a_design_that_cannot_tell_is_simulated():
         for design in (Arm(), Untold())
     ]  # fmt: skip
     assert_same(*jobs)
-    assert len(jobs[1].pilot())
+    assert len(jobs[1].table("pilot"))
     assert f"{jobs[1].counts()['simulations']:,} simulations" in jobs[1].summary()
     assert "for certain" not in jobs[1].summary()
 

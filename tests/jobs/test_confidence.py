@@ -33,7 +33,7 @@ def ranked(run):
     if run.record.method.name == "classic":
         rows = run.results()
         return rows, rows["alpha0"]
-    rows = run.vertices()
+    rows = run.table("vertices")
     return rows, rows["level"]
 
 
@@ -69,7 +69,9 @@ def test_verify_finds_a_rank_that_is_one_too_large(table, case):
 @pytest.mark.parametrize("case", ["calibrate_z", "staged_calibrate_z"])
 def test_costs_are_reported(case):
     run = job(case)
-    last = [content["figures"] for content in run.reports()["content"] if "std" in content.get("figures", {})][-1]
+    last = [content["figures"] for content in run.table("reports")["content"] if "std" in content.get("figures", {})][
+        -1
+    ]
     rows, level = ranked(run)
     if case.startswith("staged"):
         worst = rows["lambda_star"].argmin()

@@ -182,8 +182,8 @@ def test_classes_of_a_users_own(tmp_path, monkeypatch):
 
     with ada.open_job(path) as run:
         run.verify()
-        assert run.null_hypos()["description"].tolist() == ["theta1 <= 0.7 theta0^2 + 0.1"]
-        definition = json.loads(run.null_hypos()["definition"][0])
+        assert run.table("null_hypos")["description"].tolist() == ["theta1 <= 0.7 theta0^2 + 0.1"]
+        definition = json.loads(run.table("null_hypos")["definition"][0])
         assert "class Bowl" in definition.pop("source")
         assert definition == {"type": "bowl_of_a_user:Bowl", "depth": 0.7, "lipschitz": 3.0}
         assert "theta1 <= 0.7 theta0^2 + 0.1" in run.summary()
@@ -193,7 +193,7 @@ def test_classes_of_a_users_own(tmp_path, monkeypatch):
     importlib.import_module("bowl_of_a_user")
     try:
         with go_on() as run:
-            assert run.steps()["step_id"].max() == 3
+            assert run.table("steps")["step_id"].max() == 3
             run.verify()
         module.write_text(textwrap.dedent(MODULE.replace("0.1 - theta", "0.1 - 1e-9 - theta")))
         importlib.reload(sys.modules["bowl_of_a_user"])

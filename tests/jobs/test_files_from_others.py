@@ -108,7 +108,7 @@ def test_missing_values_are_noticed(sent, value):
         with pytest.raises(CorruptStoreError, match="values are missing in tiles"):
             run.verify()
         with pytest.raises(CorruptStoreError, match="tiles has missing values, NaN or other types .* volume"):
-            run.tiles()
+            run.table("tiles")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_texts_are_displayed_as_text(sent, text):
         connection.execute("update null_hypos set description = ?", [text])
     with ada.open_job(place) as run:
         shown = [run.summary(), repr(run), str(NotAJobError(f"of {text}"))]
-        assert run.null_hypos()["description"][0] == text  # copies are exact
+        assert run.table("null_hypos")["description"][0] == text  # copies are exact
     for command in (["show"], ["watch"]):
         answer = CliRunner().invoke(app, [*command, str(place)])
         assert answer.exit_code == 0, answer.output

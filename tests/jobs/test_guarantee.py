@@ -22,7 +22,7 @@ def test_a_search_is_no_fixed_grid_whatever_is_asked_later(target):
     store, targets = PandasStore(), {"max_target": target, "global_target": target}
     run = flat.ada_validate(ArrayZ(), **Z, **targets, init_sims=1024, max_sims=1024, n_steps=3, db=store)
     assert run.converged == (target == 0.5)
-    assert len(run.steps()) == (1 if run.converged else 3)
+    assert len(run.table("steps")) == (1 if run.converged else 3)
     assert run.guarantee == "search only"
     again = flat.ada_validate(ArrayZ(), db=store, overrides={"n_steps": 1})
     assert again.guarantee == "search only"
@@ -57,7 +57,7 @@ def test_an_opened_job_is_not_certified_without_its_design(tmp_path):
 
 def test_stopped_in_a_pass_and_looked_at():
     """What is there verifies; continued, the job ends as it would have."""
-    expected = flat.ada_validate(ArrayZ(), **Z, method="interpolated").vertices()
+    expected = flat.ada_validate(ArrayZ(), **Z, method="interpolated").table("vertices")
     store, original = PandasStore(), PandasStore._append
 
     def stopping(self, frames):
@@ -74,7 +74,7 @@ def test_stopped_in_a_pass_and_looked_at():
         assert run.guarantee == "search only"
     again = flat.ada_validate(ArrayZ(), db=store)
     assert again.converged
-    np.testing.assert_array_equal(again.vertices()["rejections"], expected["rejections"])
+    np.testing.assert_array_equal(again.table("vertices")["rejections"], expected["rejections"])
 
 
 class Constant(ada.ArrayModel):

@@ -43,7 +43,7 @@ def job(request):
 
 def test_levels_keep_alpha_on_every_cell(job):
     """Recomputed from the vertices: an error at the levels there is bounded by alpha in between."""
-    cells, points = job.results(), job.vertices().set_index("id")
+    cells, points = job.results(), job.table("vertices").set_index("id")
     dim = len(job.record.theta_min)
     ids = cells[[f"point{i}" for i in range(dim + 1)]].to_numpy()
     theta = points.loc[ids.ravel(), [f"theta{i}" for i in range(dim)]].to_numpy().reshape(-1, dim + 1, dim)
@@ -55,11 +55,11 @@ def test_levels_keep_alpha_on_every_cell(job):
 
 
 def test_thresholds_are_order_statistics(job):
-    points = job.vertices()
+    points = job.table("vertices")
     np.testing.assert_array_equal(points["rank"], calibration_rank(points["n_sims"], points["level"]))
     assert (points["rank"] >= 40).all()
     assert (points["stream"] == 1001).all()
-    assert set(job.pilot()["stream"]) == {1000}
+    assert set(job.table("pilot")["stream"]) == {1000}
     assert job.worst_tile()["lambda_star"] == points["lambda_star"].min()
     resampled = points[[name for name in points if name.startswith("bootstrap")]].to_numpy(float)
     share = (resampled <= points["lambda_star"].to_numpy()[:, None]).mean()
@@ -67,7 +67,7 @@ def test_thresholds_are_order_statistics(job):
 
 
 def test_one_pass_is_accepted_whatever_it_shows(job):
-    assert job.coordinations()["kind"].tolist() == ["pilot", "pilot", "pilot", "pass"]
+    assert job.table("coordinations")["kind"].tolist() == ["pilot", "pilot", "pilot", "pass"]
     assert job.guarantee == "certified"
     with pytest.raises(ada.errors.ResumeError, match="accepted whatever"):
         flat.ada_calibrate(Z[0] if len(job.record.theta_min) == 1 else FISHER[0], db=job._store,
@@ -104,7 +104,7 @@ def test_a_wrong_surrogate_costs_simulations_not_validity(wrong, monkeypatch):
     jobs = [run(*Z, seed=seed) for seed in range(5)]
     assert {job.converged for job in jobs} == {wrong > 1}
     for job in jobs:  # a pass that misses its targets is accepted, too
-        assert (job.coordinations()["kind"] == "pass").sum() == 1
+        assert (job.table("coordinations")["kind"] == "pass").sum() == 1
     errors = norm.sf([job.threshold for job in jobs])
     assert errors.mean() - 3 * errors.std() / 5**0.5 <= 0.025
 
@@ -147,7 +147,7 @@ def test_impossible_targets_are_refused():
 def test_resampled_ranks():
     """They are the ranks of order statistics of resamples: P(rank <= k) is a Beta probability."""
     job = run(*Z, n_bootstrap=400)
-    row = job.vertices().iloc[0]
+    row = job.table("vertices").iloc[0]
     share = np.mean([row[f"bootstrap{b}"] < row["lambda_star"] for b in range(400)])
     n, r = int(row["n_sims"]), int(row["rank"])
     expected = beta.cdf((r - 1) / n, r, n - r + 1)

@@ -42,7 +42,7 @@ def run(model, grid, threshold, seed=0, **targets):
 
 
 def corners(job):
-    cells, points = job.results(), job.vertices().set_index("id")
+    cells, points = job.results(), job.table("vertices").set_index("id")
     ids = cells[[name for name in cells if name.startswith("point")]]
     dim = ids.shape[1] - 1
     return points.loc[ids.to_numpy().ravel(), [f"theta{i}" for i in range(dim)]].to_numpy().reshape(-1, dim + 1, dim)
@@ -107,7 +107,7 @@ def test_cells_cover_the_region(case):
     assert cells["volume"].sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
     volume = np.abs(np.linalg.det(vertices[:, 1:] - vertices[:, :1])) / math.factorial(grid.dim)
     np.testing.assert_allclose(cells["volume"], volume, rtol=1e-9)
-    points = job.vertices().set_index("id")
+    points = job.table("vertices").set_index("id")
     for name in (name for name in cells if name.startswith("null_truth")):
         for vertex in (name for name in cells if name.startswith("point")):
             assert (points.loc[cells[vertex], name].to_numpy() == cells[name]).all()
@@ -116,7 +116,7 @@ def test_cells_cover_the_region(case):
 def test_delta_is_shared(case):
     """The fresh vertices of a cell use at most their pass's slice; all slices together are delta."""
     job, *_ = case
-    cells, points = job.cells(), job.vertices().set_index("id")
+    cells, points = job.table("cells"), job.table("vertices").set_index("id")
     passes = sorted(cells["coordination_id"].unique())
     for number, own in enumerate(passes):
         planned = cells[cells["coordination_id"] == own]
@@ -141,7 +141,7 @@ def test_verify_notices_overspent_confidence(monkeypatch):
 def test_passes_use_simulations_that_chose_nothing(case):
     """Pilots and passes have streams of their own; pilot points have disjoint simulations."""
     job, *_ = case
-    pilot, vertices = job.pilot(), job.vertices()
+    pilot, vertices = job.table("pilot"), job.table("vertices")
     assert set(pilot["stream"]) == {0}
     assert (vertices["stream"] == vertices["coordination_id"] - 2).all()
     ordered = pilot.sort_values("begin_sim")
@@ -154,7 +154,7 @@ def test_passes_use_simulations_that_chose_nothing(case):
 def test_far_fewer_simulations_than_tiles():
     """The same bound from the classic loop costs at least ten times as many."""
     job, _ = run(*CASES["fisher"][:3], **LOOSE)
-    spent = int(job.pilot()["n_sims"].sum() + job.vertices()["n_sims"].sum())
+    spent = int(job.table("pilot")["n_sims"].sum() + job.table("vertices")["n_sims"].sum())
     grid = ada.cartesian_grid([-1, -1], [1, 1], null_hypos=NULL2)
     classic = flat.ada_validate(CASES["fisher"][0], threshold=0.05, grid=grid, db=PandasStore(), **LOOSE)
     assert classic.converged
@@ -164,8 +164,10 @@ def test_far_fewer_simulations_than_tiles():
 
 def test_deterministic_in_its_seeds():
     one, other, third = (run(*CASES["fisher"][:3], seed=seed, **LOOSE)[0] for seed in (3, 3, 4))
-    pd.testing.assert_frame_equal(one.vertices().drop(columns="time"), other.vertices().drop(columns="time"))
-    assert set(one.vertices()["rejections"]) != set(third.vertices()["rejections"])
+    pd.testing.assert_frame_equal(
+        one.table("vertices").drop(columns="time"), other.table("vertices").drop(columns="time")
+    )
+    assert set(one.table("vertices")["rejections"]) != set(third.table("vertices")["rejections"])
 
 
 @pytest.mark.parametrize("wrong", ["too low", "too high", "noise"])
@@ -198,7 +200,7 @@ def test_repairs_mend_what_a_careless_plan_misses(monkeypatch):
     monkeypatch.setattr(module, "plan_sims", careless)
     model, grid, threshold, truth, _ = CASES["fisher"]
     job, vertices = run(model, grid, threshold)
-    assert job.vertices()["stream"].max() > 1
+    assert job.table("vertices")["stream"].max() > 1
     assert (job.results()["total_cost"] > 0.005).mean() < 0.1
     assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
     assert job.results()["volume"].sum() == pytest.approx(grid.tiles.volume.sum(), rel=1e-9)
@@ -216,7 +218,7 @@ def test_repairs_end(monkeypatch):
     model, grid, threshold, truth, _ = CASES["z"]
     job, vertices = run(model, grid, threshold)
     assert job.status is ada.Status.EMPTY_STEP
-    assert job.coordinations()["kind"].tolist().count("pass") == 1 + module.REPAIRS
+    assert job.table("coordinations")["kind"].tolist().count("pass") == 1 + module.REPAIRS
     assert (bounds(job) >= truth(inside(vertices)).max(axis=0)).all()
     with pytest.raises(ada.errors.ResumeError, match="threshold"):
         flat.ada_validate(model, threshold=1.9, db=job._store)

@@ -61,7 +61,7 @@ def test_interrupted_script_goes_on(name, moment, tmp_path):
     )
     assert "Traceback" not in answer.stderr
     with closing(run_case("validate_z", db=path, packet_size=1)) as run:
-        assert (run.logs()["message"].str.startswith("stopped by KeyboardInterrupt")).sum() == 1
+        assert (run.table("logs")["message"].str.startswith("stopped by KeyboardInterrupt")).sum() == 1
         assert_same(run, tables(run_case("validate_z")))
 
 

@@ -40,8 +40,8 @@ def test_batches():
     counts = counting(store, ["logs", "steps"])
     talk = lambda report: [logger.info("message %d of step %d", i, report.step.step_id) for i in range(150)]
     run = run_case("validate_z", db=store, callback=talk)
-    logs = run.logs()
-    said = [f"message {i} of step {step}" for step in range(len(run.steps())) for i in range(150)]
+    logs = run.table("logs")
+    said = [f"message {i} of step {step}" for step in range(len(run.table("steps"))) for i in range(150)]
     assert [text for text in logs["message"] if text.startswith("message ")][: len(said)] == said
     assert logs["time"].is_monotonic_increasing
     assert counts["logs"] <= len(logs) / 200 + counts["steps"] + 2
@@ -62,7 +62,7 @@ def test_a_log_that_cannot_be_written_fails_nothing(failure):
     run = run_case("validate_z", db=store)
     assert_same(run, expected)
     run.verify()
-    assert not len(run.logs())
+    assert not len(run.table("logs"))
 
 
 def test_messages_wait_until_they_can_be_written():
@@ -97,7 +97,7 @@ def test_messages_of_other_threads_are_written_by_the_own_one():
 
     run = run_case("validate_z", db=store, callback=callback)
     assert writers == {threading.get_ident()}
-    assert run.logs()["message"].str.startswith("from elsewhere").sum() == 500 * len(others)
+    assert run.table("logs")["message"].str.startswith("from elsewhere").sum() == 500 * len(others)
 
 
 class Talkative(ada.ZTest):

@@ -126,7 +126,7 @@ def test_rows_say_which_design_was_simulated():
     assert f"(accept_changed_model): {run.share_of_other_designs:.1%} of the simulations" in run.summary()
     run.verify()
     assert _adaptive(store, own, 3, accept_changed_model=True).record.design == 0
-    assert [record["design"] for record in run.config()["record"]] == [0, 1, 1, 0, 0]
+    assert [record["design"] for record in run.table("config")["record"]] == [0, 1, 1, 0, 0]
 
 
 def test_a_design_of_rows_that_no_start_has_recorded():
@@ -159,7 +159,7 @@ def test_a_begun_step_is_finished_with_a_design_that_is_recorded_before(monkeypa
             context.setattr("adagrid.methods.tiles.step.finish_step", stopped)
             with pytest.raises(KeyboardInterrupt):
                 _adaptive(store, design, 2, **how)
-    assert [record["design"] for record in ada.open_job(store).config()["record"]] == [0, 0, 1]
+    assert [record["design"] for record in ada.open_job(store).table("config")["record"]] == [0, 0, 1]
     _adaptive(store, other, 2).verify()
 
 

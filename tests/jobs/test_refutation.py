@@ -63,7 +63,7 @@ def test_refuted(name, method):
     assert run.bound == (0 if "quantity" in asked else 1)
     assert not run.covered
     assert not run.converged
-    assert not len(run.coordinations())  # nothing was planned
+    assert not len(run.table("coordinations"))  # nothing was planned
     words = run.summary()
     assert "Bound       none" in words
     assert "Guarantee   none" in words
@@ -109,7 +109,7 @@ def test_counts_of_three_patients_are_not_refuted():
 
 def test_every_configuration_has_lines():
     grid = ada.cartesian_grid([-1], [1], n=1, null_hypos=["x <= 0", "x <= 0.5"])
-    lines = flat.validate(ArrayZ(), threshold=1.96, grid=grid, n_sims=64).lines()
+    lines = flat.validate(ArrayZ(), threshold=1.96, grid=grid, n_sims=64).table("lines")
     assert len(lines[["null_truth0", "null_truth1"]].drop_duplicates()) == 2
 
 
@@ -125,7 +125,7 @@ class TestTrust:
         reason = "The data are simulated by the sponsor's validated program."
         run = flat.ada_validate(Count(3, 200), threshold=60.0, grid=GRID, trust_family=reason, n_steps=1)
         assert run.status is not ada.Status.REFUTED
-        assert not len(run.lines())
+        assert not len(run.table("lines"))
         assert run.evidence is None
         assert reason in run.summary()
 
@@ -173,7 +173,7 @@ class TestResumed:
         monkeypatch.setattr("adagrid.refutation.evidence.DOUBTED", -np.inf)
         monkeypatch.setattr("adagrid.refutation.evidence._MOST_SIMS", 512)
         whole = run_case("validate_z", family_sims=128)
-        assert sorted(whole.lines()["n_sims"].unique()) == [128, 256, 512]
+        assert sorted(whole.table("lines")["n_sims"].unique()) == [128, 256, 512]
         store = PandasStore()
         with interrupting(store, 7), pytest.raises(Stop):
             run_case("validate_z", family_sims=128, db=store)
@@ -199,7 +199,7 @@ def test_a_direction_that_was_forgotten_is_told_early(capsys):
 
     run = flat.validate(Forgotten(), threshold=1.96, grid=ada.cartesian_grid([-1], [0], n=1), n_sims=64)
     assert "trials across the region reject. Is reject_when='small' right" in " ".join(capsys.readouterr().err.split())
-    assert run.logs()["message"].str.contains("Is reject_when='small' right").any()
+    assert run.table("logs")["message"].str.contains("Is reject_when='small' right").any()
 
 
 class Seedless(ada.ArrayModel):
@@ -289,9 +289,9 @@ def no_lines(dim, n_nulls):
 def test_certified_jobs_are_looked_at_once_more(case):
     run = run_case(case)
     if case == "validate_z":
-        assert not len(run.spots())  # a search is no certificate
+        assert not len(run.table("spots"))  # a search is no certificate
         run.certify()
-    assert len(run.spots()) >= 8
+    assert len(run.table("spots")) >= 8
     assert not run.refuted
     assert "Last look   between certified points" in run.summary()
 

@@ -43,7 +43,7 @@ def test_tiles(simulator):
 
 def test_points_of_a_validation(simulator):
     run = run_case("staged_validate_z", ada.ZTest(), model_seed=SEED)
-    for frame in (run.pilot(), run.vertices()):
+    for frame in (run.table("pilot"), run.table("vertices")):
         for stream, own in frame.groupby("stream"):
             points = Points.from_frame(own)
             again = counted(simulator.of_stream(stream), points, points.begin)
@@ -51,7 +51,7 @@ def test_points_of_a_validation(simulator):
 
 
 def test_points_of_a_calibration(simulator):
-    vertices = run_case("staged_calibrate_z", ada.ZTest(), model_seed=SEED).vertices()
+    vertices = run_case("staged_calibrate_z", ada.ZTest(), model_seed=SEED).table("vertices")
     points, rank = Points.from_frame(vertices), vertices["rank"].to_numpy()
     fresh = simulator.of_stream(int(points.stream[0]))
     smallest = fresh.smallest(points.theta, points.null_truth, points.n_sims, rank)

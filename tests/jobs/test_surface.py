@@ -214,9 +214,9 @@ def test_no_secrets_in_the_database(tmp_path, monkeypatch):
     flat.validate(ada.ZTest(), threshold=1.96, grid=grid, db=path).close()
     flat.ada_validate(ada.ZTest(), db=path, overrides={"n_steps": 2}, callback=tell).close()
     with ada.open_job(path) as run:
-        messages = run.logs()["message"]
+        messages = run.table("logs")["message"]
         assert messages.str.contains(r"the token is \*\*\*").any()
-        for frame in (run.config(), run.logs(), run.reports()):
+        for frame in (run.table("config"), run.table("logs"), run.table("reports")):
             assert "canary-4711-song" not in frame.to_string()
     assert b"canary-4711-song" not in path.read_bytes()
 

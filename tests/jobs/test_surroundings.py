@@ -115,7 +115,7 @@ def test_a_job_goes_on_under_other_settings(expected):
 def test_what_was_set_otherwise_is_in_the_record():
     with jax_set(jax_threefry_partitionable=False), np.errstate(divide="raise"):
         run = drawing()
-    (leader,) = run.config()["environment"]
+    (leader,) = run.table("config")["environment"]
     assert leader["settings"] == {"jax_threefry_partitionable": False, "divide": "raise"}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
-from adagrid.screens import look_screen, worst_table
+from adagrid.screens import snapshot_screen, worst_table
 from adagrid.stores.duckdb import DuckDBStore
 from tests.jobs.test_curved_jobs import Killed, KilledStore
 from tests.support.array_designs import ArrayZ
@@ -83,7 +83,7 @@ def test_it_is_copied_exported_shown_and_watched(tmp_path, done):
             run.verify()
     with ada.open_view(tmp_path / "copy.duckdb") as view:
         assert view.look().bound == done.bound
-        assert look_screen(view.look())
+        assert snapshot_screen(view.look())
 
 
 def test_its_own_check_finds_wrong_figures(tmp_path):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import adagrid as ada
 from adagrid.cli import app
 from adagrid.errors import NotAJobError, StoreBusyError
-from adagrid.screens import look_screen
+from adagrid.screens import snapshot_screen
 from adagrid.stores import open_store
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.sql import SqlStore
@@ -44,12 +44,16 @@ def test_a_look_is_what_the_tables_hold(case):
     decides, least_first = ("tie_bound", False) if "validate" in case else ("lambda_star", True)
     expected = results.sort_values([decides, "id"], ascending=[least_first, True], ignore_index=True).head(3)
     pd.testing.assert_frame_equal(look.worst, expected)
-    simulated = pd.concat([run.pilot(), run.vertices()]) if case.startswith("staged") else run.results(active=False)
-    age = look.time - run.config()["time"].min()
+    simulated = (
+        pd.concat([run.table("pilot"), run.table("vertices")])
+        if case.startswith("staged")
+        else run.results(active=False)
+    )
+    age = look.time - run.table("config")["time"].min()
     assert look.workers["worker_id"].tolist() == [1]
     assert look.workers["simulated"][0] * age == pytest.approx(len(simulated))
     assert look.workers["simulations"][0] * age == pytest.approx(simulated["n_sims"].sum())
-    signs = [frame["time"].max() for frame in (run.reports(), run.config(), simulated)]
+    signs = [frame["time"].max() for frame in (run.table("reports"), run.table("config"), simulated)]
     assert look.workers["last_sign"][0] == max(signs)
 
 
@@ -135,7 +139,7 @@ def test_looking_from_a_callback():
 
     run = run_case("validate_z", db=store, callback=callback, n_steps=8)
     assert run.status is ada.Status.EMPTY_STEP
-    assert len(seen) == len(run.steps()) + 1
+    assert len(seen) == len(run.table("steps")) + 1
     assert seen[-1] == run.bound
 
 
@@ -190,7 +194,7 @@ def test_watch(tmp_path, monkeypatch):
         run_case("validate_z", db=path, callback=callback)
     with ada.open_view(path) as view:
         console = Console(record=True, width=150)
-        console.print(look_screen(view.look()))
+        console.print(snapshot_screen(view.look()))
     assert "simulations per second" in console.export_text()
     waits = []
 
@@ -222,4 +226,4 @@ def test_a_view_that_was_opened_before_the_job(db, tmp_path):
         run = run_case("validate_z", db=store, job_id="[/odd] [red]name")
         look = view.look()
         assert look.counts == run.counts()
-        Console().print(look_screen(look))
+        Console().print(snapshot_screen(look))

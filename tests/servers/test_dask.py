@@ -185,7 +185,7 @@ def test_stopped_leader(name, tmp_path, expected):
     assert not alive
     assert len(answer.stdout.split()) >= 2
     with closing(run_case("validate_z", db=path, packet_size=1)) as run:
-        assert (run.config()["worker_id"] == 1).sum() == 2
+        assert (run.table("config")["worker_id"] == 1).sum() == 2
         assert_same(run, expected["validate_z"])
 
 

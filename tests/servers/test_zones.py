@@ -95,7 +95,7 @@ class TestCrew:
         assert_same(run, expected[CASE])
 
     def test_workers_join_in_sequence(self, run):
-        config = run.config()
+        config = run.table("config")
         assert config["worker_id"].tolist() in ([1, 2], [1, 2, 3])
         assert (config["start"] == 0).all()
         leader, *workers = config["environment"]
@@ -103,28 +103,28 @@ class TestCrew:
         assert run.record == ada.open_job(run._store).record
 
     def test_rows_tell_who_wrote_them(self, run):
-        workers = set(run.config()["worker_id"]) - {1}
+        workers = set(run.table("config")["worker_id"]) - {1}
         assert set(run.results(active=False)["worker_id"]) == workers
-        assert set(run.steps()["worker_id"]) == workers
-        assert set(run.coordinations()["worker_id"]) == {1}
-        assert workers <= set(run.logs()["worker_id"])
+        assert set(run.table("steps")["worker_id"]) == workers
+        assert set(run.table("coordinations")["worker_id"]) == {1}
+        assert workers <= set(run.table("logs")["worker_id"])
 
     def test_caller_is_told_of_every_step(self, run):
-        steps = run.steps()[["coordination_id", "zone_id", "step_id", "n_tiles"]].to_numpy().tolist()
+        steps = run.table("steps")[["coordination_id", "zone_id", "step_id", "n_tiles"]].to_numpy().tolist()
         told = [[*vars(report.place).values(), report.n_tiles] for report in run.told]
         steps, told = (sorted(row for row in rows if row[2] and row[3]) for rows in (steps, told))
         assert told == steps
 
     def test_balance_of_zones_is_reported(self, run):
-        reports = run.reports()
+        reports = run.table("reports")
         reports = reports[reports["kind"] == "zones"]
-        assert reports["coordination_id"].tolist() == run.coordinations()["coordination_id"].tolist()
+        assert reports["coordination_id"].tolist() == run.table("coordinations")["coordination_id"].tolist()
         assert {len(content["zones"]) for content in reports["content"]} == {4}
         assert sum(zone["n_active"] for zone in reports["content"].iloc[-1]["zones"]) == run.counts()["active"]
 
     def test_a_second_start_has_workers_of_its_own(self, run, workers):
         with run_case(CASE, db=run._store.opener(), backend=workers, overrides={"n_steps": 10}) as again:
-            config = again.config()
+            config = again.table("config")
             numbers = config["worker_id"][config["worker_id"] > 1].tolist()
             assert numbers == list(range(2, 2 + len(numbers)))
             assert config["worker_id"][config["start"] == 1].tolist()[0] == 1
@@ -141,7 +141,7 @@ def test_stages_and_certificates(case, workers, on_server, expected):
             certificates = [each.certify().results() for each in (run, local)]
             certificates = [each.drop(columns=["worker_id", "time"]) for each in certificates]
             pd.testing.assert_frame_equal(*certificates, check_exact=True)
-            numbers = run.config()["worker_id"]
+            numbers = run.table("config")["worker_id"]
             assert numbers.tolist() == list(range(1, len(numbers) + 1))
             assert 1 not in run._store.table("certificate")["worker_id"].tolist()
 
@@ -149,8 +149,8 @@ def test_stages_and_certificates(case, workers, on_server, expected):
 def test_one_zone_is_led_here_and_all_workers_simulate(clusters, on_server):
     backend = ada.DaskBackend(1, 2, cluster=clusters(2))
     with run_case(CASE, db=on_server(), backend=backend, packet_size=1) as run:
-        assert set(run.steps()["worker_id"]) == {1}
-        numbers = run.config()["worker_id"].tolist()
+        assert set(run.table("steps")["worker_id"]) == {1}
+        numbers = run.table("config")["worker_id"].tolist()
         assert numbers in ([1, 2], [1, 2, 3])  # a machine may be so busy that one worker does everything
         assert set(run.results(active=False)["worker_id"]) == set(numbers[1:])
 
@@ -215,7 +215,7 @@ def test_all_workers_killed_within_their_zones(on_server, expected):
             with run_case(CASE, db=store, backend=backend, packet_size=1) as run:
                 assert killed.is_set()
                 assert_same(run, expected[CASE])
-                assert len(run.config()) > 3
+                assert len(run.table("config")) > 3
 
 
 def test_workers_that_join_in_the_middle(on_server, expected):
@@ -228,7 +228,7 @@ def test_workers_that_join_in_the_middle(on_server, expected):
         backend = ada.DaskBackend(4, 2, cluster=cluster)
         with run_case(CASE, db=on_server(), backend=backend, callback=more) as run:
             assert_same(run, expected[CASE])
-            assert run.config()["worker_id"].tolist() in ([1, 2], [1, 2, 3])
+            assert run.table("config")["worker_id"].tolist() in ([1, 2], [1, 2, 3])
 
 
 @pytest.mark.parametrize("db", ["file", "server"])
@@ -252,7 +252,7 @@ def test_scheduler_that_is_killed_and_started_again(db, tmp_path, on_server, exp
         cluster.start_worker()
         with run_case(CASE, db=store.opener() if store else place, backend=backend, packet_size=2) as run:
             assert_same(run, expected[CASE])
-            assert (run.config()["worker_id"] == 1).sum() == 2
+            assert (run.table("config")["worker_id"] == 1).sum() == 2
 
 
 @pytest.mark.parametrize(("how", "db"), [("cut", "file"), ("silence", "server")])

@@ -42,7 +42,9 @@ def assert_calibrated(run: ada.Run, error: Callable[[float], float]) -> None:
     """The exact error of a threshold is at alpha, but for the certificate's own bias, grid cost and four of its std."""
     run.verify()
     assert run.converged
-    figures = [content["figures"] for content in run.reports()["content"] if "std" in content.get("figures", {})][-1]
+    figures = [
+        content["figures"] for content in run.table("reports")["content"] if "std" in content.get("figures", {})
+    ][-1]
     bias, std, grid_cost = (float(figures[name]) for name in ("bias", "std", "grid cost"))
     alpha = run.settings.calibration.alpha
     assert alpha - abs(bias) - grid_cost - 4 * std <= error(run.threshold) <= alpha + 4 * std
@@ -51,7 +53,7 @@ def assert_calibrated(run: ada.Run, error: Callable[[float], float]) -> None:
 def assert_fails(run: ada.Run, level: float) -> None:
     """A validation tells that a design does not keep a level: by its bound, and by simulations with confidence."""
     assert run.bound > level
-    points = run.vertices()
+    points = run.table("vertices")
     lower = beta.ppf(1e-4, points["rejections"], points["n_sims"] - points["rejections"] + 1)
     assert np.nanmax(lower) > level
 

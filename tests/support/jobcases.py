@@ -76,10 +76,15 @@ def run_and_tell(connection, case: str, **changes) -> None:
 
 def tables(run) -> dict[str, pd.DataFrame]:
     """Return what two runs of the same job must agree on, without times and workers."""
-    frames = {"tiles": run.tiles(), "results": run.results(active=False), "done": run.done()}
-    frames |= {"lines": run.lines(), "steps": run.steps(), "coordinations": run.coordinations()}
+    frames = {"tiles": run.table("tiles"), "results": run.results(active=False), "done": run.table("done")}
+    frames |= {"lines": run.table("lines"), "steps": run.table("steps"), "coordinations": run.table("coordinations")}
     if run.record.method.name == "interpolated":
-        frames |= {"points": run.points(), "pilot": run.pilot(), "vertices": run.vertices(), "cells": run.cells()}
+        frames |= {
+            "points": run.table("points"),
+            "pilot": run.table("pilot"),
+            "vertices": run.table("vertices"),
+            "cells": run.table("cells"),
+        }
     return {name: frame.drop(columns=list(INCIDENTAL)) for name, frame in frames.items()}
 
 

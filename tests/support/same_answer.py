@@ -46,7 +46,7 @@ def assert_one_step_at_a_time_agrees(case: str) -> None:
         run = run_case(case, db=store, n_steps=1, overrides={"n_steps": n_steps})
         run.verify()
     assert_same(run, expected(case))
-    assert len(run.config()) == last
+    assert len(run.table("config")) == last
     assert run.status is run_case(case, db=PandasStore()).status
 
 
@@ -55,7 +55,7 @@ def assert_zones_do_not_depend_on_packets(case: str) -> None:
     backend = ada.LocalBackend(n_zones=3, coordinate_every=2)
     run = run_case(case, backend=backend)
     run.verify()
-    assert run.coordinations()["n_zones"].unique().tolist() == [3]
+    assert run.table("coordinations")["n_zones"].unique().tolist() == [3]
     assert_same(run_case(case, backend=backend, db=PandasStore(), packet_size=2), tables(run))
 
 
@@ -83,11 +83,11 @@ def assert_targets_can_be_changed(operation: int) -> None:
     run = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.5, "global_target": 0.5})
     run.verify()
     assert run.status is ada.Status.CONVERGED
-    after = run.steps()
+    after = run.table("steps")
     assert_same(run, tables(run_case(case, db=PandasStore(), n_steps=len(after))))
     continued = run_case(case, db=store, packet_size=5, overrides={"max_target": 0.004, "global_target": 0.008})
     continued.verify()
-    assert len(after) < len(continued.steps())
+    assert len(after) < len(continued.table("steps"))
     assert_same(continued, expected(case))
 
 
@@ -118,7 +118,7 @@ def assert_no_search_after_certifying(case: str) -> None:
         run_case(case, n_steps=2, db=store, overrides={"n_steps": 5})
     again = run_case(case, n_steps=2, db=store, overrides={"timeout": None})
     assert (again.bound, again.threshold, again.guarantee) == (bound, threshold, "certified")
-    assert len(again.tiles()) == len(run.tiles())
+    assert len(again.table("tiles")) == len(run.table("tiles"))
 
 
 def assert_certified_with_fresh_simulations(case: str) -> None:

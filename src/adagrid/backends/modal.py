@@ -39,7 +39,7 @@ _RETRIES = 3
 _OPTIONS = ("cloud", "cpu", "ephemeral_disk", "memory", "nonpreemptible", "region", "scaledown_window")
 # The last few functions that run tasks in this container, by name.
 _BUILT: dict[str, Callable[[Any], Any]] = {}
-_KEPT = 4
+_MOST_BUILT = 4
 # Extras and packages that containers need in addition to adagrid. Modal adds its own client.
 _EXTRAS = frozenset({"clickhouse"})
 _MORE = ("cloudpickle",)
@@ -237,7 +237,7 @@ def _send(run: Callable[[Task], Result], shared: Any) -> str:
 def _loaded(shared: Any, work: str) -> Callable[[Any], Any]:
     """Return the unpickled function, which comes from the leader, never from a database."""
     if work not in _BUILT:
-        while len(_BUILT) >= _KEPT:
+        while len(_BUILT) >= _MOST_BUILT:
             _BUILT.pop(next(iter(_BUILT)))
         _BUILT[work] = require("cloudpickle", "modal").loads(shared[work])
     return _BUILT[work]

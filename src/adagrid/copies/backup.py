@@ -163,22 +163,22 @@ class Backup:
         tell: shows a sentence to the person who watches.
     """
 
-    def __init__(self, store: Store, destination: Destination, tell: Callable[[str], object]) -> None:
+    def __init__(self, store: Store, destination: Destination, report: Callable[[str], object]) -> None:
         self._store = store
         self._destination = destination
-        self._tell = tell
+        self._report = report
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._reading: Store | None = None
         self._asked = self._stopped = False
         self._rows = 0
         self._failure: Exception | None = None
-        self._told = False
+        self._reported = False
         self._upto: int | None = None
 
     def request(self) -> None:
         """Let the destination be brought up to date; returns at once."""
-        self._tell_failure()
+        self._report_failure()
         with self._lock:
             self._asked, self._stopped = True, False
             if self._thread is None:
@@ -210,7 +210,7 @@ class Backup:
                 f"job again. The reason: {self._failure or 'it made no progress'}"
             )
             logger.warning("%s", sentence)
-            self._tell(sentence)
+            self._report(sentence)
 
     def stop(self) -> None:
         """End what is under way, soon."""
@@ -252,16 +252,16 @@ class Backup:
         if self._stopped:
             raise _StoppedError
 
-    def _tell_failure(self) -> None:
+    def _report_failure(self) -> None:
         """Tell what went wrong, once, and that it has been mended."""
         failed = self._failure is not None
-        if failed and not self._told:
+        if failed and not self._reported:
             sentence = f"{self._destination} failed, and is tried again at every coordination: {self._failure}"
             logger.warning("%s", sentence)
-            self._tell(sentence)
-        elif self._told and not failed:
+            self._report(sentence)
+        elif self._reported and not failed:
             logger.info("%s works again", self._destination)
-        self._told = failed
+        self._reported = failed
 
 
 class _StoppedError(Exception):
@@ -286,10 +286,10 @@ def destinations(store: Store, backup: Any, snapshot: Any) -> Sequence[Destinati
         problems.append(f"snapshot must be the path of a file; got {snapshot!r}.")
     if problems:
         raise InvalidInputError(problems)
-    kept: list[Copy | Snapshot] = [] if backup is None else [Copy(backup)]
+    places: list[Copy | Snapshot] = [] if backup is None else [Copy(backup)]
     if snapshot is not None:
-        kept.append(Snapshot(snapshot))
-    files = [Path(each.place).resolve() for each in kept if isinstance(each.place, (str, Path))]
+        places.append(Snapshot(snapshot))
+    files = [Path(each.place).resolve() for each in places if isinstance(each.place, (str, Path))]
     if len({*files, Path(store.location).resolve()}) <= len(files):
         raise InvalidInputError(f"backup, snapshot and the job's database {store.location!r} must be different places.")
-    return kept
+    return places

@@ -36,7 +36,7 @@ def list_jobs(url: str, *, connect: Connect | None = None) -> pd.DataFrame:
     rows = []
     for address in job_addresses(read_url(url, server=True), connect):
         own = {"job_id": address.job_id, "url": str(address), "megabytes": stored_bytes(address, connect) / 1e6}
-        rows.append(own | _told(address, connect))
+        rows.append(own | _described(address, connect))
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
@@ -63,7 +63,7 @@ def drop_job(url: str, *, confirm: str, connect: Connect | None = None) -> None:
     drop_database(address, connect)
 
 
-def _told(address: Address, connect: Connect | None) -> dict[str, object]:
+def _described(address: Address, connect: Connect | None) -> dict[str, object]:
     """Return what a job tells about itself."""
     try:
         with closing(ClickHouseStore(str(address), connect=connect)) as store:

@@ -29,7 +29,7 @@ Advance: TypeAlias = Callable[[int], object]
 
 # The commit records, which tell of everything else.
 _RECORDS: Sequence[Table] = ("config", "coordinations", "steps")
-_TOLD: Sequence[Table] = ("reports", "logs")
+_MESSAGES: Sequence[Table] = ("reports", "logs")
 # Numbers that are in memory at once.
 _AT_ONCE = 4_000_000
 # Servers may round a number that they are asked for: rows near it are looked at, too (seconds).
@@ -52,7 +52,7 @@ def transfer(source: Store, target: Store, advance: Advance = lambda _: None) ->
         InvalidInputError: if the target holds another job, or the same one that went on by itself.
         StoreError: if a database fails; what was copied stays, and is not copied again.
     """
-    moment = _look(source)
+    moment = _moment_of(source)
     check_copy(target, source, moment)
     if not target.exists:
         target.create(source.schema)
@@ -60,8 +60,8 @@ def transfer(source: Store, target: Store, advance: Advance = lambda _: None) ->
     copying.begin(moment)
     copying.committed(moment)
     copying.write(moment.unfinished)
-    for name, times in moment.told.items():
-        copying.told(name, times)
+    for name, times in moment.messages.items():
+        copying.messages(name, times)
     return copying.copied
 
 
@@ -83,7 +83,7 @@ def check_copy(target: Store, source: Store | None, moment: _Moment | None = Non
             f"{target.location} already holds a job, and a new one would be backed up there. Give another place; to "
             "go on with the job that is there, copy it back with adagrid.copy_job first."
         )
-    moment = moment or _look(source)
+    moment = moment or _moment_of(source)
     own = _record(moment.config).job_id
     config = target.table("config")
     other = _record(config).job_id if len(config) else own
@@ -104,9 +104,9 @@ def check_copy(target: Store, source: Store | None, moment: _Moment | None = Non
 @final
 @dataclass(frozen=True)
 class _Part:
-    """What a job writes at one place: one table, bit by bit, or several that must come together."""
+    """What a job writes in one step: one table, bit by bit, or several that must come together."""
 
-    place: StepKey
+    key: StepKey
     tables: Sequence[Table]
 
 
@@ -123,7 +123,7 @@ class _Moment:
 
     records: Mapping[Table, pd.DataFrame]
     unfinished: Sequence[tuple[_Part, Mapping[Table, IdArray]]]
-    told: Mapping[Table, FloatArray]
+    messages: Mapping[Table, FloatArray]
 
     @property
     def config(self) -> pd.DataFrame:
@@ -142,7 +142,7 @@ class _Moment:
         return dict(zip(coordinations["coordination_id"].tolist(), coordinations["kind"].tolist(), strict=True))
 
 
-def _look(source: Store) -> _Moment:
+def _moment_of(source: Store) -> _Moment:
     """See how a job stands, without what it adds meanwhile.
 
     Raises:
@@ -150,7 +150,7 @@ def _look(source: Store) -> _Moment:
     """
     if not source.exists:
         raise NotAJobError(f"{source.location} holds no job yet.")
-    told = {name: source.between(name, {}, ["time"])["time"].to_numpy(float) for name in _TOLD}
+    messages = {name: source.between(name, {}, ["time"])["time"].to_numpy(float) for name in _MESSAGES}
     while True:
         config = source.table("config")
         if not len(config):
@@ -160,11 +160,11 @@ def _look(source: Store) -> _Moment:
             raise CorruptStoreError(f"{source.location} has coordinations of kinds that no job has: {strange}.")
         last = int(coordinations["coordination_id"].max()) if len(coordinations) else -1
         steps = steps[steps["coordination_id"] <= last].reset_index(drop=True)
-        moment = _Moment({"config": config, "coordinations": coordinations, "steps": steps}, (), told)
+        moment = _Moment({"config": config, "coordinations": coordinations, "steps": steps}, (), messages)
         parts = list(_unfinished(source, moment, last))
-        seen = [(part, {name: _ids(source, name, part.place) for name in part.tables[::-1]}) for part in parts[::-1]]
+        seen = [(part, {name: _ids(source, name, part.key) for name in part.tables[::-1]}) for part in parts[::-1]]
         if len(source.table("config")) == len(config):  # or what is unfinished was begun with other settings
-            return _Moment(moment.records, seen[::-1], told)
+            return _Moment(moment.records, seen[::-1], messages)
 
 
 def _unfinished(source: Store, moment: _Moment, last: int) -> Iterator[_Part]:
@@ -266,7 +266,7 @@ class _Copying:
         for name, row in _in_order(moment):
             record = moment.records[name][row : row + 1]
             if not _tuples(record[list(key_of(name))]) <= self._there[name]:
-                parts = self._told_by(name, record, moment)
+                parts = self._resting_on(name, record, moment)
                 self.write([(part, None) for part in parts], {name: record})
 
     def write(
@@ -283,7 +283,7 @@ class _Copying:
         waiting: dict[Table, list[pd.DataFrame]] = {}
         for part, ids in parts:
             for name in part.tables:
-                for rows in self._missing(name, part.place, ids):
+                for rows in self._missing(name, part.key, ids):
                     waiting.setdefault(name, []).append(rows)
                     if (
                         len(part.tables) == 1
@@ -293,7 +293,7 @@ class _Copying:
                         waiting = {}
         self._append(waiting | {name: [rows] for name, rows in (records or {}).items()})
 
-    def told(self, name: Table, times: FloatArray) -> None:
+    def messages(self, name: Table, times: FloatArray) -> None:
         """Copy reports or log messages of some times."""
         when, count = np.unique(times, return_counts=True)
         there, already = np.unique(self._target.between(name, {}, ["time"])["time"], return_counts=True)
@@ -307,30 +307,30 @@ class _Copying:
             rows = rows[rows["time"].isin(behind[some])]
             self._append({name: [rows[[not _take(old, row) for row in rows.itertuples(index=False, name=None)]]]})
 
-    def _told_by(self, name: Table, record: pd.DataFrame, moment: _Moment) -> Iterator[_Part]:
+    def _resting_on(self, name: Table, record: pd.DataFrame, moment: _Moment) -> Iterator[_Part]:
         """Yield what a commit record tells of, in the order of writing."""
         if name == "config":
             return
         coordination, kinds = int(record["coordination_id"].iloc[0]), moment.kinds
         if name == "steps":
-            place = StepKey(coordination, int(record["zone_id"].iloc[0]), int(record["step_id"].iloc[0]))
-            yield from (_Part(place, [table]) for table in self._order.steps[kinds[coordination]])
+            key = StepKey(coordination, int(record["zone_id"].iloc[0]), int(record["step_id"].iloc[0]))
+            yield from (_Part(key, [table]) for table in self._order.steps[kinds[coordination]])
             return
         yield from _ending(moment, self._order, coordination - 1)
         yield _tested(moment, coordination - 1)
         yield from _planned(moment, self._order, coordination)
 
-    def _missing(self, name: Table, place: StepKey, ids: Mapping[Table, IdArray] | None) -> Iterator[pd.DataFrame]:
-        """Yield rows of a place that the target lacks, as many at once as memory should hold."""
-        here, key = _bounds(place), key_of(name)[-2] if "position" in key_of(name) else "id"
-        narrow = self._source.between(name, here, sorted({"id", key}))
+    def _missing(self, name: Table, key: StepKey, ids: Mapping[Table, IdArray] | None) -> Iterator[pd.DataFrame]:
+        """Yield rows of a step that the target lacks, as many at once as memory should hold."""
+        here, order = _bounds(key), key_of(name)[-2] if "position" in key_of(name) else "id"
+        narrow = self._source.between(name, here, sorted({"id", order}))
         if ids is not None:
             narrow = narrow[narrow["id"].isin(ids[name])]
-        narrow = narrow[~narrow["id"].isin(_ids(self._target, name, place))]
+        narrow = narrow[~narrow["id"].isin(_ids(self._target, name, key))]
         for some in _pieces(len(narrow), self._rows_at_once(name)):
             piece = narrow[some]
-            first, last = int(piece[key].iloc[0]), int(piece[key].iloc[-1])
-            rows = self._source.between(name, {**here, key: (first, last)})
+            first, last = int(piece[order].iloc[0]), int(piece[order].iloc[-1])
+            rows = self._source.between(name, {**here, order: (first, last)})
             yield rows[rows["id"].isin(piece["id"])]
 
     def _append(self, pieces: Mapping[Table, Sequence[pd.DataFrame]]) -> None:
@@ -348,13 +348,13 @@ def _record(config: pd.DataFrame) -> JobRecord:
     return JobRecord.model_validate_json(str(config["record"].iloc[-1]))
 
 
-def _bounds(place: StepKey) -> dict[str, tuple[float, float]]:
-    return {column: (value, value) for column, value in vars(place).items()}
+def _bounds(key: StepKey) -> dict[str, tuple[float, float]]:
+    return {column: (value, value) for column, value in vars(key).items()}
 
 
-def _ids(store: Store, name: Table, place: StepKey) -> IdArray:
-    """Return the ids of the rows at a place."""
-    return store.between(name, _bounds(place), ["id"])["id"].to_numpy(np.uint64)
+def _ids(store: Store, name: Table, key: StepKey) -> IdArray:
+    """Return the ids of the rows of a step."""
+    return store.between(name, _bounds(key), ["id"])["id"].to_numpy(np.uint64)
 
 
 def _tuples(frame: pd.DataFrame) -> set[tuple[object, ...]]:

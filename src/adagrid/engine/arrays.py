@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.engine.evaluator import Call, Evaluator, Shape
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
 from adagrid.models._rounding import design_name, unrounded
@@ -51,7 +51,7 @@ class Arrays(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, cut: Cut) -> Array:
+    def count(self, call: Call, cut: RejectionLimit) -> Array:
         values, column = self.statistics(call), np.arange(self.shape.chunk)
         rows = slice(len(values))
         asked = (column >= call.first[rows, None]) & (column < call.last[rows, None])

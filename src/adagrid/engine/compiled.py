@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from adagrid._programs import as_numpy
 from adagrid.engine.evaluator import Call, Evaluator
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 from adagrid.engine.traced import TracedDesign, key_words
 from adagrid.errors import ModelError
 from adagrid.models import Model
@@ -60,7 +60,7 @@ class Compiled(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, cut: Cut) -> jax.Array:
+    def count(self, call: Call, cut: RejectionLimit) -> jax.Array:
         draws = self._draws(call.chunk)
         return self._design.count(draws, call.theta, call.null_truth, cut.limit, cut.exception, call.first, call.last)
 

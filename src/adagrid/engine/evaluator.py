@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 
 if TYPE_CHECKING:
     import jax
@@ -72,7 +72,7 @@ class Evaluator(ABC):
         """Return what runs the same design with other simulations; nothing is compiled again."""
 
     @abstractmethod
-    def count(self, call: Call, cut: Cut) -> jax.Array | Array:
+    def count(self, call: Call, cut: RejectionLimit) -> jax.Array | Array:
         """Return how many statistics that count reject, and how many are NaN, shape (2, points)."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ from adagrid.engine.arrays import Arrays
 from adagrid.engine.compiled import Compiled
 from adagrid.engine.evaluator import MAX_SIMS, Call, Evaluator, Shape
 from adagrid.engine.kernels import SmallestValues
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import ArrayModel, Model
 from adagrid.models._rounding import unrounded
@@ -161,7 +161,7 @@ class Simulator:
             StatisticError: if a statistic is NaN.
         """
         total = np.zeros(len(theta), np.int64)
-        cut = Cut.of(threshold, self.dtype, weak=self.model.is_weak, ties=ties)
+        cut = RejectionLimit.of(threshold, self.dtype, weak=self.model.is_weak, ties=ties)
 
         def finish(call: Call, counts: Array) -> None:
             if counts[1, : len(call.rows)].any():

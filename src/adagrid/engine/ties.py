@@ -25,7 +25,7 @@ _NEAR_ZERO = 2.0**30
 
 @final
 @dataclass(frozen=True)
-class Cut:
+class RejectionLimit:
     """What statistics of one type are compared with, turned so that small ones reject.
 
     Args:
@@ -37,7 +37,7 @@ class Cut:
     exception: np.generic
 
     @staticmethod
-    def of(threshold: float, dtype: np.dtype[Any], *, weak: bool, ties: bool) -> Cut:
+    def of(threshold: float, dtype: np.dtype[Any], *, weak: bool, ties: bool) -> RejectionLimit:
         """Return the cut at a threshold.
 
         Args:
@@ -52,11 +52,12 @@ class Cut:
         exact = float(nearest) == threshold
         if not np.isfinite(threshold) or abs(threshold) < _NEAR_ZERO * float(np.finfo(dtype).tiny):
             equal = exact and weak  # infinities, 0, and what may be taken for 0
-            return Cut(_rounded_up(threshold, dtype), nearest if equal else none)
+            return RejectionLimit(_rounded_up(threshold, dtype), nearest if equal else none)
         room = _ULPS * float(np.finfo(dtype).eps) * abs(threshold)
         if ties:
-            return Cut(np.nextafter(_up(threshold + room, dtype), kind(np.inf)), none if weak or not exact else nearest)
-        return Cut(kind(-_up(room - threshold, dtype)), nearest if weak and exact else none)
+            beyond = np.nextafter(_up(threshold + room, dtype), kind(np.inf))
+            return RejectionLimit(beyond, none if weak or not exact else nearest)
+        return RejectionLimit(kind(-_up(room - threshold, dtype)), nearest if weak and exact else none)
 
     def rejects(self, statistics: Array) -> BoolArray:
         """Return which statistics reject; NaN does not."""
@@ -65,7 +66,7 @@ class Cut:
 
 def near(statistics: Array, threshold: float) -> BoolArray:
     """Return which statistics tie with a threshold, both turned the same way."""
-    certain, at_most = (Cut.of(threshold, statistics.dtype, weak=False, ties=ties) for ties in (False, True))
+    certain, at_most = (RejectionLimit.of(threshold, statistics.dtype, weak=False, ties=ties) for ties in (False, True))
     return at_most.rejects(statistics) & ~certain.rejects(statistics)
 
 

@@ -23,9 +23,9 @@ from adagrid.runtime.family_test import gather_evidence
 from adagrid.runtime.interrupt import stoppable
 from adagrid.runtime.job import AnyJob, Job, logger
 from adagrid.runtime.journal import Journal
-from adagrid.runtime.last_look import look_once_more
 from adagrid.runtime.pace import Pace
 from adagrid.runtime.progress import ProgressDisplay
+from adagrid.runtime.spot_check import check_spots
 from adagrid.runtime.status import Status
 from adagrid.runtime.work import Work, algorithm_of
 from adagrid.runtime.workers import differences
@@ -70,8 +70,8 @@ def drive(job: AnyJob, tiles: Callable[[], Tiles], begun: AnyJob | None = None) 
         with job.display, job.backend, within(job.settings.timeout), suppress(TimeUpError):
             status = Status.TIMED_OUT
             if begun is not None:
-                _take_up(job, begun)
-            status = _led(job, tiles, is_new=begun is None)
+                _finish_begun(job, begun)
+            status = _run(job, tiles, is_new=begun is None)
         job.append({"reports": job.journal.report("finish", status=status.name)})
         logger.info("finished: %s", status.name)
         job.notify_at_end()
@@ -83,10 +83,10 @@ def _certify(job: AnyJob) -> None:
     job.record.method.certify(job)
 
 
-def _take_up(job: AnyJob, begun: AnyJob) -> None:
+def _finish_begun(job: AnyJob, begun: AnyJob) -> None:
     """Finish the step that is under way as it was begun, then let the job's own settings take effect."""
-    _tell_changed_environment(job)
-    if begun.work.crew.start != job.work.crew.start:  # what the begun step simulates is of another design
+    _log_changed_environment(job)
+    if begun.work.pool.start != job.work.pool.start:  # what the begun step simulates is of another design
         job.append({"config": config_row(begun)})
     if job.record.method.finishes_steps:
         try:
@@ -99,7 +99,7 @@ def _take_up(job: AnyJob, begun: AnyJob) -> None:
     job.notify()
 
 
-def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
+def _run(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
     """Test the declared family, lead the job, and look once more at what it has certified."""
     spots = None if is_new else read_spots(job.store)
     if spots is not None and spots.refutes:
@@ -108,15 +108,15 @@ def _led(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
     if evidence is not None and evidence.refutes:
         return Status.REFUTED
     status = job.record.method.run(job, is_new=is_new)
-    spots = look_once_more(job, evidence, spots)
+    spots = check_spots(job, evidence, spots)
     return Status.REFUTED if spots is not None and spots.refutes else status
 
 
-def _tell_changed_environment(job: AnyJob) -> None:
+def _log_changed_environment(job: AnyJob) -> None:
     """Log what of the surroundings could change the bits of simulations since the last start."""
     config = job.store.table("config")
     (past,) = read_data(config["environment"][config["worker_id"] == LEADER][-1:], job.store.location)
-    for difference in differences(past, job.work.crew.leader.environment):
+    for difference in differences(past, job.work.pool.leader.environment):
         logger.warning("changed since the last start: %s", difference)
 
 
@@ -125,14 +125,14 @@ def as_begun(job: AnyJob, record: JobRecord) -> AnyJob:
     if not record.method.finishes_steps:
         return job
     now, work = job.settings, job.work
-    kept = {name: value for name, value in now.by_name().items() if name in now.procedural}
-    begun = job.record.model_copy(update={"settings": record.settings.changed(kept)})
+    procedural = {name: value for name, value in now.by_name().items() if name in now.procedural}
+    begun = job.record.model_copy(update={"settings": record.settings.changed(procedural)})
     algorithm = algorithm_of(begun, work.simulator.model, work.tiles, work.hypotheses)
-    crew = replace(job.work.crew, start=job.work.crew.start - (begun.design != record.design))
-    return replace(job, work=replace(job.work, record=begun, algorithm=algorithm, crew=crew))
+    pool = replace(job.work.pool, start=job.work.pool.start - (begun.design != record.design))
+    return replace(job, work=replace(job.work, record=begun, algorithm=algorithm, pool=pool))
 
 
 def config_row(job: AnyJob) -> pd.DataFrame:
     """Return the row of `config` that says with what the job goes on."""
-    crew = job.work.crew
-    return crew.leader.config_row(crew.start, job.record).assign(time=time.time())
+    pool = job.work.pool
+    return pool.leader.config_row(pool.start, job.record).assign(time=time.time())

@@ -75,10 +75,10 @@ def launch(
     created = is_new_file(db)
     store = open_store(db)
     try:
-        kept = destinations(store, request.options.backup, request.options.snapshot)
+        places = destinations(store, request.options.backup, request.options.snapshot)
         if store.exists and len(store.table("config")):
-            return resume_job(request, store, kept)
-        return start_job(request, _needed(request, store), store, kept)
+            return resume_job(request, store, places)
+        return start_job(request, _needed(request, store), store, places)
     except BaseException:
         is_empty = created and not store.exists
         if store is not db:

@@ -79,7 +79,7 @@ def collect_error_curve(run: Run) -> ErrorCurve:
 def _along_cells(run: Run, quantity: Quantity, cells: pd.DataFrame) -> ErrorCurve:
     """Collect the same of a job by interpolation; between its points the bound is the theorem's, place by place."""
     ids = cells[["point0", "point1"]].to_numpy()
-    points = run.vertices()
+    points = run.table("vertices")
     points = points[points["id"].isin(ids.ravel())].sort_values("theta0")
     by_id = points.set_index("id")
     ends, limits = (by_id.loc[ids.ravel(), name].to_numpy().reshape(-1, 2) for name in ("theta0", "tie_point_bound"))

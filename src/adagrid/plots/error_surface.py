@@ -101,11 +101,11 @@ def collect_error_surface(run: Run, at: Mapping[int, float] | None = None) -> Er
     values = {} if at is None else dict(at)
     _check(run, values, lower, upper)
     shown = [i for i in range(len(lower)) if i not in values]
-    hypotheses = read_hypotheses(run.null_hypos())
+    hypotheses = read_hypotheses(run.table("null_hypos"))
     family = recorded_family(record.model.family_fields)
     results = run.results()
     if "point0" in results:  # cells between points
-        points = run.vertices()
+        points = run.table("vertices")
         points = points[points["id"].isin(matrix(results, "point").ravel())]
         mesh = _over_cells(results, points, family, shown, values)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Literal, final
 
@@ -29,6 +29,9 @@ from adagrid.stores import Store
 from adagrid.stores._duckdb_files import Format
 from adagrid.stores.open import open_reading
 from adagrid.stores.tables import Table
+
+# The columns of tables that are JSON.
+_JSON: Mapping[Table, Sequence[str]] = {"reports": ["content"], "config": ["record", "environment"]}
 
 
 @final
@@ -172,7 +175,7 @@ class Run:
         """
         if not self.covered:
             raise StoreError(f"{self.db}: nothing decides before the region is simulated. Continue the job.")
-        return self._shown(self._extreme()).astype(object).iloc[0]  # as objects, because an id is no float
+        return self._for_display(self._extreme()).astype(object).iloc[0]  # as objects, because an id is no float
 
     def worst_tiles(self, count: int = 10) -> pd.DataFrame:
         """Return the rows of results that come nearest to deciding, the one that decides first.
@@ -180,7 +183,7 @@ class Run:
         Args:
             count: at most so many.
         """
-        return self._shown(self._extreme(count))
+        return self._for_display(self._extreme(count))
 
     @usual_numpy_errors
     def slack(self) -> pd.DataFrame:
@@ -227,74 +230,25 @@ class Run:
         Args:
             active: only what is in force; otherwise also what was replaced by smaller or deeper tiles or cells.
         """
-        return self._shown(self._store.results(self._outcome, active=active))
+        return self._for_display(self._store.results(self._outcome, active=active))
 
-    def points(self) -> pd.DataFrame:
-        """Return every point that a job by interpolation has asked for; empty for a classic job."""
-        return self._optional_table("points")
+    def table(self, name: Table) -> pd.DataFrame:
+        """Return a whole table of the job; docs/storage.md describes them all.
 
-    def pilot(self) -> pd.DataFrame:
-        """Return the points of pilots with what their simulation gave; they inform plans only.
+        Args:
+            name: such as "tiles", "done", "steps", "coordinations", "reports", "logs", "config", "null_hypos", "lines"
+                and "spots"; of a job by interpolation also "points", "pilot", "vertices" and "cells". What is written
+                as JSON in "reports" and "config" is returned as dictionaries.
 
-        Designs that compute their errors have none.
+        Raises:
+            InvalidInputError: if the job has no such table.
         """
-        return self._optional_table("pilot")
-
-    def vertices(self) -> pd.DataFrame:
-        """Return the points that cells are certified from, with what their simulation gave.
-
-        `level` is one minus the confidence of `tie_point_bound` (validations; 0 where errors are computed), or the
-        level whose order statistic is `lambda_star` (calibrations).
-        """
-        return self._optional_table("vertices")
-
-    def cells(self) -> pd.DataFrame:
-        """Return every cell that was ever planned; `results` has those in force with what is certified of them."""
-        return self._optional_table("cells")
-
-    def tiles(self) -> pd.DataFrame:
-        """Return every tile ever created."""
-        return self._store.table("tiles")
-
-    def done(self) -> pd.DataFrame:
-        """Return what became of tiles."""
-        return self._store.table("done")
-
-    def steps(self) -> pd.DataFrame:
-        """Return the finished steps."""
-        return self._store.table("steps")
-
-    def coordinations(self) -> pd.DataFrame:
-        """Return the coordinations."""
-        return self._store.table("coordinations")
-
-    def reports(self) -> pd.DataFrame:
-        """Return what workers reported, with the content as dictionaries."""
-        reports = self._store.table("reports")
-        return reports.assign(content=read_data(reports["content"], self.db))
-
-    def logs(self) -> pd.DataFrame:
-        """Return the log messages."""
-        return self._store.table("logs")
-
-    def config(self) -> pd.DataFrame:
-        """Return one row per start and per worker that joined it: the record and the surroundings, as dictionaries."""
-        config = self._store.table("config")
-        return config.assign(**{name: read_data(config[name], self.db) for name in ("record", "environment")})
-
-    def null_hypos(self) -> pd.DataFrame:
-        """Return the null hypotheses."""
-        return self._store.table("null_hypos")
-
-    def lines(self) -> pd.DataFrame:
-        """Return the lines of three points on which simulations tested the declared family.
-
-        `theta*` is the middle of a line, `half*` the way to its end, `n_sims` the simulations at each point,
-        `log_wealth` what betting against the family gained there (natural logarithm), `share*` how often the last
-        event that was bet on occurred at the three points, `allowed` the largest share that the family allows in the
-        middle. See docs/family.md.
-        """
-        return self._store.table("lines")
+        if name not in self._store.schema.tables:
+            raise InvalidInputError(
+                f"The job has no table {name!r}. It has {', '.join(sorted(self._store.schema.tables))}."
+            )
+        rows = self._store.table(name)
+        return rows.assign(**{column: read_data(rows[column], self.db) for column in _JSON.get(name, ())})
 
     @property
     def changed_model(self) -> bool:
@@ -326,14 +280,6 @@ class Run:
     def evidence(self) -> Evidence | None:
         """What simulations say against the declared family; None if it was not tested."""
         return read_evidence(self._store)
-
-    def spots(self) -> pd.DataFrame:
-        """Return the points between the certified ones at which a last look counted events.
-
-        `events` of `n_sims` simulations rejected (of power: did not reject); `allowed` is the largest share that the
-        family allows given what was counted at the certified points, or the computed share where `computed` is 1.
-        """
-        return self._store.table("spots")
 
     @property
     def spot_evidence(self) -> SpotEvidence | None:
@@ -431,10 +377,7 @@ class Run:
                 )
         return rows
 
-    def _optional_table(self, name: Table) -> pd.DataFrame:
-        return self._store.table(name) if name in self._store.schema.tables else pd.DataFrame()
-
-    def _shown(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def _for_display(self, frame: pd.DataFrame) -> pd.DataFrame:
         quantity = self.record.quantity
         if quantity is not None:
             return frame if quantity.prefix == "tie" else frame.assign(**display_columns(quantity, frame))

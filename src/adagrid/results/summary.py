@@ -32,7 +32,7 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
     record, goal, computed, refuted = run.record, run.settings.goal, run.record.computed, run.refuted
     arguments = ", ".join(f"{name}={value}" for name, value in record.model.arguments.items())
     side = {"small": "<", "large": ">", "at most": "<=", "at least": ">="}[record.model.reject_when]
-    hypotheses = run.null_hypos()["description"].tolist()
+    hypotheses = run.table("null_hypos")["description"].tolist()
     several = len(hypotheses) > 1
     label, everywhere = "Null", "everywhere in the region"
     if isinstance(goal, Validation) and goal.quantity == "power":
@@ -77,7 +77,8 @@ def _bounds_power(run: Run) -> bool:
 
 
 def _work(run: Run, counts: Mapping[str, int], computed: bool) -> str:
-    return f"Work        {run.record.method.work_done(counts, len(run.coordinations()), computed=computed)}"
+    coordinations = len(run.table("coordinations"))
+    return f"Work        {run.record.method.work_done(counts, coordinations, computed=computed)}"
 
 
 def _family(run: Run, computed: bool) -> list[str]:
@@ -150,7 +151,7 @@ def _causes(run: Run) -> list[str]:
 def _status(run: Run) -> str:
     meaning = "The grid was simulated as asked; nothing was adapted." if run.is_fixed else run.status.sentence
     if run.status is Status.NEW_STEP:
-        last = max(float(frame["time"].max()) for frame in (run.config(), run.reports()) if len(frame))
+        last = max(float(frame["time"].max()) for frame in (run.table("config"), run.table("reports")) if len(frame))
         meaning += f" Last sign of life: {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC."
     return f"Status      {run.status.name}: {meaning}"
 
@@ -204,7 +205,7 @@ def _place(run: Run, theta: Sequence[float]) -> str:
 
 def _spread(run: Run) -> list[str]:
     """Return a line on how far thresholds from other simulations would be, from the last report that tells."""
-    figures: list[dict[str, Any]] = [content.get("figures", {}) for content in run.reports()["content"]]
+    figures: list[dict[str, Any]] = [content.get("figures", {}) for content in run.table("reports")["content"]]
     told = [figure for figure in figures if "std" in figure]
     if not told:
         return []

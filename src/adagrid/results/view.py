@@ -19,7 +19,7 @@ from adagrid.stores.duckdb import DuckDBStore
 
 @final
 @dataclass(frozen=True)
-class Look:
+class JobSnapshot:
     """A job at one moment.
 
     Args:
@@ -66,7 +66,7 @@ class View:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def look(self, *, worst: int = 10, window: float = 60.0) -> Look:
+    def look(self, *, worst: int = 10, window: float = 60.0) -> JobSnapshot:
         """Return how the job stands now.
 
         Args:
@@ -83,7 +83,7 @@ class View:
         seconds = max(min(window, now - began), 1e-3)
         workers = self._store.activity(now - seconds)
         speeds = {name: workers[name] / seconds for name in ("simulated", "simulations")}
-        return Look(
+        return JobSnapshot(
             time=now,
             record=run.record,
             status=run.status,

@@ -109,7 +109,7 @@ def _version(package: str) -> str | None:
 def _git(*arguments: str) -> str:
     """Return what git says about the current folder, nothing where there is no git or no repository."""
     try:
-        answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        response = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             ["git", "--no-optional-locks", *arguments],  # noqa: S607
             cwd=Path.cwd(),
             capture_output=True,
@@ -120,4 +120,4 @@ def _git(*arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    return response.stdout if response.returncode == 0 else ""

@@ -30,7 +30,7 @@ _COMPARED, _DIFFERENT = (64, 512), 8
 # Share of trials that reject beyond which the direction is probably wrong.
 _NEARLY_ALL = 0.9
 # Lines are written before the first coordination, whose place they have.
-PLACE = StepKey(0, 0, 0)
+BEFORE_FIRST = StepKey(0, 0, 0)
 
 
 def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Evidence | None:
@@ -62,7 +62,7 @@ def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) ->
 
 def _statistics(job: AnyJob, points: Points) -> FloatArray:
     """Simulate points wherever the job's backend simulates, and return their statistics."""
-    job.display.begin(PLACE, len(points), "points to test the family")
+    job.display.begin(BEFORE_FIRST, len(points), "points to test the family")
     statistics = job.statistics(points)
     job.display.advance(len(points))
     return statistics
@@ -139,4 +139,4 @@ def _rows(inquiry: Inquiry, found: Evidence) -> pd.DataFrame:
         "allowed": [each.allowed for each in wagers],
         "ties": list(found.ties),
     }
-    return pd.DataFrame(columns).assign(**vars(PLACE), position=np.arange(len(lines)))
+    return pd.DataFrame(columns).assign(**vars(BEFORE_FIRST), position=np.arange(len(lines)))

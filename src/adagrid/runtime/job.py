@@ -74,7 +74,7 @@ class Job(Generic[A]):
     worker_id: int = LEADER
     begun: int | None = None
     pace: Pace = field(default_factory=lambda: Pace(1))
-    _welcomed: set[int] = field(default_factory=set)
+    _known_workers: set[int] = field(default_factory=set)
 
     @property
     def record(self) -> JobRecord:
@@ -101,29 +101,29 @@ class Job(Generic[A]):
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
-    def ask(self, questions: Iterable[Request[A]]) -> Iterator[Response]:
+    def ask(self, requests: Iterable[Request[A]]) -> Iterator[Response]:
         """Let questions be answered wherever the backend simulates, and yield the answers in their order.
 
         Raises:
             TimeUpError: if there is no time left to begin.
         """
         check_time()
-        for answer in self.backend.map(self.work, questions):
-            self.welcome(answer.member)
-            yield answer
+        for response in self.backend.map(self.work, requests):
+            self.register(response.worker)
+            yield response
 
-    def welcome(self, member: WorkerInfo) -> None:
+    def register(self, worker: WorkerInfo) -> None:
         """Write down that a worker has joined, unless that is known."""
-        number = member.worker_id
-        if number == LEADER or number in self._welcomed:
+        number = worker.worker_id
+        if number == LEADER or number in self._known_workers:
             return
         if not len(self.store.between("config", {"worker_id": (number, number)}, ["worker_id"])):
-            for difference in self.work.crew.differences(member):
+            for difference in self.work.pool.differences(worker):
                 logger.warning("worker %d differs from the leader in %s", number, difference)
-            row = member.config_row(self.work.crew.start, self.record)
+            row = worker.config_row(self.work.pool.start, self.record)
             self.store.append({"config": row.assign(time=time.time())})
             logger.info("worker %d has joined", number)
-        self._welcomed.add(number)
+        self._known_workers.add(number)
 
     def append(self, frames: Mapping[Table, pd.DataFrame]) -> None:
         """Write rows, and reports that wait for them."""
@@ -205,15 +205,15 @@ class Job(Generic[A]):
     def statistics(self, points: Points) -> Array:
         """Return all statistics of points, simulated wherever the backend simulates, shape (points, sims)."""
         found = []
-        for answer in self.ask(StatisticsRequest(points.take(rows)) for rows in self.pace.pieces(points.n_sims)):
-            found.append(answer.content["statistics"])
-            self.pace.note(np.full(*found[-1].shape), answer.seconds)
+        for response in self.ask(StatisticsRequest(points.take(rows)) for rows in self.pace.pieces(points.n_sims)):
+            found.append(response.content["statistics"])
+            self.pace.note(np.full(*found[-1].shape), response.seconds)
         return np.concatenate(found)
 
-    def fraction_below(self, asked: FractionsRequest[A]) -> FloatArray:
+    def fraction_below(self, request: FractionsRequest[A]) -> FloatArray:
         """Return the fractions of a tile's or point's statistics strictly below some of its smallest."""
-        (answer,) = self.ask([asked])
-        return answer.content["below"]
+        (response,) = self.ask([request])
+        return response.content["below"]
 
 
 AnyJob: TypeAlias = Job[Any]

@@ -24,9 +24,9 @@ from adagrid.stores import Store
 from adagrid.stores.base import StepKey
 from adagrid.stores.tables import Table
 
-_NOWHERE = StepKey(0, 0, 0)
+_NO_STEP = StepKey(0, 0, 0)
 # Messages that are written together, and that wait at most while the database refuses them.
-_FLUSH_AT, _KEPT = 200, 2000
+_FLUSH_AT, _MOST_WAITING = 200, 2000
 # Seconds that messages wait for others at the end of a step.
 _WAIT = 1.0
 
@@ -47,13 +47,13 @@ class Journal(logging.Handler):
         super().__init__(logging.INFO)
         self._store = store
         self._worker_id = worker_id
-        self._messages: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._messages: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
         self._since = 0  # messages since the last try to write them
         self._flushed = time.monotonic()
         self._reports: list[pd.DataFrame] = []
         self._thread = threading.get_ident()
 
-    def report(self, kind: str, place: StepKey = _NOWHERE, packet_id: int = 0, **content: Any) -> pd.DataFrame:
+    def report(self, kind: str, key: StepKey = _NO_STEP, packet_id: int = 0, **content: Any) -> pd.DataFrame:
         """Return one row for `reports`, to be written with the rows it tells about."""
         return pd.DataFrame(
             [
@@ -61,7 +61,7 @@ class Journal(logging.Handler):
                     "worker_id": self._worker_id,
                     "time": time.time(),
                     "kind": kind,
-                    **vars(place),
+                    **vars(key),
                     "packet_id": packet_id,
                     "content": json.dumps(blotted(content)),
                 }

@@ -20,9 +20,9 @@ _PACKET_SIZE = 4096
 
 def write_packets(
     job: Job[A],
-    place: StepKey,
+    key: StepKey,
     table: Table,
-    asked: RowsRequest[A],
+    request: RowsRequest[A],
     written: IdArray | None,
     *,
     position: IntArray | None = None,
@@ -32,9 +32,9 @@ def write_packets(
 
     Args:
         job: the job.
-        place: where in the job this happens.
+        key: where in the job this happens.
         table: the table to write to.
-        asked: tiles or points; rows are their columns with what simulation gave.
+        request: tiles or points; rows are their columns with what simulation gave.
         written: ids that have results already; None if this process knows that none is stored.
         position: positions to write down, shape (subjects,); those among the subjects if None.
         unit: what the subjects are called for the person who watches.
@@ -43,30 +43,30 @@ def write_packets(
         ModelError: naming the subject, if the design fails.
         TimeUpError: if the time is used up before all is simulated; what was begun is finished and written.
     """
-    subjects = asked.subjects
+    subjects = request.subjects
     is_new = written is None
     missing = np.arange(len(subjects)) if written is None else np.flatnonzero(~np.isin(subjects.id, written))
     missing = missing[np.argsort(subjects.n_sims[missing], kind="stable")]  # those alike are simulated together
-    job.display.begin(place, len(subjects), unit)
+    job.display.begin(key, len(subjects), unit)
     job.display.advance(len(subjects) - len(missing))
     under_way: deque[IntArray] = deque()
 
-    def questions() -> Iterator[RowsRequest[A]]:
+    def requests() -> Iterator[RowsRequest[A]]:
         for rows in _packets(job, missing, subjects.n_sims):
             under_way.append(rows)
-            yield asked.take(rows)
+            yield request.take(rows)
 
     left = len(missing)
-    for number, answer in enumerate(job.ask(questions()) if left else ()):
+    for number, response in enumerate(job.ask(requests()) if left else ()):
         rows = under_way.popleft()
         left -= len(rows)
-        job.pace.note(subjects.n_sims[rows], answer.seconds)
+        job.pace.note(subjects.n_sims[rows], response.seconds)
         subject = (
-            subjects.take(rows).to_frame().assign(**vars(place), position=rows if position is None else position[rows])
+            subjects.take(rows).to_frame().assign(**vars(key), position=rows if position is None else position[rows])
         )
-        frame = pd.concat([subject, pd.DataFrame(dict(answer.content))], axis=1)
-        who = answer.member.worker_id
-        report = job.journal.report("packet", place, number, size=len(rows), seconds=answer.seconds)
+        frame = pd.concat([subject, pd.DataFrame(dict(response.content))], axis=1)
+        who = response.worker.worker_id
+        report = job.journal.report("packet", key, number, size=len(rows), seconds=response.seconds)
         frames: dict[Table, pd.DataFrame] = {table: job.signed(frame, who), "reports": report.assign(worker_id=who)}
         job.append_missing(frames, key=table, is_new=is_new)
         job.display.advance(len(rows))

@@ -103,10 +103,10 @@ class ProgressDisplay:
         yield
         live.start(refresh=True)
 
-    def begin(self, place: StepKey, n_tiles: int, unit: str = "tiles") -> None:
+    def begin(self, key: StepKey, n_tiles: int, unit: str = "tiles") -> None:
         """Show that a step simulates some tiles or points."""
-        zone = f", zone {place.zone_id}" if place.zone_id else ""
-        self._progress.reset(self._task, total=n_tiles, description=f"step {place.step_id}{zone}, {unit}")
+        zone = f", zone {key.zone_id}" if key.zone_id else ""
+        self._progress.reset(self._task, total=n_tiles, description=f"step {key.step_id}{zone}, {unit}")
 
     def advance(self, n_tiles: int) -> None:
         """Show that some of them are written."""
@@ -116,7 +116,7 @@ class ProgressDisplay:
         """Print one line about a step."""
         if not self._show:
             return
-        figures = ", ".join(f"{name} {self._shown(name, value)}" for name, value in report.figures.items())
+        figures = ", ".join(f"{name} {self._text_of(name, value)}" for name, value in report.figures.items())
         self._progress.console.print(
             self._line(report, figures),
             highlight=False,
@@ -128,7 +128,7 @@ class ProgressDisplay:
         """Print what the person who started the job should know, whether or not progress is shown."""
         self._progress.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
-    def _shown(self, name: str, value: float) -> str:
+    def _text_of(self, name: str, value: float) -> str:
         if name.endswith("threshold"):
             return f"{self._direction * float(below_rounding(value)):.7g}"
         if "mean" in name or name == "its estimate":

@@ -109,4 +109,4 @@ class Response:
 
     content: Mapping[str, Array]
     seconds: float
-    member: WorkerInfo
+    worker: WorkerInfo

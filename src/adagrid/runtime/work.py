@@ -41,31 +41,31 @@ class Work(Generic[A]):
     simulator: Simulator
     tiles: Tiles | None
     hypotheses: tuple[NullHypothesis, ...]
-    crew: WorkerPool
+    pool: WorkerPool
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         sent = SentDesign.of(self.simulator.model, self.hypotheses, self.simulator.fingerprint)
-        return _received, (self.record, sent, self.simulator.n_nulls, self.tiles, self.crew)
+        return _received, (self.record, sent, self.simulator.n_nulls, self.tiles, self.pool)
 
     @usual_numpy_errors
-    def __call__(self, asked: Request[A]) -> Response:
+    def __call__(self, request: Request[A]) -> Response:
         """Answer one question, such as a packet.
 
         Raises:
             BackendError: if this worker may not work for the job.
             ModelError: naming the tile or point, if the design fails.
         """
-        member = self.crew.join()
+        worker = self.pool.join()
         began = time.perf_counter()
         try:
-            content = asked.simulate(self.algorithm, self.simulator)
+            content = request.simulate(self.algorithm, self.simulator)
         except StatisticError as error:
-            subjects = asked.subjects
+            subjects = request.subjects
             here = (subjects.theta == error.theta).all(axis=1) & (subjects.null_truth == error.null_truth).all(axis=1)
             name = type(subjects).__name__.removesuffix("s")
             raise ModelError(f"{name} {subjects.id[here][0]}: {error} Everything finished before is saved.") from error
-        return Response(content, time.perf_counter() - began, member)
+        return Response(content, time.perf_counter() - began, worker)
 
 
 def algorithm_of(record: JobRecord, model: Model, tiles: Tiles | None, hypotheses: tuple[NullHypothesis, ...]) -> Any:
@@ -82,7 +82,7 @@ def algorithm_of(record: JobRecord, model: Model, tiles: Tiles | None, hypothese
     return record.method.algorithm(Problem(record.settings, model, tiles, hypotheses, exact))
 
 
-def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: WorkerPool) -> Work[Any]:
+def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, pool: WorkerPool) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
     simulator, hypotheses = sent.received(record.settings.model_seed, n_nulls, record.shape)
-    return Work(record, algorithm_of(record, simulator.model, tiles, hypotheses), simulator, tiles, hypotheses, crew)
+    return Work(record, algorithm_of(record, simulator.model, tiles, hypotheses), simulator, tiles, hypotheses, pool)

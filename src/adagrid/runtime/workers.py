@@ -77,23 +77,23 @@ class WorkerPool:
         if worker is None:
             return self.leader
         if self.name not in _joined:
-            surroundings = environment(git=False)  # whatever folder a worker is in has nothing to do with the job
-            self._refuse_other_version(surroundings)
-            _joined[self.name] = WorkerInfo(worker.number(self.name, self.first_worker), surroundings)
+            here = environment(git=False)  # whatever folder a worker is in has nothing to do with the job
+            self._refuse_other_version(here)
+            _joined[self.name] = WorkerInfo(worker.number(self.name, self.first_worker), here)
         return _joined[self.name]
 
-    def differences(self, member: WorkerInfo) -> Iterator[str]:
+    def differences(self, worker: WorkerInfo) -> Iterator[str]:
         """Yield what about a worker could change the bits of simulations."""
-        return differences(self.leader.environment, member.environment)
+        return differences(self.leader.environment, worker.environment)
 
-    def _refuse_other_version(self, surroundings: Mapping[str, Any]) -> None:
-        own, leaders = (each["packages"]["adagrid"] for each in (surroundings, self.leader.environment))
+    def _refuse_other_version(self, here: Mapping[str, Any]) -> None:
+        own, leaders = (each["packages"]["adagrid"] for each in (here, self.leader.environment))
         if own != leaders:
             raise BackendError(
                 f"A worker has adagrid {own}, and the job is led by adagrid {leaders}: all must have the same version. "
                 "Install it there and run the job again. Everything finished before is saved."
             )
-        if surroundings["adagrid_code"] != self.leader.environment["adagrid_code"]:
+        if here["adagrid_code"] != self.leader.environment["adagrid_code"]:
             raise BackendError(
                 f"A worker has adagrid {own} like the leader, but its source files are other ones: an installation was "
                 "edited. Install the same there and run the job again. Everything finished before is saved."

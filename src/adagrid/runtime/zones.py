@@ -65,22 +65,22 @@ class _ZoneWork(Generic[A, R]):
     seconds_left: float
 
     def __call__(self, zone: Callable[[Job[A]], R]) -> tuple[list[R], list[StepReport]]:
-        member = self.work.crew.join()
+        worker = self.work.pool.join()
         reports: list[StepReport] = []
         with closing(self.opener()) as store:
             job = Job(
                 store=store,
                 work=self.work,
                 backend=LocalBackend(self.work.record.n_zones, self.work.record.coordinate_every),
-                journal=Journal(store, member.worker_id),
+                journal=Journal(store, worker.worker_id),
                 display=ProgressDisplay(show=False, direction=1.0),
                 callback=reports.append,
                 started=time.monotonic() - self.seconds,
-                worker_id=member.worker_id,
+                worker_id=worker.worker_id,
                 pace=Pace(self.work.record.block),
             )
             with job.recorded(), within(self.seconds_left):
-                job.welcome(member)
+                job.register(worker)
                 try:
                     return [zone(job)], reports
                 except TimeUpError:

@@ -32,7 +32,7 @@ class StepKey:
     step_id: int
 
 
-_PLACE = [each.name for each in fields(StepKey)]
+_KEY_COLUMNS = [each.name for each in fields(StepKey)]
 
 
 @final
@@ -131,7 +131,7 @@ class Store(ABC):
         """Return those of the ids that have a row in a table that has ids."""
 
     @abstractmethod
-    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, key: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows of a table with ids that a step wrote, in the order of their keys; all columns if None."""
 
     @abstractmethod
@@ -281,8 +281,8 @@ class Store(ABC):
             How many rows of `key` were missing.
         """
         frame = frames[key]
-        places = frame[_PLACE].drop_duplicates().itertuples(index=False, name=None)
-        known = [self.step_rows(key, StepKey(*map(int, place)), ["id"])["id"] for place in places]
+        steps = frame[_KEY_COLUMNS].drop_duplicates().itertuples(index=False, name=None)
+        known = [self.step_rows(key, StepKey(*map(int, step)), ["id"])["id"] for step in steps]
         new = ~frame["id"].isin(pd.concat(known) if known else []).to_numpy()
         if new.any():
             self.append({**frames, key: frame[new]})

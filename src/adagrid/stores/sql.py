@@ -109,13 +109,13 @@ class SqlStore(Store):
 
     @final
     @override
-    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, key: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         return self._rows(
             name,
             f"select {', '.join(columns or self.schema.tables[name])} from {name} "
             "where coordination_id = :coordination_id "
             f"and zone_id = :zone_id and step_id = :step_id {self._in_order(name)}",
-            vars(place),
+            vars(key),
         )
 
     @final

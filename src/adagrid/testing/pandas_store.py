@@ -78,9 +78,9 @@ class PandasStore(Store):
         return ids[np.isin(ids, self._tables[name]["id"].to_numpy(np.uint64))]
 
     @override
-    def step_rows(self, name: Table, place: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def step_rows(self, name: Table, key: StepKey, columns: Sequence[str] | None = None) -> pd.DataFrame:
         frame = self.table(name)
-        here = np.logical_and.reduce([frame[column] == value for column, value in vars(place).items()])
+        here = np.logical_and.reduce([frame[column] == value for column, value in vars(key).items()])
         return frame.loc[here, list(columns or frame.columns)].reset_index(drop=True)
 
     @override

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 import adagrid as ada
 from adagrid.engine import Shape, Simulator, StatisticError
 from adagrid.engine.kernels import SmallestValues, count_rejections
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 from adagrid.errors import InvalidInputError, ModelError
 
 THETA = np.linspace(-1, 0, 7)[:, None]
@@ -202,10 +202,10 @@ def test_smallest_values(values, m, chunk):
 def test_count_rejections(values, threshold, weak, ties, begin, end):
     """The device counts what the host compares."""
     values[0, ::3] = threshold  # so that some are equal
-    cut, ends = Cut.of(threshold, np.dtype(np.float32), weak=weak, ties=ties), np.full(3, end, np.int32)
+    cut, ends = RejectionLimit.of(threshold, np.dtype(np.float32), weak=weak, ties=ties), np.full(3, end, np.int32)
     counts = np.asarray(COUNT_REJECTIONS(values, cut.limit, cut.exception, np.full(3, begin, np.int32), ends))
     inside = values[:, begin : max(begin, end)]
-    flushed = Cut(_flushed(cut.limit), _flushed(cut.exception))
+    flushed = RejectionLimit(_flushed(cut.limit), _flushed(cut.exception))
     np.testing.assert_array_equal(counts[0], flushed.rejects(_flushed(inside)).sum(axis=1))
     np.testing.assert_array_equal(counts[1], np.isnan(inside).sum(axis=1))
 

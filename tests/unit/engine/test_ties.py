@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adagrid as ada
-from adagrid.engine.ties import Cut, near
+from adagrid.engine.ties import RejectionLimit, near
 from adagrid.testing import PandasStore
 from tests.support import flat
 
@@ -41,7 +41,7 @@ def test_the_safe_side(dtype, weak, threshold):
     """
     exact = Fraction(threshold)
     values = neighbours(threshold, dtype)
-    error, power = (Cut.of(threshold, dtype, weak=weak, ties=ties).rejects(values) for ties in (True, False))
+    error, power = (RejectionLimit.of(threshold, dtype, weak=weak, ties=ties).rejects(values) for ties in (True, False))
     for value, in_error, in_power in zip(values, error, power, strict=True):
         number, room = Fraction(float(value)), 3 * Fraction(float(np.finfo(dtype).eps)) / 2 * abs(exact)
         if number == exact:
@@ -57,7 +57,7 @@ def test_the_safe_side(dtype, weak, threshold):
 @pytest.mark.parametrize("ties", [False, True])
 @given(threshold=THRESHOLDS, away=st.floats(2e-6, 10), weak=st.booleans())
 def test_statistics_away_from_the_threshold_are_as_ever(dtype, ties, threshold, away, weak):
-    cut = Cut.of(threshold, dtype, weak=weak, ties=ties)
+    cut = RejectionLimit.of(threshold, dtype, weak=weak, ties=ties)
     for value in (threshold - away * abs(threshold), threshold + away * abs(threshold)):
         assert cut.rejects(np.array([value], dtype))[0] == (value < threshold)
 
@@ -67,9 +67,11 @@ def test_statistics_away_from_the_threshold_are_as_ever(dtype, ties, threshold, 
 @pytest.mark.parametrize(("weak", "expected"), [(False, [1, 1, 0, 0, 0]), (True, [1, 1, 1, 0, 0])])
 def test_zero_and_infinities(dtype, ties, weak, expected):
     values = np.array([-np.inf, -1e-30, 0.0, 1e-30, np.inf], dtype)
-    assert Cut.of(0.0, dtype, weak=weak, ties=ties).rejects(values).tolist() == [bool(each) for each in expected]
-    assert Cut.of(np.inf, dtype, weak=weak, ties=ties).rejects(values).tolist() == [True] * 4 + [weak]
-    assert Cut.of(-np.inf, dtype, weak=weak, ties=ties).rejects(values).tolist() == [weak] + [False] * 4
+    assert RejectionLimit.of(0.0, dtype, weak=weak, ties=ties).rejects(values).tolist() == [
+        bool(each) for each in expected
+    ]
+    assert RejectionLimit.of(np.inf, dtype, weak=weak, ties=ties).rejects(values).tolist() == [True] * 4 + [weak]
+    assert RejectionLimit.of(-np.inf, dtype, weak=weak, ties=ties).rejects(values).tolist() == [weak] + [False] * 4
 
 
 def test_near():

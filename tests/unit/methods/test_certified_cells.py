@@ -66,34 +66,34 @@ def repair():
     costs = {"grid_cost": np.full(2, 0.1), "total_cost": np.full(2, 0.1)}
     certificate = {"tie_estimate": estimate, "tie_bound": bound, **costs}
     pilot = known(points_at(np.linspace(-1, 1, 9), 0, 512))
-    stages = ["pilot", "pilot", "pilot", "pass", "pass"]
-    return old, cells, algorithm_of(grid).next_round(State(stages, pilot, known(old), cells, certificate))
+    rounds = ["pilot", "pilot", "pilot", "pass", "pass"]
+    return old, cells, algorithm_of(grid).next_round(State(rounds, pilot, known(old), cells, certificate))
 
 
 def test_a_repaired_cell_keeps_limits_of_its_own_vertices_only(repair):
     """A limit of a neighbour's vertex, at the same place even, is no part of the union bound in the cell."""
-    old, cells, stage = repair
-    parent = positions(cells.id, stage.cells.parent_id)
-    kept = np.isin(stage.cells.point_id, old.id)
+    old, cells, plan = repair
+    parent = positions(cells.id, plan.cells.parent_id)
+    kept = np.isin(plan.cells.point_id, old.id)
     assert kept.any(axis=0).all()
-    own = (stage.cells.point_id[:, :, None] == cells.point_id[parent][:, None, :]).any(axis=2)
+    own = (plan.cells.point_id[:, :, None] == cells.point_id[parent][:, None, :]).any(axis=2)
     np.testing.assert_array_equal(kept, own)
 
 
 def test_a_repaired_cell_lies_between_its_vertices(repair):
-    old, cells, stage = repair
-    points = Points.concatenate([old, stage.points])
-    ends = points.theta[positions(points.id, stage.cells.point_id), 0]
-    np.testing.assert_allclose(np.ptp(ends, axis=1), stage.cells.volume, rtol=1e-12)
-    np.testing.assert_allclose(ends.mean(axis=1), stage.cells.theta[:, 0], rtol=1e-12)
+    old, cells, plan = repair
+    points = Points.concatenate([old, plan.points])
+    ends = points.theta[positions(points.id, plan.cells.point_id), 0]
+    np.testing.assert_allclose(np.ptp(ends, axis=1), plan.cells.volume, rtol=1e-12)
+    np.testing.assert_allclose(ends.mean(axis=1), plan.cells.theta[:, 0], rtol=1e-12)
     for parent in range(2):
-        own = ends[stage.cells.parent_id == cells.id[parent]]
+        own = ends[plan.cells.parent_id == cells.id[parent]]
         assert (own.min(), own.max()) == (parent - 1, parent)
 
 
 def test_a_repair_has_fresh_simulations_and_a_slice_of_delta(repair):
-    *_, stage = repair
-    assert set(stage.points.stream) == {3}
-    fresh = np.isin(stage.cells.point_id, stage.points.id)
-    level = stage.points.level[positions(stage.points.id, np.where(fresh, stage.cells.point_id, stage.points.id[0]))]
+    *_, plan = repair
+    assert set(plan.points.stream) == {3}
+    fresh = np.isin(plan.cells.point_id, plan.points.id)
+    level = plan.points.level[positions(plan.points.id, np.where(fresh, plan.cells.point_id, plan.points.id[0]))]
     assert (np.where(fresh, level, 0).sum(axis=1) <= 0.01 * SLICES[2] * (1 + 1e-12)).all()

@@ -46,7 +46,7 @@ def test_counts_below():
     samples = [np.sort(rng.normal(size=n)) for n in (1024, 50_000)] + [np.sort(rng.integers(0, 30, 2048) / 30.0)]
     thresholds = np.linspace(-3, 0.5, 50)
     for sample in samples:
-        ranks = statistics.kept_ranks(len(sample), 0.025)[None]
+        ranks = statistics.order_statistic_ranks(len(sample), 0.025)[None]
         counts = statistics.counts_below(sample[ranks - 1], ranks, thresholds)[0]
         true = np.searchsorted(sample, thresholds)
         reach, step = ranks[0, -1], np.diff(ranks[0]).max()

@@ -90,7 +90,7 @@ def test_slices_through_a_treatment(many, treatment):
 
 def test_points_are_those_that_were_simulated(fisher):
     surface = collect_error_surface(fisher)
-    rows = fisher.results() if fisher.record.method.name == "classic" else fisher.vertices()
+    rows = fisher.results() if fisher.record.method.name == "classic" else fisher.table("vertices")
     assert {tuple(point) for point in surface.point} <= {tuple(row) for row in rows[["theta0", "theta1"]].to_numpy()}
     assert surface.point_bound.max() == rows["tie_point_bound"].max()
 

@@ -85,7 +85,7 @@ class State:
         certificate: what was certified of them, by name, each of shape (cells,).
     """
 
-    stages: Sequence[RoundKind]
+    rounds: Sequence[RoundKind]
     pilot: Simulated
     vertices: Simulated
     cells: Cells
@@ -94,7 +94,7 @@ class State:
     @property
     def passes(self) -> int:
         """Number of passes so far."""
-        return sum(1 for kind in self.stages if kind == "pass")
+        return sum(1 for kind in self.rounds if kind == "pass")
 
     @property
     def vertex(self) -> IntArray:

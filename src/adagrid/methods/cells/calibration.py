@@ -85,7 +85,7 @@ _DOUBTS, _WORTH = 2.0, 2 / 3
 # How often levels are lowered until the bounds that they give are found to be within alpha.
 _ENOUGH = 20
 # Statistics that are kept at once for the points of a batch.
-_KEPT_AT_ONCE = 2**23
+_IN_MEMORY_AT_ONCE = 2**23
 
 
 @final
@@ -156,7 +156,7 @@ class CellCalibration(CellAlgorithm):
     @override
     def simulate(self, simulator: Simulator, kind: RoundKind, points: Points) -> Mapping[str, Array]:
         if kind == "pilot":
-            ranks = statistics.kept_ranks(points.n_sims, self.goal.alpha)
+            ranks = statistics.order_statistic_ranks(points.n_sims, self.goal.alpha)
             kept = self._order_statistics(simulator, points, ranks)
             return {name: kept[:, i] for i, name in enumerate(statistics.COLUMNS)}
         # what is simulated is the point as the design's precision holds it
@@ -189,7 +189,7 @@ class CellCalibration(CellAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            if not state.stages:
+            if not state.rounds:
                 return Convergence(False, {})
             threshold, *_ = self._expected(state.pilot) if self._exact is None else self._certain(self._exact)
             return Convergence(False, {"expected threshold": threshold})
@@ -217,13 +217,13 @@ class CellCalibration(CellAlgorithm):
     def next_round(self, state: State) -> Round | None:
         if state.passes:
             return None
-        if not state.stages:
+        if not state.rounds:
             pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
             return Round("pilot", pilot if self._exact is None else pilot.take(slice(0)))
         if self._exact is not None:
             _, mesh, level = self._certain(self._exact)
             return mesh.simulated(self.first_stream + 1, np.zeros(len(level), np.int64), level)
-        goal, number = self.goal, len(state.stages)
+        goal, number = self.goal, len(state.rounds)
         _, surrogates, counts, discrete = self._expected(state.pilot)
         mesh = self._mesh(surrogates.rates, self._aim)
         error = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate)
@@ -273,7 +273,7 @@ class CellCalibration(CellAlgorithm):
         """Return order statistics of points with given ranks, shape of `ranks`."""
         values = np.empty(ranks.shape, simulator.dtype)
         order = np.argsort(points.n_sims, kind="stable")
-        most = max(1, _KEPT_AT_ONCE // int(ranks.max(initial=1)))
+        most = max(1, _IN_MEMORY_AT_ONCE // int(ranks.max(initial=1)))
         for part in batches(len(points), self.settings.tile_batch_size or min(_BATCH, most)):
             rows = order[part]
             some, most = points.take(rows), ranks[rows].max(axis=1)
@@ -304,7 +304,7 @@ class CellCalibration(CellAlgorithm):
         """
         points = pilot.points
         kept = np.stack([pilot[name] for name in statistics.COLUMNS], axis=1)
-        ranks = statistics.kept_ranks(points.n_sims, self.goal.alpha)
+        ranks = statistics.order_statistic_ranks(points.n_sims, self.goal.alpha)
         corners, truth, _ = distinct_vertices(self._region.simplices)
         theta, null_truth = np.concatenate([points.theta, corners]), np.concatenate([points.null_truth, truth])
         within = np.unique(kept.astype(float))

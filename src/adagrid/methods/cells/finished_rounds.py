@@ -55,7 +55,7 @@ class Found:
         """What was found, as algorithms want it."""
         certificate = self.rows["certificate"]
         return State(
-            stages=self.kinds,
+            rounds=self.kinds,
             pilot=_simulated(self.rows["pilot"], self.schema.added["pilot"]),
             vertices=self.vertices,
             cells=Cells.from_frame(certificate),
@@ -73,7 +73,7 @@ class Found:
         """Return the ids of rows."""
         return pd.concat([self.rows[name]["id"] for name in tables]).to_numpy("uint64")
 
-    def with_stage(self, kind: RoundKind) -> Found:
+    def with_round(self, kind: RoundKind) -> Found:
         """Return what was found with one more stage, of which no rows are there yet."""
         return Found(self.schema, [*self.kinds, kind], self.rows)
 

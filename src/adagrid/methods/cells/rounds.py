@@ -59,7 +59,7 @@ class _Begun:
         return _Begun, (self.number, self.kind)  # a worker reads what belongs to its zone
 
     @property
-    def place(self) -> StepKey:
+    def key(self) -> StepKey:
         """Where its cells are, and the points of the first zone."""
         return StepKey(self.number, 0, self.number)
 
@@ -105,16 +105,16 @@ def run_cells(job: Staged, *, is_new: bool) -> Status:
             job.report_step(_report(job, state, n_points, convergence))
         if convergence.converged:
             return Status.CONVERGED
-        if len(state.stages) >= job.settings.n_steps:
+        if len(state.rounds) >= job.settings.n_steps:
             return Status.REACHED_N_STEPS
         check_time()
-        stage = job.algorithm.next_round(state)
-        if stage is None:
+        plan = job.algorithm.next_round(state)
+        if plan is None:
             return Status.EMPTY_STEP
-        found, n_points, is_new = _run_stage(job, found, stage, is_new=is_new)
+        found, n_points, is_new = _run_round(job, found, plan, is_new=is_new)
 
 
-def _run_stage(job: Staged, found: Found, stage: Round, *, is_new: bool) -> tuple[Found, int | None, bool]:
+def _run_round(job: Staged, found: Found, plan: Round, *, is_new: bool) -> tuple[Found, int | None, bool]:
     """Begin a stage and finish it.
 
     Another process that runs the same job may begin this stage or the next one meanwhile. What it has stored is read.
@@ -122,11 +122,11 @@ def _run_stage(job: Staged, found: Found, stage: Round, *, is_new: bool) -> tupl
     Returns:
         What all stages have found, the number of points of the last one, and whether nothing of a next one is stored.
     """
-    begun = _begin_stage(job, found, stage, is_new=is_new)
+    begun = _begin_round(job, found, plan, is_new=is_new)
     if begun.plan is not None:
         found = _finish_own(job, begun, begun.plan, found)
         if job.store.last_coordination() == begun.number:
-            return found, len(stage.points), True
+            return found, len(plan.points), True
     return *_finished(job), False
 
 
@@ -149,31 +149,31 @@ def _finished(job: Staged) -> tuple[Found, int | None]:
     return found, int(steps["n_tiles"].sum())
 
 
-def _begin_stage(job: Staged, found: Found, stage: Round, *, is_new: bool) -> _Begun:
+def _begin_round(job: Staged, found: Found, plan: Round, *, is_new: bool) -> _Begun:
     """Write the points and cells of a stage, and last the coordination that begins it."""
     number = len(found.kinds)
-    place = StepKey(number, 0, number)
-    zones = zone_of(stage.points.id, number, job.record.n_zones)
-    frames: dict[Table, pd.DataFrame] = {"points": _placed(stage.points, place).assign(zone_id=zones)}
+    key = StepKey(number, 0, number)
+    zones = zone_of(plan.points.id, number, job.record.n_zones)
+    frames: dict[Table, pd.DataFrame] = {"points": _with_key(plan.points, key).assign(zone_id=zones)}
     known = {"points": found.ids("pilot", "vertices"), "cells": found.ids("certificate")}
-    if stage.cells is not None:
-        frames["cells"] = _placed(stage.cells, place)
+    if plan.cells is not None:
+        frames["cells"] = _with_key(plan.cells, key)
     missing = dict(frames)
     for name, frame in frames.items():
         _refuse_collisions(name, frame, known[name])
         if not is_new:
-            missing[name] = _missing(job, name, place, frame)
-    row = pd.DataFrame([{"coordination_id": number, "kind": stage.kind, "n_zones": job.record.n_zones}])
+            missing[name] = _missing(job, name, key, frame)
+    row = pd.DataFrame([{"coordination_id": number, "kind": plan.kind, "n_zones": job.record.n_zones}])
     rows = {**missing, "coordinations": row}
-    report = job.journal.report("coordination", place, stage=stage.kind)
+    report = job.journal.report("coordination", key, stage=plan.kind)
     job.append({**{name: job.signed(frame) for name, frame in rows.items()}, "reports": report})
-    logger.info("stage %d (%s): %d points", number, stage.kind, len(stage.points))
+    logger.info("round %d (%s): %d points", number, plan.kind, len(plan.points))
     job.notify()
     own = all(len(missing[name]) == len(frame) for name, frame in frames.items())
-    return _Begun(number, stage.kind, stage if own else None)
+    return _Begun(number, plan.kind, plan if own else None)
 
 
-def _missing(job: Staged, name: Table, place: StepKey, frame: pd.DataFrame) -> pd.DataFrame:
+def _missing(job: Staged, name: Table, key: StepKey, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a plan that are not yet written, as they may be after a kill while it was written.
 
     Raises:
@@ -181,13 +181,13 @@ def _missing(job: Staged, name: Table, place: StepKey, frame: pd.DataFrame) -> p
         ResumeError: if rows of another plan were written.
     """
     ids = frame["id"].to_numpy(np.uint64)
-    places = [StepKey(place.coordination_id, zone, place.step_id) for zone in range(job.record.n_zones)]
+    keys = [StepKey(key.coordination_id, zone, key.step_id) for zone in range(job.record.n_zones)]
     known = job.store.known(name, ids)  # first: another process may be writing the same plan
-    written = pd.concat([job.store.step_rows(name, each, ["id"]) for each in places])["id"].to_numpy(np.uint64)
+    written = pd.concat([job.store.step_rows(name, each, ["id"]) for each in keys])["id"].to_numpy(np.uint64)
     _refuse_collisions(name, frame, known[~np.isin(known, written)])
     if not np.isin(written, ids).all():
         raise ResumeError(
-            f"Round {place.step_id} was being planned with other targets when the run was stopped. Continue with the "
+            f"Round {key.step_id} was being planned with other targets when the run was stopped. Continue with the "
             "targets that the job had then; change them when the stage has finished."
         )
     return frame[~frame["id"].isin(known)]
@@ -208,11 +208,11 @@ def _finish_own(job: Staged, begun: _Begun, plan: Round, found: Found) -> Found:
     rows = [frame for end in ends for frame in end.rows or ()]
     if any(end.rows is None for end in ends):  # workers have written them
         rows = [job.store.between(begun.table, {"coordination_id": (begun.number, begun.number)})]
-    found = found.with_stage(begun.kind)
+    found = found.with_round(begun.kind)
     if rows:
         found = found.with_rows({begun.table: pd.concat(rows)})
     if plan.cells is not None:
-        frames = _certified(job, begun, _placed(plan.cells, begun.place), found.vertices)
+        frames = _certified(job, begun, _with_key(plan.cells, begun.key), found.vertices)
         job.append({name: job.signed(frame) for name, frame in frames.items()})
         found = found.with_rows({"certificate": frames["certificate"]})
     job.store.verify()
@@ -234,20 +234,20 @@ def _run_zones(job: Staged, begun: _Begun) -> list[_ZoneEnd]:
 
 def _simulate_zone(job: Staged, begun: _Begun, zone: int) -> _ZoneEnd:
     """Simulate a zone's points of a stage in packets, each written at once."""
-    place, written = StepKey(begun.number, zone, begun.number), None
+    key, written = StepKey(begun.number, zone, begun.number), None
     if begun.plan is not None:
         position = np.flatnonzero(zone_of(begun.plan.points.id, begun.number, job.record.n_zones) == zone)
         points = begun.plan.points.take(position)
     else:
         if job.store.last_step(begun.number, zone) is not None:
             return _ZoneEnd(worked=False)
-        frame = job.store.step_rows("points", place)
+        frame = job.store.step_rows("points", key)
         points, position = Points.from_frame(frame), frame["position"].to_numpy(np.int64)
-        written = job.store.step_rows(begun.table, place, ["id"])["id"].to_numpy(np.uint64)
-    asked = PointsRequest(points, begun.kind)
-    packets = write_packets(job, place, begun.table, asked, written, position=position, unit=f"{begun.kind} points")
+        written = job.store.step_rows(begun.table, key, ["id"])["id"].to_numpy(np.uint64)
+    request = PointsRequest(points, begun.kind)
+    packets = write_packets(job, key, begun.table, request, written, position=position, unit=f"{begun.kind} points")
     rows = [packet for packet in packets if begun.plan is not None]
-    row = pd.DataFrame([vars(place) | {"n_tiles": len(points), "n_done": 0}])
+    row = pd.DataFrame([vars(key) | {"n_tiles": len(points), "n_done": 0}])
     job.append({"steps": job.signed(row)})
     job.journal.pause()
     return _ZoneEnd(worked=True, rows=rows)
@@ -255,7 +255,7 @@ def _simulate_zone(job: Staged, begun: _Begun, zone: int) -> _ZoneEnd:
 
 def _certify_missing(job: Staged, begun: _Begun) -> bool:
     """Certify the cells of a stage that are not certified yet; return whether there were any."""
-    planned = job.store.step_rows("cells", begun.place)
+    planned = job.store.step_rows("cells", begun.key)
     ids, parents = planned["id"].to_numpy(np.uint64), np.unique(planned["parent_id"].to_numpy(np.uint64))
     if len(job.store.known("certificate", ids)) == len(ids) and len(job.store.known("done", parents)) == len(parents):
         return False
@@ -274,14 +274,14 @@ def _certified(job: Staged, begun: _Begun, planned: pd.DataFrame, vertices: Simu
     certified = pd.DataFrame(dict(job.algorithm.certify(Cells.from_frame(planned), vertices)))
     assert job.work.tiles is not None  # noqa: S101 - algorithms of stages know the grid
     first = np.isin(parents, job.work.tiles.id)  # tiles are split, cells refined
-    done = pd.DataFrame({"id": parents, **vars(begun.place), "active": 0, "deepen": 0})
+    done = pd.DataFrame({"id": parents, **vars(begun.key), "active": 0, "deepen": 0})
     done = done.assign(refine=np.where(first, 0, children), split=np.where(first, children, 0))
     return {"certificate": pd.concat([planned, certified], axis=1), "done": done}
 
 
-def _placed(rows: Points | Cells, place: StepKey) -> pd.DataFrame:
+def _with_key(rows: Points | Cells, key: StepKey) -> pd.DataFrame:
     """Return what a stage plans as rows, in the order of the plan."""
-    return rows.to_frame().assign(**vars(place), position=np.arange(len(rows)))
+    return rows.to_frame().assign(**vars(key), position=np.arange(len(rows)))
 
 
 def _fraction_below(job: Staged, state: State, vertex: int, values: FloatArray) -> FloatArray:
@@ -293,6 +293,6 @@ def _fraction_below(job: Staged, state: State, vertex: int, values: FloatArray) 
 
 def _report(job: Staged, state: State, n_points: int, convergence: Convergence) -> StepReport:
     """Return what the stage that has just finished is told as."""
-    last = len(state.stages) - 1
-    place = StepKey(last, 0, last)
-    return StepReport(place, Status.NEW_STEP, n_points, len(state.cells), job.seconds, convergence.figures)
+    last = len(state.rounds) - 1
+    key = StepKey(last, 0, last)
+    return StepReport(key, Status.NEW_STEP, n_points, len(state.cells), job.seconds, convergence.figures)

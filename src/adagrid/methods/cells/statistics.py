@@ -7,19 +7,19 @@ import numpy as np
 from adagrid._typing import Array, ArrayLike, FloatArray, IntArray
 
 # Order statistics that are kept of each point, and up to which multiple of the level they reach.
-N_KEPT, _REACH = 64, 2.0
+N_ORDER_STATISTICS, _REACH = 64, 2.0
 
-COLUMNS = tuple(f"statistic{i}" for i in range(N_KEPT))
+COLUMNS = tuple(f"statistic{i}" for i in range(N_ORDER_STATISTICS))
 
 
-def kept_ranks(n_sims: ArrayLike, level: float) -> IntArray:
+def order_statistic_ranks(n_sims: ArrayLike, level: float) -> IntArray:
     """Return the ranks of the order statistics that are kept of points, shape (points, N_KEPT).
 
     Evenly spread from 1 to somewhat beyond twice the level's share of the simulations.
     """
     count = np.asarray(n_sims, float)[..., None]
     reach = np.minimum(np.ceil(_REACH * level * count + 6 * np.sqrt(level * count) + 8), count)
-    ranks = 1 + (reach - 1) * np.arange(N_KEPT) / (N_KEPT - 1)
+    ranks = 1 + (reach - 1) * np.arange(N_ORDER_STATISTICS) / (N_ORDER_STATISTICS - 1)
     return np.minimum(np.ceil(ranks), reach).astype(np.int64)
 
 

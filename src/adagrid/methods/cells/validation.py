@@ -196,7 +196,7 @@ class CellValidation(CellAlgorithm):
     @override
     def convergence(self, state: State, fraction_below: FractionBelow) -> Convergence:
         if not state.passes:
-            if not state.stages:
+            if not state.rounds:
                 return Convergence(False, {})
             quantity = self.goal.bounded
             _, largest = self._expected(state.pilot) if self._computed is None else self._certain(self._computed)
@@ -217,14 +217,14 @@ class CellValidation(CellAlgorithm):
     def next_round(self, state: State) -> Round | None:
         if state.passes:
             return self._repair(state) if state.passes <= REPAIRS else None
-        if not state.stages:
+        if not state.rounds:
             pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
             return Round("pilot", pilot if self._exact is None else pilot.take(slice(0)))
         if self._computed is not None:
             mesh, _ = self._certain(self._computed)
             plan = _Plan.for_certain(len(mesh.rate))
             return mesh.simulated(self.first_stream + 1, plan.n_sims, plan.level)
-        (surrogates, largest), number = self._expected(state.pilot), len(state.stages)
+        (surrogates, largest), number = self._expected(state.pilot), len(state.rounds)
         mesh, largest = self._settled(surrogates.rates, largest)
         error, last = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate), number > PILOT_ROUNDS
         log_bound = interpolated_log_bound if last else estimated_log_bound

@@ -61,8 +61,8 @@ def finish_begun_steps(job: Job[TileAlgorithm]) -> None:
     for zone in range(job.record.n_zones):
         last = job.store.last_step(coordination, zone)
         step = coordination * job.record.coordinate_every if last is None else last + 1
-        place = StepKey(coordination, zone, step)
-        if len(job.store.step_rows("tiles", place)) or len(job.store.step_rows("done", place)):
+        key = StepKey(coordination, zone, step)
+        if len(job.store.step_rows("tiles", key)) or len(job.store.step_rows("done", key)):
             begun.append(partial(run_zone, coordination_id=coordination, zone_id=zone, last_step=step + 1))
     run_zones(job, begun)
 
@@ -74,8 +74,8 @@ def coordinate(job: Job[TileAlgorithm], coordination: int, kind: str = "search")
         The job, which knows that nothing of the coordination was stored before.
     """
     row = pd.DataFrame([{"coordination_id": coordination, "n_zones": job.record.n_zones, "kind": kind}])
-    place = StepKey(coordination, 0, coordination * job.record.coordinate_every)
-    job.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", place)})
+    key = StepKey(coordination, 0, coordination * job.record.coordinate_every)
+    job.append({"coordinations": job.signed(row), "reports": job.journal.report("coordination", key)})
     logger.info("coordination %d", coordination)
     job.notify()
     return replace(job, begun=coordination)
@@ -109,8 +109,8 @@ def _report_balance(job: Job[TileAlgorithm], coordination: int, zones: Sequence[
     if len(zones) == 1:
         return
     content = [{"status": zone.status.name, "n_active": zone.n_active, "seconds": zone.seconds} for zone in zones]
-    place = StepKey(coordination, 0, coordination * job.record.coordinate_every)
-    job.journal.hold(job.journal.report("zones", place, zones=content))
+    key = StepKey(coordination, 0, coordination * job.record.coordinate_every)
+    job.journal.hold(job.journal.report("zones", key, zones=content))
     least, *_, most = sorted(zone.n_active for zone in zones)
     seconds = [zone.seconds for zone in zones]
     logger.info(

@@ -24,26 +24,26 @@ from adagrid.runtime.packets import write_packets
 from adagrid.stores.base import StepKey
 
 
-def first_step(job: Job[TileAlgorithm], place: StepKey, *, is_new: bool) -> Frontier:
+def first_step(job: Job[TileAlgorithm], key: StepKey, *, is_new: bool) -> Frontier:
     """Simulate the tiles of the initial grid that belong to a zone, and return the zone's frontier."""
-    rows = job.store.step_rows("tiles", place)
-    retired = job.store.step_rows("done", place)
+    rows = job.store.step_rows("tiles", key)
+    retired = job.store.step_rows("done", key)
     tiles = Tiles.from_frame(rows[~rows["id"].isin(retired["id"])])
-    results = _simulate(job, place, StepWork.fresh(tiles), is_new=is_new)
-    finish_step(job, place, len(rows), len(retired))
+    results = _simulate(job, key, StepWork.fresh(tiles), is_new=is_new)
+    finish_step(job, key, len(rows), len(retired))
     return Frontier(job.algorithm.layout, [results | {"eligible": np.ones(len(tiles), bool)}])
 
 
-def next_step(job: Job[TileAlgorithm], place: StepKey, frontier: Frontier, choice: Choice, *, is_new: bool) -> int:
+def next_step(job: Job[TileAlgorithm], key: StepKey, frontier: Frontier, choice: Choice, *, is_new: bool) -> int:
     """Work on chosen tiles, bring the frontier up to date, and return the number of tiles created."""
     parents = taken(job, frontier, choice.chosen)
     packet, pruned, children = _children(job, parents, choice)
     born = Tiles.concatenate([packet.tiles, pruned])
     if len(born):
-        frame = born.to_frame().assign(**vars(place), position=np.arange(len(born)))
-        _refuse_collisions(place, born)
+        frame = born.to_frame().assign(**vars(key), position=np.arange(len(born)))
+        _refuse_collisions(key, born)
         job.append_missing({"tiles": job.signed(frame)}, key="tiles", is_new=is_new)
-    results = _simulate(job, place, packet, is_new=is_new)
+    results = _simulate(job, key, packet, is_new=is_new)
     replaced = choice.refine | choice.deepen
     nothing = np.zeros(len(pruned), np.int64)
     done = pd.DataFrame(
@@ -53,11 +53,11 @@ def next_step(job: Job[TileAlgorithm], place: StepKey, frontier: Frontier, choic
             "refine": np.concatenate([np.where(choice.refine, children, 0), nothing]),
             "deepen": np.concatenate([np.where(choice.deepen, children, 0), nothing]),
             "split": 0,
-            **vars(place),
+            **vars(key),
         }
     )
     job.append_missing({"done": job.signed(done)}, key="done", is_new=is_new)
-    finish_step(job, place, len(born), len(done))
+    finish_step(job, key, len(born), len(done))
     frontier.advance(choice.chosen, replaced, results)
     return len(born)
 
@@ -84,7 +84,7 @@ def _children(job: Job[TileAlgorithm], parents: pd.DataFrame, choice: Choice) ->
     return StepWork(born, *prior), pruned, children
 
 
-def _simulate(job: Job[TileAlgorithm], place: StepKey, packet: StepWork, *, is_new: bool) -> dict[str, Array]:
+def _simulate(job: Job[TileAlgorithm], key: StepKey, packet: StepWork, *, is_new: bool) -> dict[str, Array]:
     """Simulate tiles in packets, write each at once, and return their frontier columns.
 
     Tiles that already have results are not simulated again.
@@ -92,26 +92,26 @@ def _simulate(job: Job[TileAlgorithm], place: StepKey, packet: StepWork, *, is_n
     columns, types = list(frontier_columns(job)), job.store.schema.tables["results"]
     written = pd.DataFrame({name: np.empty(0, types[name]) for name in columns})
     if not is_new:
-        written = job.store.step_rows("results", place, columns)
+        written = job.store.step_rows("results", key, columns)
     known = None if is_new else written["id"].to_numpy(np.uint64)
-    packets = write_packets(job, place, "results", TilesRequest(packet), known)
+    packets = write_packets(job, key, "results", TilesRequest(packet), known)
     frame = pd.concat([written, *(rows[columns] for rows in packets)], ignore_index=True)
     return {name: frame[name].to_numpy(types[name]) for name in columns}
 
 
-def _refuse_collisions(place: StepKey, tiles: Tiles) -> None:
+def _refuse_collisions(key: StepKey, tiles: Tiles) -> None:
     """Stop if two tiles of a step have the same id; `verify` tells of those of different steps."""
     unique, counts = np.unique(tiles.id, return_counts=True)
     if (counts > 1).any() or (unique == 0).any():
         raise CorruptStoreError(
-            f"Two tiles have the same 64-bit id ({unique[counts > 1][:5].tolist()}) in step {place.step_id}. Start "
+            f"Two tiles have the same 64-bit id ({unique[counts > 1][:5].tolist()}) in step {key.step_id}. Start "
             "the job again with another initial grid (for example another n)."
         )
 
 
-def finish_step(job: Job[TileAlgorithm], place: StepKey, n_tiles: int, n_done: int) -> None:
+def finish_step(job: Job[TileAlgorithm], key: StepKey, n_tiles: int, n_done: int) -> None:
     """Write the commit record of a step, last."""
-    row = pd.DataFrame([vars(place) | {"n_tiles": n_tiles, "n_done": n_done}])
+    row = pd.DataFrame([vars(key) | {"n_tiles": n_tiles, "n_done": n_done}])
     job.append({"steps": job.signed(row)})
     job.journal.pause()
-    logger.info("step %d of zone %d finished: %d tiles", place.step_id, place.zone_id, n_tiles)
+    logger.info("step %d of zone %d finished: %d tiles", key.step_id, key.zone_id, n_tiles)

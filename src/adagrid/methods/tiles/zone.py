@@ -63,22 +63,22 @@ def run_zone(
         return ZoneEnd(Status.ALREADY_EXISTS, frontier=frontier)
     began, status = time.monotonic(), Status.NEW_STEP
     while step < last_step and status in (Status.NEW_STEP, Status.NO_NEW_TILES):
-        place = StepKey(coordination_id, zone_id, step)
+        key = StepKey(coordination_id, zone_id, step)
         if seconds_left() <= 0:
             status = Status.TIMED_OUT
         elif step == 0:
-            frontier = first_step(job, place, is_new=is_new)
-            job.report_step(StepReport(place, Status.NEW_STEP, len(frontier), len(frontier), job.seconds, {}))
+            frontier = first_step(job, key, is_new=is_new)
+            job.report_step(StepReport(key, Status.NEW_STEP, len(frontier), len(frontier), job.seconds, {}))
         else:
             if frontier is None:
                 frontier = read_frontier(job, ZoneView(coordination_id, zone_id, job.record.n_zones, step))
-            status = _adapt(job, place, frontier, is_new=is_new)
+            status = _adapt(job, key, frontier, is_new=is_new)
         step, is_new = step + 1, True
     status = Status.NEW_STEP if status is Status.NO_NEW_TILES else status
     return ZoneEnd(status, 0 if frontier is None else len(frontier), time.monotonic() - began, frontier)
 
 
-def _adapt(job: Job[TileAlgorithm], place: StepKey, frontier: Frontier, *, is_new: bool) -> Status:
+def _adapt(job: Job[TileAlgorithm], key: StepKey, frontier: Frontier, *, is_new: bool) -> Status:
     """Check the targets, and work on the tiles that miss them most."""
     convergence = job.algorithm.convergence(frontier, partial(tile_fraction_below, job, frontier))
     n_tiles = 0
@@ -88,7 +88,7 @@ def _adapt(job: Job[TileAlgorithm], place: StepKey, frontier: Frontier, *, is_ne
         choice = job.algorithm.choose(frontier)
         status = Status.EMPTY_STEP
         if len(choice.chosen):
-            n_tiles = next_step(job, place, frontier, choice, is_new=is_new)
+            n_tiles = next_step(job, key, frontier, choice, is_new=is_new)
             status = Status.NEW_STEP if n_tiles else Status.NO_NEW_TILES
-    job.report_step(StepReport(place, status, n_tiles, len(frontier), job.seconds, convergence.figures))
+    job.report_step(StepReport(key, status, n_tiles, len(frontier), job.seconds, convergence.figures))
     return status

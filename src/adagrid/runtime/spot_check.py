@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import Array, BoolArray, FloatArray, IntArray
-from adagrid.engine.ties import Cut
+from adagrid.engine.ties import RejectionLimit
 from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
 from adagrid.records import read_records
@@ -24,7 +24,7 @@ from adagrid.stores.base import StepKey
 _SIMS, _SHARE, _FEWEST, _MOST = 30_000, 0.1, 8, 64
 
 
-def look_once_more(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence | None) -> SpotEvidence | None:
+def check_spots(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence | None) -> SpotEvidence | None:
     """Simulate spots of what a job has certified, unless that is done, and return what they show.
 
     A job that trusts its family has spots where it computes errors, which are then tested.
@@ -42,7 +42,7 @@ def look_once_more(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence
     if not method.certified(store, read_records(store)):
         return earlier
     step = StepKey(last, 0, last * job.record.coordinate_every)
-    rows = _look(job, step, evidence, 0 if earlier is None else len(store.table("spots")))
+    rows = _simulate_spots(job, step, evidence, 0 if earlier is None else len(store.table("spots")))
     if rows is None:
         return earlier
     job.append({"spots": job.signed(rows)})
@@ -51,7 +51,7 @@ def look_once_more(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence
     return found
 
 
-def _look(job: AnyJob, step: StepKey, evidence: Evidence | None, number: int) -> pd.DataFrame | None:
+def _simulate_spots(job: AnyJob, step: StepKey, evidence: Evidence | None, number: int) -> pd.DataFrame | None:
     """Choose spots, simulate them, and return the rows that tell of them; None if there is nothing to see."""
     limit = _rejection_limit(job)
     if limit == -np.inf:  # nothing rejects
@@ -89,7 +89,7 @@ def _counted(job: AnyJob, statistics: Array, limit: float) -> tuple[IntArray, In
     weak = quantity is not None and job.work.simulator.model.is_weak
     counts = []
     for ties in (False, True):
-        rejections = Cut.of(limit, statistics.dtype, weak=weak, ties=ties).rejects(statistics).sum(axis=1)
+        rejections = RejectionLimit.of(limit, statistics.dtype, weak=weak, ties=ties).rejects(statistics).sum(axis=1)
         counts.append(rejections if quantity is None else quantity.events(rejections, n_sims))
     return np.maximum(*counts), np.abs(counts[0] - counts[1])
 
