@@ -15,17 +15,15 @@ from adagrid.jobs.environment import blotted
 from adagrid.jobs.record import ModelRecord
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_content, model_name
-from adagrid.models._rounding import unrounded
 
 
 def model_record(model: Model, program: str | None) -> ModelRecord:
-    """Return the record of a design, or of the one whose statistic another rounds.
+    """Return the record of a design.
 
     Args:
         model: the design.
         program: what tells what it simulates from what others do.
     """
-    model = unrounded(model)
     source = source_of([model])
     packages = [f'"{package}"' for package in source.packages]  # which stand for their source
     return ModelRecord(

@@ -106,7 +106,7 @@ def _some(job: AnyJob, table: Table) -> pd.DataFrame:
 def _counted(job: AnyJob, statistics: Array, cut: float) -> tuple[IntArray, IntArray]:
     """Return how many events there are at most, and how many of them are so only if ties are, shape (spots,)."""
     n_sims, quantity = np.full(len(statistics), statistics.shape[1]), job.record.quantity
-    weak = quantity is not None and job.work.simulator.model.is_weak
+    weak = quantity is not None and job.work.simulator.is_weak
     counts = []
     for ties in (False, True):
         rejections = Cut.of(cut, statistics.dtype, weak=weak, ties=ties).rejects(statistics).sum(axis=1)

@@ -52,7 +52,6 @@ from adagrid.jobs.run import Run, read_grid_tiles, read_hypotheses
 from adagrid.jobs.stages import lead_stages
 from adagrid.jobs.work import Work, algorithm_of, classic_algorithm
 from adagrid.models import Model
-from adagrid.models._rounding import rounded
 from adagrid.stores import Method, Schema, Store
 from adagrid.stores.base import INCIDENTAL, Table, zone_of
 
@@ -100,9 +99,13 @@ def start_job(
     checked = _checked(method, kind, settings, grid, model)
     for destination in kept:
         destination.check(None)
-    model = _simulated(model, checked)
     simulator = Simulator(
-        model, checked.model_seed, grid.tiles.n_nulls, at_most=_at_most(checked), selects=kind == "calibrate"
+        model,
+        checked.model_seed,
+        grid.tiles.n_nulls,
+        at_most=_at_most(checked),
+        selects=kind == "calibrate",
+        value_range=checked.rounded_range,
     )
     record = JobRecord(
         job_id=job_id or uuid.uuid4().hex[:12],
@@ -138,9 +141,9 @@ def start_job(
 
 def _computes(model: Model, settings: Settings, tiles: Tiles) -> bool:
     """Return whether a design computes the errors of a job: that is tried at some of its tiles' centres."""
-    some = tiles.take(np.argsort(tiles.id)[:_TRIED])
-    if not model.is_exact:
+    if not model.is_exact or settings.rounded_range is not None:
         return False
+    some = tiles.take(np.argsort(tiles.id)[:_TRIED])
     if isinstance(settings, (CalibrateSettings, InterpolatedCalibrateSettings)):
         return ExactErrors(model).computes(some.theta, some.null_truth, level=settings.alpha)
     assert isinstance(settings, (ValidateSettings, InterpolatedValidateSettings))  # noqa: S101 - the other kind
@@ -223,7 +226,6 @@ def continue_job(
         problems += _override_problems(record, overrides or {})
         problems += _certified_problems(store, record, overrides or {})
         problems += _backend_problems(record, backend)
-        model = _simulated(model, record.checked_settings())
         given = model_record(model, None)
         if any(getattr(given, name) != getattr(record.model, name) for name in FIXED):  # it may not fit what follows
             problems += _model_problems(record, given, accept_changed_model)
@@ -232,7 +234,10 @@ def continue_job(
         destination.check(store)
     backend = backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings_class.checked({**record.settings, **(overrides or {})}).model_dump()
-    simulator = Simulator(model, settings["model_seed"], store.schema.n_nulls, shape=record.shape)
+    value_range = record.checked_settings().rounded_range
+    simulator = Simulator(
+        model, settings["model_seed"], store.schema.n_nulls, shape=record.shape, value_range=value_range
+    )
     given = given.model_copy(update={"program": simulator.fingerprint})
     _refuse(store, _model_problems(record, given, accept_changed_model))
     hypotheses = _job_hypotheses(store, record, grid, accept_changed_model)
@@ -476,11 +481,6 @@ def _check_scales(grid: Grid, family: Family) -> None:
             f"rates are: from {lower[rates].tolist()} to {upper[rates].tolist()}. Say scale='probability' in "
             "cartesian_grid if they are rates, or scale='natural' if they are logits."
         )
-
-
-def _simulated(model: Model, settings: Settings) -> Model:
-    """Return what is simulated: the design, or for its mean the design whose statistic is rounded at random."""
-    return model if settings.rounded_range is None else rounded(model, settings.rounded_range)
 
 
 def _check_role(grid: Grid, settings: Settings) -> None:

@@ -18,7 +18,6 @@ from adagrid.grid.points import Points
 from adagrid.jobs.evidence import read_evidence
 from adagrid.jobs.job import AnyJob, logger
 from adagrid.models import ArrayModel
-from adagrid.models._rounding import design_name
 from adagrid.refutation import Ask, Evidence, Inquiry, Lines
 from adagrid.refutation.evidence import SCAN_STREAM, never
 from adagrid.stores import Place
@@ -76,7 +75,7 @@ def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) ->
     Raises:
         ModelError: if no difference is found.
     """
-    name = design_name(model)
+    name = type(model).__name__
     for n_sims in _COMPARED:
         points = inquiry.points(lines, 0, n_sims)
         values = ask(points)

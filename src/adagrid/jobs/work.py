@@ -262,5 +262,6 @@ def _exact(record: JobRecord, model: Model) -> ExactErrors | None:
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, crew: Crew) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
-    simulator, hypotheses = sent.received(int(record.settings["model_seed"]), n_nulls, record.shape)
+    value_range = record.checked_settings().rounded_range
+    simulator, hypotheses = sent.received(int(record.settings["model_seed"]), n_nulls, record.shape, value_range)
     return Work(record, algorithm_of(record, simulator.model, tiles, hypotheses), simulator, tiles, hypotheses, crew)
