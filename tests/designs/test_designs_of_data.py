@@ -189,7 +189,7 @@ def test_families_that_do_not_draw_need_the_other_form():
 
 
 def test_means_of_statistics():
-    """A statistic whose mean is bounded is rounded at random by a design that wraps this one."""
+    """A statistic whose mean is bounded is rounded at random by the engine."""
 
     class Share(Responders):
         value_range = (0.0, 1.0)

@@ -18,7 +18,6 @@ from scipy.special import ndtri
 import adagrid as ada
 from adagrid.engine import Simulator
 from adagrid.errors import BackendError, ResumeError
-from adagrid.models._rounding import rounded, unrounded
 from adagrid.runtime.sent_design import SentDesign
 from tests.support import flat
 from tests.support.compilations import compilations
@@ -89,16 +88,16 @@ def test_another_design_is_another(module):
 
 
 def test_rounded_design():
-    """With its rounding, and the code of the design that it rounds."""
+    """The design itself travels, and is rounded where it arrives."""
 
     class Mean(ada.ZTest):
         def statistic(self, draw, theta, null_truth):
             return jnp.tanh(super().statistic(draw, theta, null_truth))
 
-    sent = SentDesign.of(rounded(Mean(), (-1.0, 1.0)), ())
-    simulator, _ = sent.received(7, 1, ada.engine.Shape(16, 1))
-    assert isinstance(unrounded(simulator.model), Mean)
-    assert simulator.model.value_range == (-1.0, 1.0)
+    sent = SentDesign.of(Mean(), ())
+    simulator, _ = sent.received(7, 1, ada.engine.Shape(16, 1), (-1.0, 1.0))
+    assert isinstance(simulator.model, Mean)
+    assert simulator.value_range == (-1.0, 1.0)
     assert sent.code == SentDesign.of(Mean(), ()).code != SentDesign.of(ada.ZTest(), ()).code
 
 

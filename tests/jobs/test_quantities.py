@@ -17,7 +17,6 @@ import adagrid as ada
 from adagrid.engine import Simulator
 from adagrid.errors import InvalidInputError, ModelError, ResumeError
 from adagrid.grid.grid import overcounted
-from adagrid.models._rounding import rounded
 from adagrid.settings.quantities import Mean, Power
 from adagrid.stores.duckdb import DuckDBStore
 from tests.support import flat
@@ -258,9 +257,9 @@ def test_limits_of_means_are_closer_than_hoeffdings():
 @pytest.mark.parametrize("quantity", [Power(), Mean(0.0, 1.0)], ids=["power", "mean"])
 def test_misses_are_as_rare_as_promised(quantity):
     """Over many seeds the truth at a point is outside each of its limits with at most the rate delta."""
-    model = ada.ZTest(n=N) if quantity.prefix == "power" else rounded(PValue(), (0.0, 1.0))
+    model, value_range = (ada.ZTest(n=N), None) if quantity.prefix == "power" else (PValue(), (0.0, 1.0))
     threshold, truth = (-THRESHOLD, power(0.3)) if quantity.prefix == "power" else (0.0, PValue.mean(0.3))
-    simulator, delta, runs = Simulator(model, 0, 1, at_most=256), 0.05, 500
+    simulator, delta, runs = Simulator(model, 0, 1, at_most=256, value_range=value_range), 0.05, 500
     where = np.array([[0.3]]), np.ones((1, 1), bool), threshold
     rejections = np.array([simulator.reseeded(seed).count(*where, 0, 256)[0] for seed in range(runs)])
     _, lower, upper = quantity.limits(rejections, np.full(runs, 256), delta)

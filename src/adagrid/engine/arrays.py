@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.engine.evaluator import Call, Evaluator, Shape
+from adagrid.engine.rounding import Rounding
 from adagrid.engine.ties import RejectionLimit
 from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
-from adagrid.models._rounding import design_name, unrounded
 
 _BLOCK = 64
 # Simulations that are tried first, and how many of them must not have the commonest value to tell seeds apart.
@@ -31,13 +31,16 @@ class Arrays(Evaluator):
         seed: seed of its simulations.
         chunk: simulations per call.
         block: points per call; 64 if None.
+        rounding: rounds the statistics at random, for their mean; None where statistics themselves are compared.
     """
 
-    def __init__(self, model: ArrayModel, seed: int, chunk: int, block: int | None) -> None:
+    def __init__(
+        self, model: ArrayModel, seed: int, chunk: int, block: int | None, rounding: Rounding | None = None
+    ) -> None:
         self.shape = Shape(chunk, block or _BLOCK)
         self.dtype = np.dtype(np.float64)
         self._model = model.seeded(seed)
-        self._tried = False
+        self._rounding, self._tried = rounding, False
 
     @property
     @override
@@ -68,14 +71,19 @@ class Arrays(Evaluator):
                 offset = call.chunk * self.shape.chunk
                 theta, truth = call.theta[rows].astype(np.float64), call.null_truth[rows]
                 self._try(offset + first, offset + last, theta[:1], truth[:1])
-                values[rows, first:last] = self._simulated(self._model, offset + first, offset + last, theta, truth)
+                values[rows, first:last] = self._turned(offset + first, offset + last, theta, truth)
         return values
 
-    def _simulated(
-        self, model: ArrayModel, begin: int, end: int, theta: FloatArray, null_truth: BoolArray
-    ) -> FloatArray:
-        """Return what a design simulates, turned so that small statistics reject."""
-        name = f"{design_name(model)}.simulate"
+    def _turned(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> FloatArray:
+        """Return what is compared with the threshold, turned so that small values reject."""
+        values = self._simulated(self._model, begin, end, theta, null_truth)
+        if self._rounding is None:
+            return self._model.direction * values.astype(np.float64)
+        return self._rounding.direction * self._rounding.differences(values, self._model, begin, end)
+
+    def _simulated(self, model: ArrayModel, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
+        """Return what a design simulates."""
+        name = f"{type(model).__name__}.simulate"
         try:
             values = np.asarray(model.simulate(begin, end, theta, null_truth))
         except Exception as error:
@@ -89,7 +97,7 @@ class Arrays(Evaluator):
             )
         if values.dtype.kind in "iu" and values.size and np.abs(values.astype(float)).max() > _LARGEST:
             raise ModelError(f"{name} must return whole numbers of at most 2**53, or real ones.")
-        return model.direction * values.astype(np.float64)
+        return values
 
     def _try(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> None:
         """Try once whether simulations depend on the seed, and on their own index only.
@@ -108,17 +116,13 @@ class Arrays(Evaluator):
             for part in ((begin, middle), (middle, end))
             if part[0] < part[1]
         ]
-        name = design_name(self._model)
+        name = type(self._model).__name__
         if not np.array_equal(whole, np.concatenate(parts, axis=1), equal_nan=True):
             raise ModelError(
                 f"{name}.simulate must give simulation i the same statistic whatever begin and end are. Take its "
                 "randomness from self.uniforms(begin, end, ...), or from a generator made for every i."
             )
-        design = unrounded(self._model)  # whose rounding would hide that it ignores the seed
-        assert isinstance(design, ArrayModel)  # noqa: S101 - as the one that rounds it
-        if design is not self._model:
-            whole = self._simulated(design.seeded(self._model.seed), begin, end, theta, null_truth)
-        other = self._simulated(design.seeded(self._model.seed ^ 1), begin, end, theta, null_truth)
+        other = self._simulated(self._model.seeded(self._model.seed ^ 1), begin, end, theta, null_truth)
         _, counts = np.unique(whole, return_counts=True)
         if whole.size - counts.max() >= _DIFFERENT and np.array_equal(whole, other, equal_nan=True):
             raise ModelError(

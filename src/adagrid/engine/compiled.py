@@ -16,11 +16,11 @@ from typing_extensions import override
 
 from adagrid._programs import as_numpy
 from adagrid.engine.evaluator import Call, Evaluator
+from adagrid.engine.rounding import Rounding
 from adagrid.engine.ties import RejectionLimit
 from adagrid.engine.traced import TracedDesign, key_words
 from adagrid.errors import ModelError
 from adagrid.models import Model
-from adagrid.models._rounding import design_name
 
 _DRAW_CACHE_BYTES = 256 << 20
 
@@ -36,13 +36,24 @@ class Compiled(Evaluator):
         chunk: simulations per call.
         block: points per call; planned from the design's memory use if None.
         selects: whether the block is planned for returning statistics, or for counting rejections.
+        rounding: rounds the statistic at random, for its mean; None where the statistic itself is compared.
 
     Raises:
         ModelError: if the design raises or returns anything but a real scalar.
     """
 
-    def __init__(self, model: Model, seed: int, n_nulls: int, chunk: int, block: int | None, *, selects: bool) -> None:
-        self._design = TracedDesign(model, n_nulls, chunk, block, selects=selects)
+    def __init__(
+        self,
+        model: Model,
+        seed: int,
+        n_nulls: int,
+        chunk: int,
+        block: int | None,
+        *,
+        selects: bool,
+        rounding: Rounding | None = None,
+    ) -> None:
+        self._design = TracedDesign(model, n_nulls, chunk, block, selects=selects, rounding=rounding)
         self.shape, self.dtype = self._design.shape, self._design.dtype
         self._seed(seed)
         self._check_draws(model)
@@ -85,9 +96,9 @@ class Compiled(Evaluator):
         return draws
 
     def _check_draws(self, model: Model) -> None:
-        draws = [as_numpy(leaf) for leaf in jax.tree.leaves(self._draws(0))]
+        draws = [as_numpy(leaf) for leaf in jax.tree.leaves(self._design.trials(self._draws(0)))]
         if all((leaf == leaf[:1]).all() for leaf in draws):
             raise ModelError(
-                f"{design_name(model)}.draw must be random, but returned the same for every key. Draw with jax.random "
-                "from the key that is given: numpy.random would run once, when the design is compiled."
+                f"{type(model).__name__}.draw must be random, but returned the same for every key. Draw with "
+                "jax.random from the key that is given: numpy.random would run once, when the design is compiled."
             )

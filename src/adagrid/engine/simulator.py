@@ -16,10 +16,10 @@ from adagrid.engine.arrays import Arrays
 from adagrid.engine.compiled import Compiled
 from adagrid.engine.evaluator import MAX_SIMS, Call, Evaluator, Shape
 from adagrid.engine.kernels import SmallestValues
+from adagrid.engine.rounding import Rounding
 from adagrid.engine.ties import RejectionLimit
 from adagrid.errors import InvalidInputError, ModelError
 from adagrid.models import ArrayModel, Model
-from adagrid.models._rounding import unrounded
 
 _CHUNK = 8192
 # Calls that may be under way at once: enough to overlap host and device, few enough to bound memory.
@@ -74,6 +74,9 @@ class Simulator:
         shape: shape of the calls; planned from the design's memory use if None.
         at_most: the most simulations that any point will have; keeps the chunk small for small jobs.
         selects: whether `smallest` will be called, not `count`: the shape is planned for one of them.
+        value_range: least and largest value of the statistic, for its mean: the statistic is then rounded at random,
+            and a simulation rejects, with threshold 0, if it is rounded up. None where the statistic itself is compared
+            with the threshold.
 
     Raises:
         ModelError: if the design raises or returns anything but real numbers.
@@ -88,18 +91,20 @@ class Simulator:
         shape: Shape | None = None,
         at_most: int = _CHUNK,
         selects: bool = False,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.value_range = model, value_range
         self._real = np.dtype(np.float64 if model.precision == "double" else np.float32)
         self.n_nulls = n_nulls
         self._chunk = shape.chunk if shape else min(_CHUNK, max(16, 1 << (at_most - 1).bit_length()))
         self._model_seed = seed
         self._stream: tuple[int, Simulator] | None = None
         block = shape.block if shape else None
+        rounding = None if value_range is None else Rounding(*value_range)
         self._evaluator: Evaluator = (
-            Arrays(model, seed, self._chunk, block)
+            Arrays(model, seed, self._chunk, block, rounding)
             if isinstance(model, ArrayModel)
-            else Compiled(model, seed, n_nulls, self._chunk, block, selects=selects)
+            else Compiled(model, seed, n_nulls, self._chunk, block, selects=selects, rounding=rounding)
         )
         self.shape, self.dtype = self._evaluator.shape, self._evaluator.dtype
 
@@ -111,6 +116,11 @@ class Simulator:
         of a design that calls Python.
         """
         return self._evaluator.fingerprint
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether a simulation whose statistic equals the threshold rejects."""
+        return self.value_range is None and self.model.is_weak
 
     def reseeded(self, seed: int) -> Simulator:
         """Return a simulator of the same design with other simulations; nothing is compiled again."""
@@ -161,7 +171,7 @@ class Simulator:
             StatisticError: if a statistic is NaN.
         """
         total = np.zeros(len(theta), np.int64)
-        cut = RejectionLimit.of(threshold, self.dtype, weak=self.model.is_weak, ties=ties)
+        cut = RejectionLimit.of(threshold, self.dtype, weak=self.is_weak, ties=ties)
 
         def finish(call: Call, counts: Array) -> None:
             if counts[1, : len(call.rows)].any():
@@ -291,6 +301,5 @@ class Simulator:
         counted = (column >= call.first[points, None]) & (column < call.last[points, None])
         point, simulation = np.argwhere(np.isnan(values) & counted)[0]
         row = int(call.rows[point])
-        value_range = None if unrounded(self.model) is self.model else self.model.value_range
         simulation += call.chunk * self._chunk
-        raise StatisticError(row, int(simulation), theta[row], call.null_truth[point], value_range)
+        raise StatisticError(row, int(simulation), theta[row], call.null_truth[point], self.value_range)

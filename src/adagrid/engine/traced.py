@@ -15,9 +15,9 @@ from adagrid._programs import Program, shaped
 from adagrid._typing import Array
 from adagrid.engine.evaluator import Shape
 from adagrid.engine.kernels import count_rejections
+from adagrid.engine.rounding import Rounding
 from adagrid.errors import BackendError, ModelError
 from adagrid.models import Model
-from adagrid.models._rounding import design_name
 
 _BLOCK = 64
 # Beyond this much memory per call for temporaries and output, calls become several times slower.
@@ -41,19 +41,30 @@ class TracedDesign:
         chunk: simulations per call.
         block: points per call; planned from the memory that the design needs if None.
         selects: whether the block is planned for returning statistics, or for counting rejections.
+        rounding: rounds the statistic at random, for its mean; None where the statistic itself is compared.
 
     Raises:
         ModelError: if the design raises or returns anything but a real scalar.
     """
 
-    def __init__(self, model: Model, n_nulls: int, chunk: int, block: int | None, *, selects: bool) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: Model,
+        n_nulls: int,
+        chunk: int,
+        block: int | None,
+        *,
+        selects: bool,
+        rounding: Rounding | None = None,
+    ) -> None:
+        self._model, self._rounding = model, rounding
+        self._direction = model.direction if rounding is None else rounding.direction
         self._n_nulls = n_nulls
         self._chunk = chunk
         self._double = model.precision == "double"
         self._real = np.dtype(np.float64 if self._double else np.float32)
         self.draw = self._program("draw", self._draw_chunk, key_words(0), np.uint32(0))
-        if not jax.tree.leaves(self.draw.out):
+        if not jax.tree.leaves(self.trials(self.draw.out)):
             raise ModelError(f"{self._name}.draw must return arrays, but returned none.")
         self._check_indices()
         self.shape = Shape(chunk, block or _BLOCK)
@@ -86,9 +97,13 @@ class TracedDesign:
         """Memory of one chunk of draws."""
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.draw.out))
 
+    def trials(self, draws: Any) -> Any:
+        """Return what the design itself has drawn, without the numbers that round."""
+        return draws if self._rounding is None else draws[0]
+
     @property
     def _name(self) -> str:
-        return design_name(self._model)
+        return type(self._model).__name__
 
     @property
     def _arguments(self) -> tuple[Any, ...]:
@@ -110,7 +125,11 @@ class TracedDesign:
     def _draw_chunk(self, words: jax.Array, first: jax.Array) -> Any:
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         index = first + jnp.arange(self._chunk, dtype=jnp.uint32)
-        return jax.vmap(lambda i: self._model.draw(jax.random.fold_in(key, i)))(index)
+        return jax.vmap(lambda i: self._draw(jax.random.fold_in(key, i)))(index)
+
+    def _draw(self, key: jax.Array) -> Any:
+        draw = self._model.draw
+        return draw(key) if self._rounding is None else self._rounding.draw(draw, key)
 
     def _statistic_block(self, draws: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         return jax.vmap(lambda p, t: jax.vmap(lambda d: self._turned(d, p, t))(draws))(theta, null_truth)
@@ -122,7 +141,7 @@ class TracedDesign:
 
     def _turned(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
         """Return the statistic of one trial, turned so that small ones reject."""
-        value = jnp.asarray(self._model.statistic_at(draw, theta, null_truth))
+        value = jnp.asarray(self._compared(draw, theta, null_truth))
         if jnp.issubdtype(value.dtype, jnp.complexfloating):
             raise TypeError(f"a statistic must be a real number, but its type is {value.dtype}.")
         if value.dtype == bool:
@@ -136,12 +155,19 @@ class TracedDesign:
             value = jnp.where(jnp.abs(real) < _EXACT[self._real.name], real, jnp.nan)
         if value.dtype.itemsize < _SMALLEST:  # half precisions, which NumPy does not know; nothing is lost
             value = value.astype(self._real)
-        return value if self._model.direction > 0 else -value
+        return value if self._direction > 0 else -value
+
+    def _compared(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
+        """Return what is compared with the threshold: the statistic, or that it is rounded up."""
+        if self._rounding is None:
+            return self._model.statistic_at(draw, theta, null_truth)
+        trial, uniform = draw
+        return self._rounding.difference(self._model.statistic_at(trial, theta, null_truth), uniform)
 
     def _check_indices(self) -> None:
         """Refuse indices beyond parameters, hypotheses or data, which JAX would silently move into range."""
         theta, truth = np.zeros(self._model.family.dim, self._real), np.ones(self._n_nulls, bool)
-        one = jax.tree.map(lambda leaf: shaped(leaf.shape[1:], leaf.dtype), self.draw.out)
+        one = jax.tree.map(lambda leaf: shaped(leaf.shape[1:], leaf.dtype), self.trials(self.draw.out))
         model: Any = self._model
         shapes: list[Any] = []
 

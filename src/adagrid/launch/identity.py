@@ -13,19 +13,17 @@ from adagrid.grid.definition import values
 from adagrid.grid.hypotheses import split_half_spaces
 from adagrid.models import Model
 from adagrid.models._identity import model_arguments, model_content, model_name
-from adagrid.models._rounding import unrounded
 from adagrid.records import ModelRecord
 from adagrid.runtime.environment import blotted
 
 
 def model_record(model: Model, program: str | None) -> ModelRecord:
-    """Return the record of a design, or of the one whose statistic another rounds.
+    """Return the record of a design.
 
     Args:
         model: the design.
         program: what tells what it simulates from what others do.
     """
-    model = unrounded(model)
     source = source_of([model])
     packages = [f'"{package}"' for package in source.packages]  # which stand for their source
     return ModelRecord(

@@ -16,7 +16,6 @@ from adagrid.launch.drive import as_begun, drive, make_job
 from adagrid.launch.identity import model_record
 from adagrid.launch.obstacles import design_obstacles, kind_obstacles, obstacles, source_obstacle
 from adagrid.launch.request import Request
-from adagrid.launch.start import simulated
 from adagrid.records import FIXED, JobRecord, ModelRecord, read_records
 from adagrid.results.run import Run
 from adagrid.runtime.stored_grid import read_grid_tiles, read_hypotheses
@@ -42,8 +41,7 @@ def resume_job(request: Request, store: Store, destinations: Sequence[Destinatio
     problems = kind_obstacles(record, request.kind, request.method_name)
     if not problems:
         problems += obstacles(store, history, request)
-        model = simulated(request.model, record.settings)
-        given = model_record(model, None)
+        given = model_record(request.model, None)
         if any(getattr(given, name) != getattr(record.model, name) for name in FIXED):  # it may not fit what follows
             problems += design_obstacles(record, given, accept)
     _refuse(store, problems)
@@ -51,7 +49,9 @@ def resume_job(request: Request, store: Store, destinations: Sequence[Destinatio
         destination.check(store)
     backend = request.backend or LocalBackend(record.n_zones, record.coordinate_every)
     settings = record.settings.changed(request.overrides)
-    simulator = Simulator(model, settings.model_seed, store.schema.n_nulls, shape=record.shape)
+    simulator = Simulator(
+        request.model, settings.model_seed, store.schema.n_nulls, shape=record.shape, value_range=settings.value_range
+    )
     given = given.model_copy(update={"program": simulator.fingerprint})
     _refuse(store, design_obstacles(record, given, accept))
     hypotheses = _job_hypotheses(store, record, request.grid, accept)
@@ -60,7 +60,7 @@ def resume_job(request: Request, store: Store, destinations: Sequence[Destinatio
     now = {"settings": settings, "model": given, "design": design, "null_hypos": null_hypos}
     changed = record.model_copy(update=now)
     known = read_grid_tiles(store) if record.method.knows_grid else None
-    algorithm = algorithm_of(changed, model, known, hypotheses)
+    algorithm = algorithm_of(changed, request.model, known, hypotheses)
     pool = WorkerPool.gather(store, len(history) + (design != record.design))
     work = Work[Any](changed, algorithm, simulator, known, hypotheses, pool)
     job = make_job(store, work, backend, request, destinations)

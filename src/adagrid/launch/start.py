@@ -21,7 +21,6 @@ from adagrid.launch.drive import config_row, drive, make_job
 from adagrid.launch.identity import grid_fingerprint, model_record
 from adagrid.launch.request import Request
 from adagrid.models import Model
-from adagrid.models._rounding import rounded
 from adagrid.records import JobRecord
 from adagrid.results.run import Run
 from adagrid.runtime.exact import ExactErrors
@@ -52,13 +51,19 @@ def start_job(request: Request, grid: Grid, store: Store, destinations: Sequence
         InvalidInputError: with everything that is wrong with the settings, the grid and the design.
         ModelError: if the design fails; the job can then be continued.
     """
-    backend, kind = request.backend or LocalBackend(), request.kind
+    backend = request.backend or LocalBackend()
     settings = _checked(request, grid)
     for destination in destinations:
         destination.check(None)
-    model = simulated(request.model, settings)
-    at_most, selects = settings.method.many_sims, kind == "calibrate"
-    simulator = Simulator(model, settings.model_seed, grid.tiles.n_nulls, at_most=at_most, selects=selects)
+    model = request.model
+    simulator = Simulator(
+        model,
+        settings.model_seed,
+        grid.tiles.n_nulls,
+        at_most=settings.method.many_sims,
+        selects=request.kind == "calibrate",
+        value_range=settings.value_range,
+    )
     record = JobRecord(
         job_id=request.options.job_id or uuid.uuid4().hex[:12],
         settings=settings,
@@ -90,17 +95,11 @@ def start_job(request: Request, grid: Grid, store: Store, destinations: Sequence
     return drive(job, lambda: grid.tiles)
 
 
-def simulated(model: Model, settings: Settings) -> Model:
-    """Return what is simulated: the design, or for its mean the design whose statistic is rounded at random."""
-    values = settings.goal.value_range if isinstance(settings.goal, Validation) else None
-    return model if values is None else rounded(model, values)
-
-
 def _computes(model: Model, settings: Settings, tiles: Tiles) -> bool:
     """Return whether a design computes the errors of a job: that is tried at some of its tiles' centres."""
-    some = tiles.take(np.argsort(tiles.id)[:_TRIED])
-    if not model.is_exact:
+    if not model.is_exact or settings.value_range is not None:
         return False
+    some = tiles.take(np.argsort(tiles.id)[:_TRIED])
     goal, exact = settings.goal, ExactErrors(model)
     if isinstance(goal, Validation):
         return exact.computes(some.theta, some.null_truth, threshold=goal.rejection_limit)

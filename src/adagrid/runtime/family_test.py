@@ -16,7 +16,6 @@ from adagrid.grid import Tiles
 from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
 from adagrid.models import ArrayModel
-from adagrid.models._rounding import design_name
 from adagrid.refutation import Ask, Evidence, Inquiry, Lines
 from adagrid.refutation.evidence import SCAN_STREAM, never
 from adagrid.runtime.evidence import read_evidence
@@ -77,7 +76,7 @@ def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) ->
     Raises:
         ModelError: if no difference is found.
     """
-    name = design_name(model)
+    name = type(model).__name__
     for n_sims in _COMPARED:
         points = inquiry.points(lines, 0, n_sims)
         values = ask(points)

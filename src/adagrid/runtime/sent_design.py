@@ -14,7 +14,6 @@ from adagrid.errors import BackendError
 from adagrid.grid import NullHypothesis
 from adagrid.models import Model
 from adagrid.models._identity import model_content, model_name
-from adagrid.models._rounding import unrounded
 from adagrid.records import same_program
 
 # Modules whose classes and functions travel among the bytes.
@@ -49,13 +48,15 @@ class SentDesign:
     @staticmethod
     def of(model: Model, hypotheses: Sequence[NullHypothesis], program: str | None = None) -> SentDesign:
         """Return a design as it travels."""
-        pickled = require("cloudpickle", "dask").dumps((model, tuple(hypotheses)))  # a rounded one with its rounding
-        reached = source_of([unrounded(model), *hypotheses]).names
+        pickled = require("cloudpickle", "dask").dumps((model, tuple(hypotheses)))
+        reached = source_of([model, *hypotheses]).names
         names = tuple(name for name in reached if name[0] not in _TRAVELLING)
         return SentDesign(pickled, sys.version_info[:2], program, names, _code(model, hypotheses, names, program))
 
-    def received(self, seed: int, n_nulls: int, shape: Shape) -> tuple[Simulator, tuple[NullHypothesis, ...]]:
-        """Return what simulates the design in this process, and its hypotheses.
+    def received(
+        self, seed: int, n_nulls: int, shape: Shape, value_range: tuple[float, float] | None = None
+    ) -> tuple[Simulator, tuple[NullHypothesis, ...]]:
+        """Return what simulates the design in this process, and its hypotheses. Arguments are those of `Simulator`.
 
         Raises:
             BackendError: if this process has other code of the design or of a hypothesis.
@@ -68,15 +69,14 @@ class SentDesign:
                 "of the same version. Install it there and run the job again. Everything finished before is saved."
             )
         model, hypotheses = require("cloudpickle", "dask").loads(self.pickled)
-        simulator = Simulator(model, seed, n_nulls, shape=shape)
+        simulator = Simulator(model, seed, n_nulls, shape=shape, value_range=value_range)
         same = same_program(self.program, simulator.fingerprint)
         if same is False or _code(model, hypotheses, self.names, self.program) != self.code:
-            raise BackendError(_OTHER.format(name=model_name(unrounded(model))))
+            raise BackendError(_OTHER.format(name=model_name(model)))
         return simulator, hypotheses
 
 
 def _code(model: Model, hypotheses: Sequence[NullHypothesis], names: Sequence[Name], program: str | None) -> str:
     """Return a hash of what this process runs for a design, and of its data where its program does not tell all."""
-    model = unrounded(model)
     held = model_content(model) if program is None or model.is_exact else ""
     return f"{code_hash([model, *hypotheses], names)} {held}"

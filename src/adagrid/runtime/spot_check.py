@@ -86,7 +86,7 @@ def _simulate_spots(job: AnyJob, step: StepKey, evidence: Evidence | None, numbe
 def _counted(job: AnyJob, statistics: Array, limit: float) -> tuple[IntArray, IntArray]:
     """Return how many events there are at most, and how many of them are so only if ties are, shape (spots,)."""
     n_sims, quantity = np.full(len(statistics), statistics.shape[1]), job.record.quantity
-    weak = quantity is not None and job.work.simulator.model.is_weak
+    weak = quantity is not None and job.work.simulator.is_weak
     counts = []
     for ties in (False, True):
         rejections = RejectionLimit.of(limit, statistics.dtype, weak=weak, ties=ties).rejects(statistics).sum(axis=1)

@@ -84,5 +84,7 @@ def algorithm_of(record: JobRecord, model: Model, tiles: Tiles | None, hypothese
 
 def _received(record: JobRecord, sent: SentDesign, n_nulls: int, tiles: Tiles | None, pool: WorkerPool) -> Work[Any]:
     """Return what answers in this process, with compiled calls of the shape of those of the process that led."""
-    simulator, hypotheses = sent.received(record.settings.model_seed, n_nulls, record.shape)
+    simulator, hypotheses = sent.received(
+        record.settings.model_seed, n_nulls, record.shape, record.settings.value_range
+    )
     return Work(record, algorithm_of(record, simulator.model, tiles, hypotheses), simulator, tiles, hypotheses, pool)

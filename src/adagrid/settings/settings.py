@@ -11,7 +11,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from adagrid.settings.goals import GOALS, Calibration, Goal, Kind, Validation
 from adagrid.settings.method import Method, method_named
 from adagrid.settings.options import Options, all_of
-from adagrid.settings.quantities import Quantity
+from adagrid.settings.quantities import Quantity, Range
 
 M = TypeVar("M", bound=Method)
 
@@ -142,6 +142,11 @@ class Settings(Common):
     def quantity(self) -> Quantity | None:
         """What a validation bounds; None for calibrations."""
         return self.goal.bounded if isinstance(self.goal, Validation) else None
+
+    @property
+    def value_range(self) -> Range | None:
+        """The range of a statistic that is rounded at random to 0 or 1, for its mean; None where nothing is rounded."""
+        return self.goal.value_range if isinstance(self.goal, Validation) else None
 
     def method_as(self, cls: type[M]) -> M:
         """Return the method, which is of a class."""
