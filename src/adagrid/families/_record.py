@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from adagrid._data import built, to_data
 from adagrid._registry import implementation
 from adagrid.families.base import Family
 
@@ -30,29 +31,19 @@ def family_record(family: Family) -> dict[str, Any]:
 def recorded_family(record: Mapping[str, Any]) -> Family | None:
     """Return the recorded family, or None if it is user-defined."""
     cls = implementation(_package(), str(record.get("name")), Family)  # type: ignore[type-abstract]
-    return cls(**{field: _built(value) for field, value in record["fields"].items()}) if cls is not None else None
+    return None if cls is None else built(cls, record["fields"], recorded_family)
 
 
 def _recorded(family: Family) -> dict[str, Any]:
     package, _, name = type(family).__module__.rpartition(".")
     if package != __package__ or implementation(_package(), name, Family) is not type(family):  # type: ignore[type-abstract]
         raise _NotRecordedError
-    return {"name": name, "fields": {field: _plain(value) for field, value in sorted(vars(family).items())}}
+    return {"name": name, "fields": {field: to_data(value, _inner) for field, value in sorted(vars(family).items())}}
 
 
 def _package() -> ModuleType:
     return sys.modules[__package__]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Family):
-        return _recorded(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _built(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return recorded_family(value)
-    return [_built(item) for item in value] if isinstance(value, list) else value
+def _inner(value: Any) -> Any:
+    return _recorded(value) if isinstance(value, Family) else value

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from adagrid import grid
+from adagrid._data import built, place_of, to_data
 from adagrid._source import same_source, source_of
 from adagrid.errors import InvalidInputError
 from adagrid.grid.hypotheses import NullHypothesis
@@ -41,8 +42,8 @@ def values(hypothesis: NullHypothesis) -> dict[str, Any]:
     if not own.keys().isdisjoint(_RESERVED):
         raise InvalidInputError(f"No field of {type(hypothesis).__name__} may have one of the names {_RESERVED}.")
     try:
-        return json.loads(json.dumps(own, allow_nan=False, default=lambda value: value.tolist()))
-    except (TypeError, ValueError, AttributeError):
+        return {name: to_data(value, _through_json) for name, value in own.items()}
+    except (TypeError, ValueError, AttributeError, RecursionError):
         raise InvalidInputError(f"{_RULE}; got {own}.") from None
 
 
@@ -78,7 +79,7 @@ def sources(one: str, other: str) -> tuple[str | None, str | None] | None:
 
 def _built(cls: type[NullHypothesis], own: Mapping[str, Any]) -> NullHypothesis:
     try:
-        return cls(**{name: _immutable(value) for name, value in own.items()})
+        return built(cls, own, _unchanged)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{_name(cls)} cannot be made from its fields {own}: {error}.") from error
 
@@ -88,7 +89,7 @@ def _is_ours(cls: type[NullHypothesis]) -> bool:
 
 
 def _name(cls: type[NullHypothesis]) -> str:
-    return cls.__name__ if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
+    return cls.__name__ if _is_ours(cls) else place_of(cls)
 
 
 def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:
@@ -98,5 +99,10 @@ def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:
         yield from _known(cls)
 
 
-def _immutable(value: Any) -> Any:
-    return tuple(_immutable(item) for item in value) if isinstance(value, list) else value
+def _through_json(value: Any) -> Any:
+    """Return what JSON makes of a subclass of its types, such as an enumeration; refuse NaN, infinities and objects."""
+    return json.loads(json.dumps(value, allow_nan=False, default=lambda each: each.tolist()))
+
+
+def _unchanged(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from adagrid._content import UnknownContentError, content_hash, hash_of_parts
+from adagrid._data import place_of, to_data
 from adagrid.errors import InvalidInputError
 from adagrid.models.base import Model
 
@@ -18,7 +19,7 @@ _APART = ("arguments", "seed")
 
 def model_name(model: Model) -> str:
     """Return the design's class as module:name."""
-    return f"{type(model).__module__}:{type(model).__qualname__}"
+    return place_of(type(model))
 
 
 def model_arguments(model: Model) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def model_arguments(model: Model) -> dict[str, Any]:
     arguments = {}
     for name, value in getattr(model, "arguments", {}).items():
         try:
-            arguments[name] = _plain(value)
+            arguments[name] = to_data(value, _other)
         except UnknownContentError as error:
             raise InvalidInputError(
                 f"What a design was made of is written down, so that its job is not continued with another one, but in "
@@ -45,22 +46,12 @@ def model_content(model: Model) -> str:
     return hash_of_parts(item for item in sorted(vars(model).items()) if item[0] not in _APART)
 
 
-def _plain(value: Any) -> Any:
+def _other(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):  # too long to be written down: what tells it from others
         text = value.to_csv(index=False, lineterminator="\n")
         return {"rows": len(value), "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    if hasattr(value, "tolist"):  # arrays and their numbers
-        return _plain(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
-    if type(value) in (tuple, list):
-        return [_plain(item) for item in value]
     if type(value) is dict:
-        return {str(key): _plain(item) for key, item in value.items()}
-    if type(value) in (str, int, float, bool, type(None)):
-        return value
-    cls = type(value)
-    return {
-        "type": f"{cls.__module__}:{cls.__qualname__}",
-        "sha256": content_hash(value),
-    }
+        return {str(key): to_data(item, _other) for key, item in value.items()}
+    return {"type": place_of(type(value)), "sha256": content_hash(value)}
