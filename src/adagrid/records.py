@@ -14,7 +14,7 @@ from adagrid._source import same_source
 from adagrid.engine import Shape
 from adagrid.errors import AdagridError, CorruptStoreError, NotAJobError
 from adagrid.families import recorded_family
-from adagrid.models.base import RejectWhen, direction_of
+from adagrid.models.model import RejectWhen, direction_of
 from adagrid.settings.goals import Kind
 from adagrid.settings.method import Method, UnknownMethodError
 from adagrid.settings.quantities import Quantity

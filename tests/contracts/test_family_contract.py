@@ -18,7 +18,7 @@ import adagrid.families
 from adagrid._registry import implementations
 from adagrid._typing import FloatArray
 from adagrid.families import Binomial, Family, Normal, family_record, recorded_family
-from adagrid.families.base import namespace
+from adagrid.families.family import namespace
 from adagrid.testing._trials import Trials
 from adagrid.testing.families import Draw, FamilyContract
 
@@ -230,7 +230,7 @@ def test_a_new_file_is_all_that_a_family_needs(tmp_path, monkeypatch):
     (tmp_path / "unit_poisson.py").write_text(
         """
 from dataclasses import dataclass
-from adagrid.families.base import Family, namespace
+from adagrid.families.family import Family, namespace
 
 @dataclass(frozen=True)
 class UnitPoisson(Family):

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import adagrid as ada
 from adagrid.errors import CorruptStoreError
 from adagrid.methods.cells import rounds as rounds
-from adagrid.methods.cells.finished_rounds import Found
-from adagrid.stores.base import StepKey
+from adagrid.methods.cells.finished_rounds import FinishedRounds
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.layout import Checked
+from adagrid.stores.store import StepKey
 from adagrid.testing.pandas_store import PandasStore
 from adagrid.testing.stores import JOBS, coordination_row, done_rows, fill, results_of, step_row, tile_rows
 from tests.support import flat
@@ -102,7 +102,7 @@ def test_what_is_carried_on_is_what_is_stored(case, monkeypatch):
 
     def compare(job, begun, plan, found):
         found = finish(job, begun, plan, found)
-        for carried, read in zip(arrays(found.state), arrays(Found.read(job.store).state), strict=True):
+        for carried, read in zip(arrays(found.state), arrays(FinishedRounds.read(job.store).state), strict=True):
             np.testing.assert_array_equal(carried, read, strict=isinstance(read, np.ndarray))
         kinds.append(begun.kind)
         return found

@@ -9,8 +9,8 @@ import pytest
 
 from adagrid.errors import StoreError
 from adagrid.stores import Store
-from adagrid.stores.base import StepKey
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores.store import StepKey
 from adagrid.testing.stores import fill, tile_rows
 from tests.support.faults.disasters import second_is_refused
 from tests.support.faults.jobs import KILLED, DuckDBFiles

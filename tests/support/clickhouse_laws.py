@@ -11,7 +11,7 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, NotAJobError, StoreError
 from adagrid.results.run import Run
 from adagrid.stores import ZoneView
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 from adagrid.stores.tables import INCIDENTAL
 from adagrid.testing.pandas_store import PandasStore
 from adagrid.testing.stores import DAMAGES, JOBS, StoreContract, fill, result_rows, step_row, tile_rows

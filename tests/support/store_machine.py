@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores import Schema, Store, ZoneView
-from adagrid.stores.base import StepKey
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores.store import StepKey
 from adagrid.testing import PandasStore
 from adagrid.testing.stores import JOBS
 from tests.support.clickhouse_server import ClickHouseServer, connect_to_old_server

@@ -1,5 +1,5 @@
 from .aws import AWSBackend as AWSBackend
-from .base import Backend as Backend
+from .backend import Backend as Backend
 from .dask import DaskBackend as DaskBackend
 from .local import LocalBackend as LocalBackend
 from .modal import ModalBackend as ModalBackend

@@ -27,7 +27,7 @@ from adagrid._optional import require
 from adagrid._secrets import PASSWORD
 from adagrid.backends._ec2 import TAG, Machines
 from adagrid.backends._environment import known, problems_of, unknown_options
-from adagrid.backends.base import Backend, Result, Task, not_positive
+from adagrid.backends.backend import Backend, Result, Task, not_positive
 from adagrid.backends.dask import DaskBackend
 from adagrid.errors import BackendError, InvalidInputError
 

@@ -21,7 +21,7 @@ from typing import Any, final
 from typing_extensions import override
 
 from adagrid._optional import require
-from adagrid.backends.base import Backend, Result, Task, check_positive
+from adagrid.backends.backend import Backend, Result, Task, check_positive
 from adagrid.backends.worker import Worker, check_wanted, working
 from adagrid.errors import BackendError, InvalidInputError
 

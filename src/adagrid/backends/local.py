@@ -7,7 +7,7 @@ from typing import final
 
 from typing_extensions import override
 
-from adagrid.backends.base import Backend, Result, Task
+from adagrid.backends.backend import Backend, Result, Task
 from adagrid.backends.worker import check_wanted
 
 

@@ -23,7 +23,7 @@ from typing_extensions import override
 from adagrid._optional import require
 from adagrid._secrets import PASSWORD
 from adagrid.backends._environment import known, problems_of, unknown_options
-from adagrid.backends.base import Backend, Result, Task, not_positive
+from adagrid.backends.backend import Backend, Result, Task, not_positive
 from adagrid.backends.worker import Worker, working
 from adagrid.errors import BackendError, InvalidInputError
 

@@ -20,8 +20,8 @@ from adagrid._typing import FloatArray, IdArray
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError
 from adagrid.records import JobRecord
 from adagrid.stores import Store
-from adagrid.stores.base import StepKey
 from adagrid.stores.layout import WriteOrder
+from adagrid.stores.store import StepKey
 from adagrid.stores.tables import Table, key_of
 
 Advance: TypeAlias = Callable[[int], object]

@@ -1,8 +1,8 @@
 from ._record import family_record as family_record
 from ._record import recorded_family as recorded_family
-from .base import Family as Family
 from .binomial import Binomial as Binomial
 from .exponential import Exponential as Exponential
+from .family import Family as Family
 from .gamma import Gamma as Gamma
 from .linear_map import LinearMap as LinearMap
 from .multivariate_normal import MultivariateNormal as MultivariateNormal

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, FloatArray
-from adagrid.families.base import Family, namespace
+from adagrid.families.family import Family, namespace
 
 
 class Arms(Family):

@@ -9,7 +9,7 @@ from typing import Any
 
 from adagrid._data import built, to_data
 from adagrid._registry import implementation
-from adagrid.families.base import Family
+from adagrid.families.family import Family
 
 
 class _NotRecordedError(Exception):

@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Arms, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
-from adagrid.families.base import namespace, softplus
+from adagrid.families.family import namespace, softplus
 
 
 @final

@@ -13,7 +13,7 @@ from adagrid._checks import real_numbers
 from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._fields import matrix, rows
-from adagrid.families.base import Family, like, namespace
+from adagrid.families.family import Family, like, namespace
 
 
 @final

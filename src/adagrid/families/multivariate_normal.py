@@ -15,7 +15,7 @@ from adagrid._checks import whole_numbers
 from adagrid._typing import Array, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._fields import matrix, rows
-from adagrid.families.base import Family, like, namespace
+from adagrid.families.family import Family, like, namespace
 
 # The smallest eigenvalue of a correlation matrix for which sums are accurate enough.
 _SINGULAR = 1e-8

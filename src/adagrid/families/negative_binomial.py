@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Arms, exponential_growth, observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import arms, positive, whole
-from adagrid.families.base import namespace
+from adagrid.families.family import namespace
 
 
 @final

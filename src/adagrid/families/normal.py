@@ -13,7 +13,7 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import Array, FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families._arms import observations, sums
-from adagrid.families.base import Family, namespace
+from adagrid.families.family import Family, namespace
 
 
 @final

@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import observations, sums
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import whole
-from adagrid.families.base import Family, namespace
+from adagrid.families.family import Family, namespace
 
 
 @final

@@ -13,7 +13,7 @@ from adagrid._typing import Array, FloatArray
 from adagrid.families._arms import Arms, exponential_growth
 from adagrid.families._curvature import largest_tilt
 from adagrid.families._fields import positive
-from adagrid.families.base import like, namespace
+from adagrid.families.family import like, namespace
 
 
 @final

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray
 from adagrid.errors import InvalidInputError
-from adagrid.families.base import Family, namespace
+from adagrid.families.family import Family, namespace
 
 
 @final

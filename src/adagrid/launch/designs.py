@@ -11,7 +11,7 @@ import numpy as np
 from adagrid.errors import InvalidInputError
 from adagrid.families import Family
 from adagrid.models import Design, Model
-from adagrid.models.base import RejectWhen
+from adagrid.models.model import RejectWhen
 from adagrid.settings.quantities import Mean
 
 # Share of a statistic's range by which rescaling may widen its bounds.

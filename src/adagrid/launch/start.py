@@ -31,7 +31,7 @@ from adagrid.settings.goals import Validation
 from adagrid.settings.options import all_of
 from adagrid.settings.settings import Settings
 from adagrid.stores import Schema, Store
-from adagrid.stores.base import zone_of
+from adagrid.stores.store import zone_of
 from adagrid.stores.tables import INCIDENTAL, Table
 
 # Tiles at whose centres is tried whether a design computes its errors.

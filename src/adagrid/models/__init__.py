@@ -7,7 +7,7 @@ import lazy_loader as _lazy
 
 from adagrid._registry import classes_by_file as _classes_by_file
 
-CLASSES = _classes_by_file(__path__, arrays="ArrayModel", base="Model")
+CLASSES = _classes_by_file(__path__, arrays="ArrayModel")
 """Which class each public module defines."""
 
 __getattr__, __dir__, __all__ = _lazy.attach(

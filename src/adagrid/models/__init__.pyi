@@ -1,5 +1,4 @@
 from .arrays import ArrayModel as ArrayModel
-from .base import Model as Model
 from .bayesian_basket import BayesianBasket as BayesianBasket
 from .boschloo import Boschloo as Boschloo
 from .chi_squared_variance import ChiSquaredVariance as ChiSquaredVariance
@@ -12,6 +11,7 @@ from .group_sequential_size import GroupSequentialSize as GroupSequentialSize
 from .group_sequential_t import GroupSequentialT as GroupSequentialT
 from .log_rank import LogRank as LogRank
 from .many_to_one import ManyToOne as ManyToOne
+from .model import Model as Model
 from .pooled_z import PooledZ as PooledZ
 from .t_test import TTest as TTest
 from .two_exponentials import TwoExponentials as TwoExponentials

@@ -11,7 +11,7 @@ import pandas as pd
 from adagrid._content import UnknownContentError, content_hash, hash_of_parts
 from adagrid._data import place_of, to_data
 from adagrid.errors import InvalidInputError
-from adagrid.models.base import Model
+from adagrid.models.model import Model
 
 # Attributes that are recorded apart, or are not of the design.
 _APART = ("arguments", "seed")

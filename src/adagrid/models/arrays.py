@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from adagrid._typing import Array, BoolArray, FloatArray
-from adagrid.models.base import Model
+from adagrid.models.model import Model
 
 
 class ArrayModel(Model):

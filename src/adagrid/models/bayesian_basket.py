@@ -19,7 +19,7 @@ from adagrid.families import Binomial
 from adagrid.models._basket_posterior import HierarchicalPrior, probabilities_above
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 _MAX_ENTRIES = 2**24
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from adagrid._checks import real_numbers, whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import ScaledChiSquared
-from adagrid.models.base import Model
+from adagrid.models.model import Model
 
 
 @final

@@ -21,7 +21,7 @@ from adagrid.models._family_wise import largest_of_true
 from adagrid.models._outcome_files import read_file
 from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 # With more, the rounding of probabilities would exceed the amount by which their sums are raised.
 _MOST_PATIENTS = 100_000

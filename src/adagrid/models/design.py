@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
-from adagrid.models.base import Model
+from adagrid.models.model import Model
 
 if TYPE_CHECKING:
     import jax

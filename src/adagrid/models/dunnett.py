@@ -13,7 +13,7 @@ from adagrid._checks import whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 
 @final

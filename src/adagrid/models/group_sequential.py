@@ -14,8 +14,8 @@ from adagrid._checks import real_numbers, whole_numbers
 from adagrid._typing import FloatArray
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
-from adagrid.models.base import RejectWhen
 from adagrid.models.design import Design
+from adagrid.models.model import RejectWhen
 
 # Wang and Tsiatis's exponents of the two classical shapes.
 _SHAPES = {"pocock": 0.5, "obrien-fleming": 0.0}

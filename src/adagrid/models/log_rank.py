@@ -14,8 +14,8 @@ from adagrid._checks import real_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import Exponential
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import RejectWhen
 from adagrid.models.design import Design
+from adagrid.models.model import RejectWhen
 
 
 @final

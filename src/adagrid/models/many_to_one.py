@@ -16,7 +16,7 @@ from adagrid.errors import InvalidInputError
 from adagrid.families import Binomial
 from adagrid.models._binomial import binomial_counts
 from adagrid.models._family_wise import largest_of_true
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 from adagrid.models.pooled_z import PooledZ
 
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from adagrid._typing import FloatArray
 from adagrid.models._double_double import Pair, product, single, times
 from adagrid.models._two_binomials import TwoBinomials, z_table
-from adagrid.models.base import RejectWhen
+from adagrid.models.model import RejectWhen
 
 
 @final

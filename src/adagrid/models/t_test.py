@@ -12,7 +12,7 @@ from typing_extensions import override
 from adagrid._checks import whole_numbers
 from adagrid.errors import InvalidInputError
 from adagrid.families import NormalUnknownVariance
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 
 @final

@@ -13,7 +13,7 @@ from typing_extensions import override
 from adagrid.errors import InvalidInputError
 from adagrid.families import Exponential
 from adagrid.models._two_arms import two_arms
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 
 @final

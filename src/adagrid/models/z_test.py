@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adagrid.errors import InvalidInputError
 from adagrid.families import Normal
-from adagrid.models.base import Model, RejectWhen
+from adagrid.models.model import Model, RejectWhen
 
 
 @final

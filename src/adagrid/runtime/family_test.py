@@ -21,7 +21,7 @@ from adagrid.refutation.evidence import SCAN_STREAM, never
 from adagrid.runtime.evidence import read_evidence
 from adagrid.runtime.job import AnyJob, logger
 from adagrid.settings.goals import Validation
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 # Simulations at each point of the lines that are compared between seeds; how many statistics of all must differ from
 # the commonest.

@@ -21,7 +21,7 @@ from typing_extensions import override
 from adagrid.errors import StoreError
 from adagrid.runtime.environment import blotted, without_secrets
 from adagrid.stores import Store
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 from adagrid.stores.tables import Table
 
 _NO_STEP = StepKey(0, 0, 0)

@@ -12,7 +12,7 @@ from adagrid._deadline import TimeUpError, seconds_left
 from adagrid._typing import IdArray, IntArray
 from adagrid.runtime.job import Job
 from adagrid.runtime.requests import A, RowsRequest
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 from adagrid.stores.tables import Table
 
 _PACKET_SIZE = 4096

@@ -20,7 +20,7 @@ from rich.progress import (
 from adagrid.estimation import below_rounding
 from adagrid.runtime.standard_error import StandardError
 from adagrid.runtime.status import Status
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 
 @final

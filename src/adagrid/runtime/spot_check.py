@@ -18,7 +18,7 @@ from adagrid.runtime.evidence import SpotEvidence
 from adagrid.runtime.exact import ExactErrors
 from adagrid.runtime.job import AnyJob, logger
 from adagrid.settings.goals import Validation
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 # Simulations that both tests may use together, at least, and as a share of the job's; the number of spots.
 _SIMS, _SHARE, _FEWEST, _MOST = 30_000, 0.1, 8, 64

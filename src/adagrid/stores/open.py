@@ -8,9 +8,9 @@ from typing import TypeGuard
 from adagrid.errors import InvalidInputError
 from adagrid.stores._clickhouse_url import is_url
 from adagrid.stores._duckdb_files import file_path
-from adagrid.stores.base import Store
 from adagrid.stores.clickhouse import ClickHouseStore
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores.store import Store
 
 _MEMORY = ":memory:"
 

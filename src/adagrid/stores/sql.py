@@ -22,9 +22,9 @@ from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores._sql_ledger import accepted, ledger
 from adagrid.stores._sql_relations import INACTIVE, relations
-from adagrid.stores.base import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame
 from adagrid.stores.layout import VOLUME_TOLERANCE, Checked, Queries
 from adagrid.stores.schema import LONGEST_DEFINITION, Schema
+from adagrid.stores.store import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame
 from adagrid.stores.tables import Table, key_of
 
 # How often `verify` looks again while other processes write, and how long it waits before (seconds).

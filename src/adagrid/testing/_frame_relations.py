@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from adagrid._typing import Array, BoolArray, IdArray
-from adagrid.stores.base import NAMED
 from adagrid.stores.layout import VOLUME_TOLERANCE
 from adagrid.stores.schema import Schema
+from adagrid.stores.store import NAMED
 from adagrid.stores.tables import INCIDENTAL, PLACED_KEY, STEP_KEY, Table
 
 

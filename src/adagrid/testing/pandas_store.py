@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from adagrid._typing import IdArray
 from adagrid.errors import CorruptStoreError, StoreError
-from adagrid.stores.base import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame, zone_of
 from adagrid.stores.layout import Checked
 from adagrid.stores.schema import Schema
+from adagrid.stores.store import ACTIVITY, NAMED, StepKey, Store, ZoneView, spread_frame, zone_of
 from adagrid.stores.tables import Table, key_of
 from adagrid.testing._frame_relations import inactive, retired, violations
 

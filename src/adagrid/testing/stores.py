@@ -13,9 +13,9 @@ import pytest
 from adagrid._typing import Array
 from adagrid.errors import CorruptStoreError, StoreError
 from adagrid.stores import Schema, Store, ZoneView
-from adagrid.stores.base import StepKey, zone_of
 from adagrid.stores.layouts.cells import CellLayout
 from adagrid.stores.layouts.tiles import TileLayout
+from adagrid.stores.store import StepKey, zone_of
 from adagrid.stores.tables import Table
 from adagrid.testing.pandas_store import PandasStore
 

@@ -21,7 +21,7 @@ _TABLES: Sequence[Table] = ("pilot", "vertices", "certificate")
 
 @final
 @dataclass(frozen=True)
-class Found:
+class FinishedRounds:
     """What finished stages have found.
 
     Args:
@@ -35,20 +35,20 @@ class Found:
     rows: Rows
 
     @staticmethod
-    def nothing(schema: Schema) -> Found:
+    def nothing(schema: Schema) -> FinishedRounds:
         """Return what a job without stages has found."""
         none = {name: pd.DataFrame(columns=list(schema.tables[name])) for name in _TABLES}
-        return Found(schema, [], _typed(none, schema))
+        return FinishedRounds(schema, [], _typed(none, schema))
 
     @staticmethod
-    def read(store: Store) -> Found:
+    def read(store: Store) -> FinishedRounds:
         """Read what all stages of a job have found."""
         rows: Rows = {
             "pilot": store.table("pilot"),
             "vertices": store.table("vertices"),
             "certificate": store.results("certificate", active=True),
         }
-        return Found(store.schema, store.table("coordinations")["kind"].tolist(), _typed(rows, store.schema))
+        return FinishedRounds(store.schema, store.table("coordinations")["kind"].tolist(), _typed(rows, store.schema))
 
     @property
     def state(self) -> State:
@@ -73,11 +73,11 @@ class Found:
         """Return the ids of rows."""
         return pd.concat([self.rows[name]["id"] for name in tables]).to_numpy("uint64")
 
-    def with_round(self, kind: RoundKind) -> Found:
+    def with_round(self, kind: RoundKind) -> FinishedRounds:
         """Return what was found with one more stage, of which no rows are there yet."""
-        return Found(self.schema, [*self.kinds, kind], self.rows)
+        return FinishedRounds(self.schema, [*self.kinds, kind], self.rows)
 
-    def with_rows(self, rows: Rows) -> Found:
+    def with_rows(self, rows: Rows) -> FinishedRounds:
         """Return what was found with more rows; cells that they are a part of are no longer in force."""
         joined = dict(self.rows)
         for name, frame in _typed(rows, self.schema).items():
@@ -85,7 +85,7 @@ class Found:
             if name == "certificate":
                 earlier = earlier[~earlier["id"].isin(frame["parent_id"])]
             joined[name] = pd.concat([earlier, frame], ignore_index=True)
-        return Found(self.schema, self.kinds, joined)
+        return FinishedRounds(self.schema, self.kinds, joined)
 
 
 def _typed(rows: Rows, schema: Schema) -> Rows:

@@ -25,7 +25,7 @@ from adagrid.grid.cells import Cells
 from adagrid.grid.points import Points
 from adagrid.methods._common import Convergence
 from adagrid.methods.cells.algorithm import CellAlgorithm, Round, RoundKind, Simulated, State
-from adagrid.methods.cells.finished_rounds import Found
+from adagrid.methods.cells.finished_rounds import FinishedRounds
 from adagrid.methods.cells.requests import PointsRequest
 from adagrid.runtime.job import Job, logger
 from adagrid.runtime.packets import write_packets
@@ -33,7 +33,7 @@ from adagrid.runtime.progress import StepReport
 from adagrid.runtime.requests import FractionsRequest
 from adagrid.runtime.status import Status
 from adagrid.runtime.zones import run_zones
-from adagrid.stores.base import StepKey, zone_of
+from adagrid.stores.store import StepKey, zone_of
 from adagrid.stores.tables import Table
 
 Staged = Job[CellAlgorithm]
@@ -97,7 +97,7 @@ def run_cells(job: Staged, *, is_new: bool) -> Status:
     Raises:
         TimeUpError: if the time is used up; a plan that is not written is then made again.
     """
-    found, n_points = (Found.nothing(job.store.schema), None) if is_new else _finished(job)
+    found, n_points = (FinishedRounds.nothing(job.store.schema), None) if is_new else _finished(job)
     while True:
         state = found.state
         convergence = job.algorithm.convergence(state, partial(_fraction_below, job, state))
@@ -114,7 +114,9 @@ def run_cells(job: Staged, *, is_new: bool) -> Status:
         found, n_points, is_new = _run_round(job, found, plan, is_new=is_new)
 
 
-def _run_round(job: Staged, found: Found, plan: Round, *, is_new: bool) -> tuple[Found, int | None, bool]:
+def _run_round(
+    job: Staged, found: FinishedRounds, plan: Round, *, is_new: bool
+) -> tuple[FinishedRounds, int | None, bool]:
     """Begin a stage and finish it.
 
     Another process that runs the same job may begin this stage or the next one meanwhile. What it has stored is read.
@@ -130,7 +132,7 @@ def _run_round(job: Staged, found: Found, plan: Round, *, is_new: bool) -> tuple
     return *_finished(job), False
 
 
-def _finished(job: Staged) -> tuple[Found, int | None]:
+def _finished(job: Staged) -> tuple[FinishedRounds, int | None]:
     """Finish the stage that was begun last, and read what all have found; nothing is read of a stage half begun.
 
     Returns:
@@ -140,7 +142,7 @@ def _finished(job: Staged) -> tuple[Found, int | None]:
     while True:
         coordination = job.store.last_coordination()
         advanced |= coordination is not None and _finish_stored(job, coordination)
-        found = Found.read(job.store)
+        found = FinishedRounds.read(job.store)
         if job.store.last_coordination() == coordination:
             break
     if coordination is None or not advanced:
@@ -149,7 +151,7 @@ def _finished(job: Staged) -> tuple[Found, int | None]:
     return found, int(steps["n_tiles"].sum())
 
 
-def _begin_round(job: Staged, found: Found, plan: Round, *, is_new: bool) -> _Begun:
+def _begin_round(job: Staged, found: FinishedRounds, plan: Round, *, is_new: bool) -> _Begun:
     """Write the points and cells of a stage, and last the coordination that begins it."""
     number = len(found.kinds)
     key = StepKey(number, 0, number)
@@ -202,7 +204,7 @@ def _refuse_collisions(name: Table, frame: pd.DataFrame, others: IdArray) -> Non
         )
 
 
-def _finish_own(job: Staged, begun: _Begun, plan: Round, found: Found) -> Found:
+def _finish_own(job: Staged, begun: _Begun, plan: Round, found: FinishedRounds) -> FinishedRounds:
     """Finish a stage of which nothing was stored before; return what all stages have found."""
     ends = _run_zones(job, begun)
     rows = [frame for end in ends for frame in end.rows or ()]
@@ -259,7 +261,7 @@ def _certify_missing(job: Staged, begun: _Begun) -> bool:
     ids, parents = planned["id"].to_numpy(np.uint64), np.unique(planned["parent_id"].to_numpy(np.uint64))
     if len(job.store.known("certificate", ids)) == len(ids) and len(job.store.known("done", parents)) == len(parents):
         return False
-    frames = _certified(job, begun, planned, Found.read(job.store).vertices)
+    frames = _certified(job, begun, planned, FinishedRounds.read(job.store).vertices)
     missing = {
         name: frame[~frame["id"].isin(job.store.known(name, frame["id"].to_numpy(np.uint64)))]
         for name, frame in frames.items()

@@ -24,7 +24,7 @@ from adagrid.runtime.status import Status
 from adagrid.runtime.workers import WorkerPool
 from adagrid.runtime.zones import run_zones
 from adagrid.stores import ZoneView
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 
 def certify(job: Job[TileAlgorithm]) -> None:

@@ -16,8 +16,8 @@ from adagrid.runtime.job import Job, logger
 from adagrid.runtime.status import Status
 from adagrid.runtime.zones import run_zones
 from adagrid.stores import ZoneView
-from adagrid.stores.base import StepKey
 from adagrid.stores.layout import Checked
+from adagrid.stores.store import StepKey
 
 
 def search(job: Job[TileAlgorithm]) -> Status:

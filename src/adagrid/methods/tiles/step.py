@@ -21,7 +21,7 @@ from adagrid.methods.tiles.requests import TilesRequest
 from adagrid.methods.tiles.stored_frontier import frontier_columns, taken
 from adagrid.runtime.job import Job, logger
 from adagrid.runtime.packets import write_packets
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 
 def first_step(job: Job[TileAlgorithm], key: StepKey, *, is_new: bool) -> Frontier:

@@ -18,7 +18,7 @@ from adagrid.runtime.job import Job
 from adagrid.runtime.progress import StepReport
 from adagrid.runtime.status import Status
 from adagrid.stores import ZoneView
-from adagrid.stores.base import StepKey
+from adagrid.stores.store import StepKey
 
 
 @final
