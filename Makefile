@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(PROCESSES) --dist worksteal
 PROCESSES ?= 2
 
-.PHONY: demo test test-all sample studies quick lint format picture gallery coverage refutation reliability mutants clean
+.PHONY: demo test test-all sample studies quick lint format picture gallery certificates refutation reliability mutants clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adagrid demo
@@ -32,7 +32,7 @@ quick: $(VENV)/.installed-dev
 studies: $(VENV)/.installed-dev
 	$(PYTEST) --hypothesis-profile=random studies
 	$(PYTEST) --hypothesis-profile=random -m hypothesis tests
-	$(MAKE) coverage refutation reliability mutants
+	$(MAKE) certificates refutation reliability mutants
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -51,7 +51,7 @@ picture: $(VENV)/.installed-dev
 gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/gallery_pictures.py
 
-coverage: $(VENV)/.installed-dev
+certificates: $(VENV)/.installed-dev
 	$(BIN)/python -m studies.coverage.report
 
 refutation: $(VENV)/.installed-dev

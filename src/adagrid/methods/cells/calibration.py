@@ -47,9 +47,10 @@ from adagrid.methods.cells.algorithm import (
 from adagrid.methods.cells.computed import computed_rates, computed_threshold
 from adagrid.methods.cells.planning import Mesh, Rates, plan_cells, rounded_sims
 from adagrid.methods.cells.quadratic import estimated_log_bound
-from adagrid.methods.cells.region import PILOT_ROUNDS, Region
+from adagrid.methods.cells.region import Region
 from adagrid.methods.cells.rehearsal import Rehearsals
 from adagrid.methods.cells.surrogate import Surrogates
+from adagrid.methods.cells.tuning import TUNING
 from adagrid.methods.interpolated import Interpolated
 from adagrid.runtime.exact import ExactErrors
 from adagrid.settings.quantities import TypeIError
@@ -58,32 +59,7 @@ from adagrid.settings.settings import Settings
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
 
-_PILOT_SIMS, _BATCH = 1024, 128
-# Share of grid_target that plans use where the error is largest.
-_GRID_SHARE, _MOST_GRID_SHARE = 0.7, 0.95
-# Levels fall with the root of the error below this share of the largest; cells may overshoot by this share of the room.
-_FLAT, _POWER, _OVERSHOOT, _MOST_OVERSHOOT = 0.85, 0.5, 0.3, 0.7
-# Cells whose expected error is less than this, in logarithms, below their level may turn out to set the threshold: they
-# lose little of alpha to their size.
-_DOUBT = 0.15
-# Standard errors between level and error that keep a vertex from setting the threshold; most of these that are planned.
-_CLEAR, _MOST_SIMS = 4.0, 10.0
-# Standard errors of the threshold's error that bias_target is made to hold.
-_BIAS_ERRORS = 1.5
-# How many thresholds are looked at together, and between which multiples of the error that plans aim at: single points
-# err more than the surrogate.
-_THRESHOLDS = 64
-_SPANS = ((0.3, 3.0), (0.5, 1.6), (0.5, 1.6))
-# The share of rehearsals that must meet the targets, how much is added otherwise, how often.
-_SUCCESS, _MORE, _ATTEMPTS = 0.95, 1.25, 6
-_LOWERED = (0.0, 0.3, 0.6)
-# Shares of grid_target that are tried where errors are computed.
-_COMPUTED_SHARES = (_GRID_SHARE, 0.3, 0.1)
-# Standard errors within which the error with a threshold, one of few, may be within its aim; of which share of the aim
-# the error with the next one must fall short for the first to be worth a try.
-_DOUBTS, _WORTH = 2.0, 2 / 3
-# How often levels are lowered until the bounds that they give are found to be within alpha.
-_ENOUGH = 20
+_BATCH = 128
 # Statistics that are kept at once for the points of a batch.
 _IN_MEMORY_AT_ONCE = 2**23
 
@@ -122,7 +98,7 @@ class CellCalibration(CellAlgorithm):
         self.family = family
         self._exact, self._direction = exact, direction
         self._region = Region(family, tiles, hypotheses)
-        self._aim = self._below_alpha(_GRID_SHARE)
+        self._aim = self._below_alpha(TUNING.grid_share)
         self._expected = lru_cache(maxsize=1)(self._threshold)
         self._certain = lru_cache(maxsize=1)(self._computed_plan)
 
@@ -218,7 +194,7 @@ class CellCalibration(CellAlgorithm):
         if state.passes:
             return None
         if not state.rounds:
-            pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
+            pilot = self._region.pilot(TUNING.calibration_pilot_sims, self.first_stream)
             return Round("pilot", pilot if self._exact is None else pilot.take(slice(0)))
         if self._exact is not None:
             _, mesh, level = self._certain(self._exact)
@@ -227,7 +203,7 @@ class CellCalibration(CellAlgorithm):
         _, surrogates, counts, discrete = self._expected(state.pilot)
         mesh = self._mesh(surrogates.rates, self._aim)
         error = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate)
-        if number > PILOT_ROUNDS:
+        if number > TUNING.pilot_rounds:
             rehearsals = Rehearsals(self.settings, mesh, surrogates, counts, discrete)
             return mesh.simulated(self.first_stream + 1, *self._rehearsed(rehearsals, error))
         level = self._levels(mesh, self._aim, goal.alpha)
@@ -246,7 +222,7 @@ class CellCalibration(CellAlgorithm):
         that loses least is taken.
         """
         found = []
-        for share in _COMPUTED_SHARES:
+        for share in TUNING.computed_grid_shares:
             mesh, level, threshold = self._computed_levels(exact, self._below_alpha(share))
             least, deciding = float(threshold.min()), float(level[threshold == threshold.min()].max())
             found.append((least, deciding, mesh, level))
@@ -311,7 +287,7 @@ class CellCalibration(CellAlgorithm):
         tried = _some_of(within)
         counts = statistics.counts_below(kept, ranks, tried)
         largest = (counts / points.n_sims[:, None]).max(axis=0)
-        for lower, upper in _SPANS:
+        for lower, upper in TUNING.threshold_spans:
             low, middle, high = (_crossing(largest, share * self._aim) for share in (lower, 1.0, upper))
             surrogates = Surrogates(self._region.fisher, points, counts[:, middle])
             within = within[(within >= tried[low]) & (within <= tried[min(high + 1, len(tried) - 1)])]
@@ -321,7 +297,7 @@ class CellCalibration(CellAlgorithm):
         discrete, found = len(within) == len(tried), _crossing(largest, self._aim)
         if discrete:
             # points of a pilot share their trials, so many points are hardly better than the best one
-            doubt = _DOUBTS * float(np.sqrt(self._aim * (1 - self._aim) / points.n_sims.max()))
+            doubt = TUNING.discrete_doubts * float(np.sqrt(self._aim * (1 - self._aim) / points.n_sims.max()))
             found = _not_lost(largest, found, self._aim, doubt)
         surrogates = Surrogates(self._region.fisher, points, counts[:, found])
         return float(tried[found]), surrogates, counts, discrete
@@ -333,7 +309,7 @@ class CellCalibration(CellAlgorithm):
             del edge, middle
             log_level, allowance = self._log_levels(rate, aim)
             bound = estimated_log_bound(self.family, cells.vertices, log_level)
-            return bound - np.log(self.goal.alpha) > np.minimum(allowance, _MOST_OVERSHOOT)
+            return bound - np.log(self.goal.alpha) > np.minimum(allowance, TUNING.most_overshoot)
 
         return Mesh.of(plan_cells(self._region.fisher, self._region.simplices, rates, too_coarse), rates)
 
@@ -345,7 +321,7 @@ class CellCalibration(CellAlgorithm):
         log_level = np.full(len(mesh.rate), np.inf)
         np.minimum.at(log_level, vertex, log_target - np.maximum(overshoot, 0.0)[:, None])
         # the search for a bound stops early: what it finds for the final levels is what has to be within alpha
-        for _ in range(_ENOUGH):
+        for _ in range(TUNING.level_reductions):
             reached = interpolated_log_bound(self.family, vertices, log_level[vertex]) - np.log(alpha)
             over = np.where(reached > -2 * ROUNDING_MARGIN, reached + 4 * ROUNDING_MARGIN, 0.0)
             if not over.any():
@@ -356,9 +332,9 @@ class CellCalibration(CellAlgorithm):
     def _log_levels(self, rate: FloatArray, aim: float) -> tuple[FloatArray, FloatArray]:
         """Return log levels wanted at vertices of cells, and by how much bounds that they give may exceed alpha."""
         alpha = self.goal.alpha
-        log_level = np.log(alpha * np.minimum(rate / (_FLAT * aim), 1.0) ** _POWER)
-        room = np.maximum(log_level.max(axis=1) - np.log(rate.max(axis=1)) - _DOUBT, 0.0)
-        return log_level, np.maximum(np.log(alpha / aim), _OVERSHOOT * room)
+        log_level = np.log(alpha * np.minimum(rate / (TUNING.flat_share * aim), 1.0) ** TUNING.level_power)
+        room = np.maximum(log_level.max(axis=1) - np.log(rate.max(axis=1)) - TUNING.doubt, 0.0)
+        return log_level, np.maximum(np.log(alpha / aim), TUNING.overshoot * room)
 
     def _sims(self, rate: FloatArray, error: FloatArray, level: FloatArray, more: float = 1.0) -> IntArray:
         """Return how often to simulate vertices.
@@ -374,14 +350,14 @@ class CellCalibration(CellAlgorithm):
         """
         goal = self.goal
         variance = goal.alpha * (1 - goal.alpha)
-        enough = more**2 * variance * max(goal.std_target**-2, _BIAS_ERRORS**2 * goal.bias_target**-2)
+        enough = more**2 * variance * max(goal.std_target**-2, TUNING.bias_errors**2 * goal.bias_target**-2)
         room = level - rate - np.minimum(error, 0.3 * (goal.grid_target + goal.bias_target))
         noise = np.maximum(rate, 1e-4) * (1 - rate)
-        distance = more * _CLEAR + goal.margin * np.sqrt(level * (1 - level) / noise)
+        distance = more * TUNING.clear_errors + goal.margin * np.sqrt(level * (1 - level) / noise)
         with np.errstate(divide="ignore"):
             clear = np.where(room > 0, (distance / room) ** 2 * noise, np.inf)
-        may_decide = goal.alpha - level <= _MOST_GRID_SHARE * goal.grid_target
-        sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), _MOST_SIMS * enough)
+        may_decide = goal.alpha - level <= TUNING.most_grid_share * goal.grid_target
+        sims = np.minimum(np.where(may_decide, np.minimum(clear, enough), clear), TUNING.most_clear_sims * enough)
         return rounded_sims(np.maximum(sims, self._least_count() / level))
 
     def _rehearsed(self, rehearsals: Rehearsals, error: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -392,11 +368,11 @@ class CellCalibration(CellAlgorithm):
         mesh = rehearsals.mesh
         levels = lru_cache(lambda lowered: self._levels(mesh, self._aim, self._below_alpha(lowered)))
         found = []
-        for attempt, lowered in itertools.product(range(_ATTEMPTS), _LOWERED):
+        for attempt, lowered in itertools.product(range(TUNING.rehearsal_attempts), TUNING.lowered_aims):
             level = levels(lowered)
-            n_sims = self._sims(mesh.rate, error, level, _MORE**attempt)
+            n_sims = self._sims(mesh.rate, error, level, TUNING.rehearsal_growth**attempt)
             found.append((rehearsals.success(level, n_sims), n_sims, level))
-            if found[-1][0] >= _SUCCESS:
+            if found[-1][0] >= TUNING.rehearsal_success:
                 break
         _, n_sims, level = max(found, key=itemgetter(0))  # the first of the best
         return n_sims, level
@@ -409,7 +385,7 @@ def _held(dtype: np.dtype[Any]) -> type:
 
 def _some_of(values: FloatArray) -> FloatArray:
     """Return at most some ascending values, evenly spread over their places."""
-    return values[np.linspace(0, len(values) - 1, min(len(values), _THRESHOLDS)).astype(int)]
+    return values[np.linspace(0, len(values) - 1, min(len(values), TUNING.thresholds)).astype(int)]
 
 
 def _not_lost(largest: FloatArray, found: int, aim: float, doubt: float) -> int:
@@ -422,7 +398,7 @@ def _not_lost(largest: FloatArray, found: int, aim: float, doubt: float) -> int:
         doubt: by how much estimates may be wrong.
     """
     following = min(found + 1, len(largest) - 1)
-    worth = largest[found] < _WORTH * aim and largest[following] <= aim + doubt
+    worth = largest[found] < TUNING.worth_a_try * aim and largest[following] <= aim + doubt
     return following if worth else found
 
 

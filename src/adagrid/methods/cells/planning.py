@@ -22,6 +22,7 @@ from adagrid.methods.cells.fisher import FisherCoordinates
 from adagrid.methods.cells.quadratic import estimated_log_bound
 from adagrid.methods.cells.region import MULTIPLE
 from adagrid.methods.cells.surrogate import LEAST, MOST
+from adagrid.methods.cells.tuning import TUNING
 
 Rates: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
 """Expected error rates at parameters (points, dim) under null configurations (points, hypotheses)."""
@@ -32,17 +33,6 @@ LogBound: TypeAlias = Callable[[Family, FloatArray, FloatArray], FloatArray]
 TooCoarse: TypeAlias = Callable[[Simplices, FloatArray, IntArray, FloatArray], BoolArray]
 """Which cells to bisect, given them, the expected rates at their vertices (cells, dim + 1), their longest edges, and
 the expected rates at the midpoints of these (cells,)."""
-
-# Shares of the targets: what far tiles may use, what is kept in reserve, and how the allowance is divided.
-_FAR, _RESERVE, _OVERSHOOT, _MIDPOINT = 0.7, 0.97, 0.3, 0.9
-_MOST_OVERSHOOT = 0.7
-# How far below the largest rate, over max_target, vertices are planned to be shown not to be the worst; the margin.
-_UNDECIDED, _MARGIN = 1.5, 1.5
-_MAX_DEPTH, _MAX_CELLS = 60, 3_000_000
-_LEAST_SIMS, _MOST_SIMS = 256, 2**30
-# By how much the logarithm of a limit's room changes with that of the number of simulations, usually and at most; how
-# many secants, and how far one may go; the largest number of simulations.
-_SLOPE, _STEEPEST, _FLATTEST, _SECANTS, _FAR_OFF, _LOG_MOST = -0.7, -1.2, -0.4, 4, 3.0, np.log(1e15)
 
 
 @final
@@ -58,20 +48,20 @@ class Targets:
 
     max_target: float
     global_target: float
-    reserve: float = _RESERVE
+    reserve: float = TUNING.reserve
 
     @property
     def near(self) -> float:
         """The slack that plans use where the error is largest."""
-        return self.reserve * min(self.max_target, _MIDPOINT * self.global_target)
+        return self.reserve * min(self.max_target, TUNING.midpoint_share * self.global_target)
 
     def slack(self, rate: FloatArray, largest: float) -> FloatArray:
         """Return the slack that points may use, given their rates and the largest rate."""
-        return np.maximum(self.near, np.minimum(_FAR * self.reserve * self.global_target, largest - rate))
+        return np.maximum(self.near, np.minimum(TUNING.far_share * self.reserve * self.global_target, largest - rate))
 
     def may_be_worst(self, rate: FloatArray, largest: float) -> BoolArray:
         """Return where a small slack is surer to be reached than a bound below the largest estimate."""
-        close: BoolArray = largest - rate < _UNDECIDED * self.near
+        close: BoolArray = largest - rate < TUNING.undecided * self.near
         return close
 
 
@@ -129,7 +119,7 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
     corners = cells.vertices.reshape(-1, dim)
     rate = rates(corners, np.repeat(cells.null_truth, n_vertices, axis=0)).reshape(n, n_vertices)
     total = 0
-    for _ in range(_MAX_DEPTH):
+    for _ in range(TUNING.most_bisections):
         check_time()
         edge = longest_edge(fisher, cells)
         middle = rates(cells.midpoint(edge), cells.null_truth)
@@ -138,12 +128,13 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
         total += len(finished[-1]) + 2 * int(coarse.sum())
         if not coarse.any():
             return Simplices.concatenate(finished)
-        if total > _MAX_CELLS:
+        if total > TUNING.most_cells:
             break
         rate = _bisected_rates(cells, rate[coarse], edge[coarse], middle[coarse])
         cells = cells.take(coarse).bisect(edge[coarse])
     raise InvalidInputError(
-        f"The plan would need over {_MAX_CELLS:,} cells, or very thin ones. Use a smaller region or other targets."
+        f"The plan would need over {TUNING.most_cells:,} cells, or very thin ones. Use a smaller region or other "
+        "targets."
     )
 
 
@@ -163,10 +154,10 @@ def validation_cells(
 
     def too_coarse(cells: Simplices, rate: FloatArray, edge: IntArray, middle: FloatArray) -> BoolArray:
         log_target, aim, allowance = _aims(rate, targets, largest)
-        most = np.minimum(_OVERSHOOT * allowance, _MOST_OVERSHOOT)
+        most = np.minimum(TUNING.overshoot * allowance, TUNING.most_overshoot)
         overshoot = np.maximum(estimated_log_bound(family, cells.vertices, log_target) - aim, 0.0)
         excess = np.exp(log_midpoint_bound(family, cells, log_target - overshoot[:, None], edge)) - middle
-        return (overshoot > most) | (excess > _MIDPOINT * targets.global_target)
+        return (overshoot > most) | (excess > TUNING.midpoint_share * targets.global_target)
 
     return plan_cells(fisher, cells, rates, too_coarse)
 
@@ -217,7 +208,7 @@ def plan_limits(
     upper = np.minimum(np.maximum(np.exp(log_upper), cautious + 0.1 * targets.slack(cautious, largest)), 1.0)
     # where the bound is to stay below the largest estimate, the noise of both decides: keep a margin
     undecided = ~targets.may_be_worst(cautious, largest) & (cautious > largest - 1.5 * targets.global_target)
-    return Limits(cautious, upper, np.where(undecided, _MARGIN, 0.0))
+    return Limits(cautious, upper, np.where(undecided, TUNING.worst_margin, 0.0))
 
 
 def plan_sims(limits: Limits, delta: FloatArray | float) -> tuple[IntArray, FloatArray]:
@@ -254,7 +245,7 @@ def shares(vertex: IntArray, sims: IntArray) -> FloatArray:
 
 def rounded_sims(sims: FloatArray) -> IntArray:
     """Return numbers of simulations within limits, rounded up to what the engine likes."""
-    return (np.ceil(np.clip(sims, _LEAST_SIMS, _MOST_SIMS) / MULTIPLE) * MULTIPLE).astype(np.int64)
+    return (np.ceil(np.clip(sims, TUNING.least_sims, TUNING.most_sims) / MULTIPLE) * MULTIPLE).astype(np.int64)
 
 
 def sims_for_limit(
@@ -276,16 +267,18 @@ def sims_for_limit(
     noise = margin * np.sqrt(rate * (1 - rate))
     log_sims = np.log(((-ndtri(delta) * np.sqrt(upper * (1 - upper)) + noise) / room) ** 2 + 1 / room)
     # secants: on logarithmic scales the room that a limit takes falls almost on a line
-    slope, before = np.full_like(room, _SLOPE), np.zeros_like(room)
+    slope, before = np.full_like(room, TUNING.usual_slope), np.zeros_like(room)
     step = before
-    for _ in range(_SECANTS):
+    for _ in range(TUNING.secants):
         sims = np.exp(log_sims)
         likely = np.minimum(rate + noise / np.sqrt(sims), 0.999)
         reached = betainccinv(likely * sims + 1, np.maximum(sims * (1 - likely), 1e-9), delta) - rate
         over = np.log(reached / room)
         found = np.divide(over - before, step, out=slope.copy(), where=step != 0)
-        slope = np.where((found > _STEEPEST) & (found < _FLATTEST), found, slope)
-        following = np.clip(log_sims - np.clip(over, -_FAR_OFF, _FAR_OFF) / slope, 0.0, _LOG_MOST)
+        slope = np.where((found > TUNING.steepest_slope) & (found < TUNING.flattest_slope), found, slope)
+        following = np.clip(
+            log_sims - np.clip(over, -TUNING.longest_secant, TUNING.longest_secant) / slope, 0.0, TUNING.most_log_sims
+        )
         log_sims, step, before = following, following - log_sims, over
     return np.where(possible, np.exp(log_sims), np.inf)
 

@@ -15,13 +15,10 @@ from adagrid.grid.points import Points
 from adagrid.grid.simplices import triangulate
 from adagrid.methods.cells.algorithm import Simulated, configurations
 from adagrid.methods.cells.fisher import FisherCoordinates
+from adagrid.methods.cells.tuning import TUNING
 
 # Simulations of pilot points and of the planned numbers of simulations are multiples of this.
 MULTIPLE = 64
-PILOT_ROUNDS = 2
-_SPACING, _MOST_POINTS, _CORNERS = 1.0, 1500, 64
-# Shares of the planned simulations that each further round of the pilot may take.
-_ROUND_SHARE, _ROUND_MOST, _ROUND_POINTS, _ROUND_SIMS = 0.06, 0.15, 400, 512
 # The simulations of all rounds have different numbers in one stream.
 _ROUND_AT_MOST = MAX_SIMS / 4
 
@@ -54,7 +51,7 @@ class Region:
         """
         theta, truth = [], []
         different = list(configurations(self.simplices.null_truth))
-        lattice = self._lattice(_MOST_POINTS // len(different))
+        lattice = self._lattice(TUNING.most_pilot_points // len(different))
         for configuration, rows in different:
             own = self.simplices.take(rows)
             inside = self.family.contains(lattice)
@@ -62,8 +59,8 @@ class Region:
                 distance = hypothesis.dist(lattice)
                 inside &= distance >= 0 if true else distance <= 0
             corners = np.unique(own.vertices.reshape(-1, own.dim), axis=0)
-            corners = corners[_spread(len(corners), _CORNERS)]
-            points = np.concatenate([lattice[inside], own.vertices.mean(axis=1)[:_CORNERS], corners])
+            corners = corners[_spread(len(corners), TUNING.pilot_corners)]
+            points = np.concatenate([lattice[inside], own.vertices.mean(axis=1)[: TUNING.pilot_corners], corners])
             theta.append(points)
             truth.append(np.repeat(configuration[None], len(points), axis=0))
         return np.concatenate(theta), np.concatenate(truth)
@@ -98,9 +95,11 @@ class Region:
             seed: seed of the choice.
         """
         total = float(n_sims.sum())
-        budget = min(max(_ROUND_SHARE * total, min(_ROUND_MOST * total, enough)), _ROUND_AT_MOST)
-        count = int(np.clip(budget // _ROUND_SIMS, 8, _ROUND_POINTS))
-        each = int(max(_ROUND_SIMS // 2, budget // count))
+        budget = min(
+            max(TUNING.pilot_round_share * total, min(TUNING.most_pilot_round_share * total, enough)), _ROUND_AT_MOST
+        )
+        count = int(np.clip(budget // TUNING.pilot_round_sims, 8, TUNING.pilot_round_points))
+        each = int(max(TUNING.pilot_round_sims // 2, budget // count))
         generator = np.random.Generator(np.random.PCG64(list(seed)))
         chosen = generator.choice(len(theta), count, p=n_sims / total)
         used = int((pilot.begin + pilot.n_sims).max())
@@ -108,7 +107,7 @@ class Region:
 
     def _lattice(self, most: int) -> FloatArray:
         """Return points in the middle of equal steps of Fisher length one, longer if there would be too many."""
-        spacing = _SPACING
+        spacing = TUNING.pilot_spacing
         while True:
             counts = np.maximum(np.ceil(self.fisher.lengths / spacing).astype(int), 2)
             if np.prod(counts) <= most or (counts == 2).all():

@@ -12,14 +12,9 @@ from adagrid._deadline import check_time
 from adagrid._typing import FloatArray, IntArray
 from adagrid.methods.cells.planning import Mesh
 from adagrid.methods.cells.surrogate import Surrogates
+from adagrid.methods.cells.tuning import TUNING
 from adagrid.methods.interpolated import Interpolated
 from adagrid.settings.settings import Settings
-
-_REHEARSALS = 60
-# Standard errors between level and error beyond which a vertex does not set the threshold.
-_IN_PLAY = 8.0
-# By how much surrogates err more than they say: their smoothness is a guess.
-_CAUTION = 1.5
 
 
 @final
@@ -54,19 +49,19 @@ class Rehearsals:
         settings, mesh = self.settings, self.mesh
         goal, method = settings.calibration, settings.method_as(Interpolated)
         spread = np.sqrt(level * (1 - level) / n_sims)
-        vertices = np.flatnonzero(level - mesh.rate < (_IN_PLAY + goal.margin) * spread)
+        vertices = np.flatnonzero(level - mesh.rate < (TUNING.in_play_errors + goal.margin) * spread)
         if not len(vertices):
             return 1.0
         theta, null_truth = mesh.theta[vertices], mesh.null_truth[vertices]
-        doubt = _CAUTION * self.surrogates.probit_errors(theta, null_truth)
+        doubt = TUNING.surrogate_caution * self.surrogates.probit_errors(theta, null_truth)
         rates = self.surrogates.other_rates(theta, null_truth, self.counts)
         below = ndtri(np.maximum.accumulate(rates, axis=1))
         ladder = np.arange(self.counts.shape[1], dtype=float)
         generator = np.random.Generator(np.random.PCG64([settings.model_seed, method.bootstrap_seed]))
         rank = np.maximum(goal.rank(n_sims, level)[vertices], 1)
-        level, n_sims, shape = level[vertices], n_sims[vertices], (_REHEARSALS, 1 + method.n_bootstrap)
-        wrong = generator.standard_normal((_REHEARSALS, 1))
-        lowest, winner = np.full(shape, np.inf), np.zeros(_REHEARSALS, int)
+        level, n_sims, shape = level[vertices], n_sims[vertices], (TUNING.rehearsals, 1 + method.n_bootstrap)
+        wrong = generator.standard_normal((TUNING.rehearsals, 1))
+        lowest, winner = np.full(shape, np.inf), np.zeros(TUNING.rehearsals, int)
         for row, (r, n) in enumerate(zip(rank, n_sims, strict=True)):
             check_time()
             errors = generator.beta(r, n - r + 1, shape)

@@ -51,19 +51,17 @@ from adagrid.methods.cells.planning import (
     weakest_edge,
 )
 from adagrid.methods.cells.quadratic import estimated_log_bound
-from adagrid.methods.cells.region import PILOT_ROUNDS, Region, joined
+from adagrid.methods.cells.region import Region, joined
 from adagrid.methods.cells.surrogate import Surrogates
+from adagrid.methods.cells.tuning import TUNING
 from adagrid.runtime.exact import ExactErrors
 from adagrid.settings.settings import Settings
 
 if TYPE_CHECKING:
     from adagrid.engine import Simulator
 
-_PILOT_SIMS, _BATCH = 512, 4096
+_BATCH = 4096
 REPAIRS = len(SLICES) - 1
-_REPAIR_RESERVE, _REPAIR_FIT = 0.93, 800
-# Share of the slack that a cell's size may cost before a repair divides it.
-_LARGE = 0.2
 
 
 @final
@@ -218,7 +216,7 @@ class CellValidation(CellAlgorithm):
         if state.passes:
             return self._repair(state) if state.passes <= REPAIRS else None
         if not state.rounds:
-            pilot = self._region.pilot(_PILOT_SIMS, self.first_stream)
+            pilot = self._region.pilot(TUNING.validation_pilot_sims, self.first_stream)
             return Round("pilot", pilot if self._exact is None else pilot.take(slice(0)))
         if self._computed is not None:
             mesh, _ = self._certain(self._computed)
@@ -226,7 +224,7 @@ class CellValidation(CellAlgorithm):
             return mesh.simulated(self.first_stream + 1, plan.n_sims, plan.level)
         (surrogates, largest), number = self._expected(state.pilot), len(state.rounds)
         mesh, largest = self._settled(surrogates.rates, largest)
-        error, last = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate), number > PILOT_ROUNDS
+        error, last = surrogates.errors(mesh.theta, mesh.null_truth, mesh.rate), number > TUNING.pilot_rounds
         log_bound = interpolated_log_bound if last else estimated_log_bound
         plan = self._plan(mesh, plan_limits(self.family, mesh, error, self._targets, largest, log_bound), 0)
         if last:
@@ -251,13 +249,13 @@ class CellValidation(CellAlgorithm):
         """
         number, points, missed = state.passes, state.vertices.points, self._missed(state)
         largest = float(state.certificate["tie_estimate"].max())
-        targets = replace(self._targets, reserve=_REPAIR_RESERVE)
+        targets = replace(self._targets, reserve=TUNING.repair_reserve)
         old_vertex = state.vertex[missed]
         some = state.vertices.take(np.unique(old_vertex))
         rates = self._computed or self._surrogates(state.pilot, some).rates
         broken = state.simplices().take(missed)
         # one point in the middle of a cell costs less than simulating all its vertices anew
-        too_large = (state.certificate["grid_cost"] > _LARGE * state.certificate["total_cost"])[missed]
+        too_large = (state.certificate["grid_cost"] > TUNING.large_share * state.certificate["total_cost"])[missed]
         halves = broken.take(too_large)
         log_limit = np.log(state.vertices["tie_point_bound"][old_vertex[too_large]])
         halves = halves.bisect(weakest_edge(self.family, halves, log_limit))
@@ -328,7 +326,7 @@ class CellValidation(CellAlgorithm):
 
     def _surrogates(self, pilot: Simulated, vertices: Simulated) -> Surrogates:
         """Fit what a pilot and some vertices of passes suggest."""
-        return self._fitted(joined(pilot, vertices, "rejections", _REPAIR_FIT))
+        return self._fitted(joined(pilot, vertices, "rejections", TUNING.repair_points))
 
     def _fitted(self, simulated: Simulated) -> Surrogates:
         events = self.goal.bounded.events(simulated["rejections"], simulated.points.n_sims)
