@@ -1,7 +1,7 @@
 """Keeps a copy of a job elsewhere while it runs, without slowing or failing it.
 
 A thread of its own reads the job through a connection of its own and writes the copy. At most one request waits, so a
-slow server gets fewer copies, not a queue of them. The thread tells nobody anything: what went wrong is told by the
+slow server gets fewer copies, not a queue of them. The thread reports nothing itself: errors are reported by the
 job's thread, at the next request, which also tries again.
 """
 
@@ -44,7 +44,7 @@ _MOMENT = 0.02
 
 
 class Destination(Protocol):
-    """Where a job is kept besides its own database."""
+    """A place that receives copies of a job."""
 
     @property
     def patience(self) -> float:
@@ -159,7 +159,7 @@ class Backup:
 
     Args:
         store: the job's.
-        destination: where it is kept besides.
+        destination: the place that receives copies.
         tell: shows a sentence to the person who watches.
     """
 
@@ -269,7 +269,7 @@ class _StoppedError(Exception):
 
 
 def destinations(store: Store, backup: Any, snapshot: Any) -> Sequence[Destination]:
-    """Return where a job is to be kept besides its own database.
+    """Return the places that receive copies of a job.
 
     Args:
         store: the job's.

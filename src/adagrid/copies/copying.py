@@ -64,7 +64,7 @@ def _written(target: str | PathLike[str] | Store) -> Iterator[Store]:
     try:
         yield store
     except BaseException:
-        with suppress(StoreError):  # what went wrong first is what is told
+        with suppress(StoreError):  # the first error is the one to report
             empty = not began and not (store.exists and any(len(store.table(name)) for name in _FIRST))
         raise
     finally:

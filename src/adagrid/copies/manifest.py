@@ -133,8 +133,8 @@ def check_files(place: Path, manifest: Manifest, wanted: set[str]) -> None:
             f"{str(place)!r}: {', '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} missing or damaged; the "
             "checksums in the manifest are others. Take another copy of the export."
         )
-    for name, told in manifest.files.items():
-        if told.rows > most_rows((place / name).stat().st_size):
+    for name, listed in manifest.files.items():
+        if listed.rows > most_rows((place / name).stat().st_size):
             raise CorruptStoreError(f"{str(place)!r}: {name} cannot have as many rows as the manifest says.")
 
 

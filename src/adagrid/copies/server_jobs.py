@@ -49,7 +49,7 @@ def drop_job(url: str, *, confirm: str, connect: Connect | None = None) -> None:
         connect: opens a connection; for engines that need a special one.
 
     Raises:
-        InvalidInputError: if the URL names no job, or `confirm` another one.
+        InvalidInputError: if the URL names no job, or `confirm` a different one.
         NotAJobError: if the database holds anything else; nothing is dropped then.
         StoreError: if the server cannot be reached, or refuses.
     """
@@ -64,7 +64,7 @@ def drop_job(url: str, *, confirm: str, connect: Connect | None = None) -> None:
 
 
 def _described(address: Address, connect: Connect | None) -> dict[str, object]:
-    """Return what a job tells about itself."""
+    """Return the description of a job from its tables."""
     try:
         with closing(ClickHouseStore(str(address), connect=connect)) as store:
             record, times = read_records(store)[-1], store.table("config")["time"]

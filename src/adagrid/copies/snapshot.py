@@ -20,7 +20,7 @@ def write_snapshot(store: Store, path: str | PathLike[str], advance: Advance = l
     Args:
         store: a store with the job, which may be under way.
         path: the file.
-        advance: told of progress; what it raises ends the writing.
+        advance: called with progress; an error that it raises ends the writing.
 
     Raises:
         InvalidInputError: if there is anything but an earlier snapshot of the job.

@@ -25,7 +25,7 @@ from adagrid.stores.store import StepKey
 from adagrid.stores.tables import Table, key_of
 
 Advance: TypeAlias = Callable[[int], object]
-"""Told how many rows were copied just now."""
+"""Called with the number of rows that were copied just now."""
 
 # The commit records, which tell of everything else.
 _RECORDS: Sequence[Table] = ("config", "coordinations", "steps")
@@ -42,7 +42,7 @@ def transfer(source: Store, target: Store, advance: Advance = lambda _: None) ->
     Args:
         source: a store with a job, which may be under way.
         target: an empty store, or one with an earlier copy.
-        advance: told how many rows were copied, whenever some were; what it raises ends the copy.
+        advance: called with the number of rows after each write; an error that it raises ends the copy.
 
     Returns:
         How many rows of every table were copied.
@@ -117,7 +117,7 @@ class _Moment:
 
     Args:
         records: the rows of the commit records.
-        unfinished: what no commit record tells of, in the order in which it was written, and the ids of its rows.
+        unfinished: what has no commit record yet, in the order of writing, with the ids of its rows.
         told: the times of reports and log messages.
     """
 
@@ -241,7 +241,7 @@ class _Copying:
     Args:
         source: where from.
         target: where to; its tables exist.
-        advance: told how many rows were copied.
+        advance: called with the number of rows after each write.
     """
 
     def __init__(self, source: Store, target: Store, advance: Advance) -> None:
@@ -262,7 +262,7 @@ class _Copying:
         self._there["config"] = _tuples(moment.config[list(key_of("config"))][:1])
 
     def committed(self, moment: _Moment) -> None:
-        """Copy what commit records tell of, each followed by its record."""
+        """Copy what commit records complete, each part followed by its record."""
         for name, row in _in_order(moment):
             record = moment.records[name][row : row + 1]
             if not _tuples(record[list(key_of(name))]) <= self._there[name]:
@@ -308,7 +308,7 @@ class _Copying:
             self._append({name: [rows[[not _take(old, row) for row in rows.itertuples(index=False, name=None)]]]})
 
     def _resting_on(self, name: Table, record: pd.DataFrame, moment: _Moment) -> Iterator[_Part]:
-        """Yield what a commit record tells of, in the order of writing."""
+        """Yield what a commit record completes, in the order of writing."""
         if name == "config":
             return
         coordination, kinds = int(record["coordination_id"].iloc[0]), moment.kinds

@@ -80,7 +80,7 @@ def check_role(grid: Grid, goal: Goal) -> None:
     curved = split_half_spaces(grid.hypotheses)[1]
     if wanted == "mean" and curved and len(grid.hypotheses) > 1:
         raise InvalidInputError(
-            "The mean of a statistic is bounded over hypotheses of which at most one is no half-space, because next to "
+            "The mean of a statistic is bounded over hypotheses, at most one of them not a half-space, because next to "
             "a curved boundary it would be that of another choice of true hypotheses; got "
             f"{[hypothesis.describe() for hypothesis in grid.hypotheses]}."
         )

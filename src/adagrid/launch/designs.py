@@ -44,7 +44,7 @@ def checked_design(model: Model | type[Model]) -> Model:
 
 
 def _wrong_form(design: Model) -> list[str]:
-    """Return a sentence if the statistic of a design takes the arguments of the other form, or other ones."""
+    """Return a sentence if the statistic of a design does not take the arguments that its class passes."""
     takes = ("data", "null_truth") if isinstance(design, Design) else ("draw", "theta", "null_truth")
     try:
         signature = inspect.signature(design.statistic)
@@ -60,7 +60,7 @@ def _wrong_form(design: Model) -> list[str]:
 
 
 def decision_threshold(design: Model, given: Any) -> Any:
-    """Return the threshold of a design whose statistic is a decision, 0 or 1; refuse one that tells nothing apart."""
+    """Return the threshold of a design whose statistic is 0 or 1; refuse one that no decision can cross."""
     if given is None:
         return design.decision_threshold
     if isinstance(given, (int, float)) and 0 <= given < 1:

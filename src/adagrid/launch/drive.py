@@ -42,7 +42,7 @@ def make_job(
         work: what simulates for it.
         backend: where work runs.
         request: how to run it.
-        destinations: where the job is kept besides its store.
+        destinations: further places that receive copies of the job.
     """
     record = work.record
     display = ProgressDisplay(request.progress, record.model.direction, record.method.progress_line)
@@ -113,7 +113,7 @@ def _run(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Status:
 
 
 def _log_changed_environment(job: AnyJob) -> None:
-    """Log what of the surroundings could change the bits of simulations since the last start."""
+    """Log what of the environment could change the bits of simulations since the last start."""
     config = job.store.table("config")
     (past,) = read_data(config["environment"][config["worker_id"] == LEADER][-1:], job.store.location)
     for difference in differences(past, job.work.pool.leader.environment):

@@ -1,4 +1,4 @@
-"""What tells a job's design and grid from others, so that it is not continued with another one."""
+"""Records and fingerprints of designs and grids, so that a job is not continued with different ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def model_record(model: Model, program: str | None) -> ModelRecord:
 
     Args:
         model: the design.
-        program: what tells what it simulates from what others do.
+        program: the fingerprint of what it simulates.
     """
     source = source_of([model])
     packages = [f'"{package}"' for package in source.packages]  # which stand for their source

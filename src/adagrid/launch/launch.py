@@ -82,7 +82,7 @@ def launch(
     except BaseException:
         is_empty = created and not store.exists
         if store is not db:
-            with suppress(StoreError):  # what went wrong first is what is told
+            with suppress(StoreError):  # the first error is the one to report
                 store.close()
         if is_empty:  # nothing was written: leave no file behind
             Path(store.location).unlink(missing_ok=True)

@@ -47,7 +47,7 @@ def obstacles(store: Store, history: Sequence[JobRecord], request: Request) -> l
     record, grid, job_id = history[-1], request.grid, request.options.job_id
     problems = []
     if grid is not None and grid_fingerprint(grid) != record.grid_fingerprint:
-        problems.append("Its grid is another one. Leave out grid= to continue it; for a new job give another db=.")
+        problems.append("Its grid is a different one. Leave out grid= to continue it; for a new job give another db=.")
     problems += _request_problems(history, request.values, whole=grid is not None)
     if job_id not in (None, record.job_id):
         problems.append(f"Its job_id is {record.job_id!r}, not {job_id!r}. Leave out job_id=, or use another database.")

@@ -31,7 +31,7 @@ def resume_job(request: Request, store: Store, destinations: Sequence[Destinatio
         request: what is asked for. With a grid its values are those of a whole job and must be this one's; without,
             values that equal their defaults may be the job's whatever they are.
         store: an open store with a job.
-        destinations: where the job is kept besides the store.
+        destinations: further places that receive copies of the job.
 
     Raises:
         ResumeError: if the job cannot be continued as asked.

@@ -45,7 +45,7 @@ def start_job(request: Request, grid: Grid, store: Store, destinations: Sequence
         request: what is asked for.
         grid: the region, covered by tiles.
         store: an open store without a job.
-        destinations: where the job is kept besides the store.
+        destinations: further places that receive copies of the job.
 
     Raises:
         InvalidInputError: with everything that is wrong with the settings, the grid and the design.

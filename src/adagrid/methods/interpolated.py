@@ -75,7 +75,7 @@ class Interpolated(Method):
         if isinstance(goal, Calibration) and self.n_bootstrap < 2:
             problems.append(
                 "n_bootstrap must be at least 2 in a calibration by interpolation, because bias_target and "
-                f"std_target are judged by resamples; got {self.n_bootstrap}."
+                f"std_target are estimated from resamples; got {self.n_bootstrap}."
             )
         return problems
 

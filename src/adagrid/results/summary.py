@@ -67,8 +67,8 @@ def summary(run: Run, counts: Mapping[str, int]) -> str:
             f"{run.share_of_other_designs:.1%} of the simulations",
         )
     lines += [_work(run, counts, computed), *_family(run, computed)]
-    told = [*lines, _status(run), _guarantee(run, computed, refuted), _job(run)]
-    return "\n".join(map(plain, told))
+    known = [*lines, _status(run), _guarantee(run, computed, refuted), _job(run)]
+    return "\n".join(map(plain, known))
 
 
 def _bounds_power(run: Run) -> bool:
@@ -204,13 +204,13 @@ def _place(run: Run, theta: Sequence[float]) -> str:
 
 
 def _spread(run: Run) -> list[str]:
-    """Return a line on how far thresholds from other simulations would be, from the last report that tells."""
+    """Return a line on how far thresholds from other simulations would be, from the last report that has it."""
     figures: list[dict[str, Any]] = [content.get("figures", {}) for content in run.table("reports")["content"]]
-    told = [figure for figure in figures if "std" in figure]
-    if not told:
+    known = [figure for figure in figures if "std" in figure]
+    if not known:
         return []
-    std, bias, grid = (float(told[-1][name]) for name in ("std", "bias", "grid cost"))
+    std, bias, grid = (float(known[-1][name]) for name in ("std", "bias", "grid cost"))
     lost = f"lost to tile size {grid:.2%}"
-    if "confidence cost" in told[-1]:
-        lost += f", to the confidence {float(told[-1]['confidence cost']):.2%}"
+    if "confidence cost" in known[-1]:
+        lost += f", to the confidence {float(known[-1]['confidence cost']):.2%}"
     return [f"Spread      of the error: standard deviation {std:.2%}, bias {bias:.2%}; {lost}"]

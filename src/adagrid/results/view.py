@@ -71,8 +71,7 @@ class View:
 
         Args:
             worst: how many of the worst tiles or cells.
-            window: over how many of the last seconds the speed of workers is told; what a job that is younger did
-                is told over its age.
+            window: seconds over which the speed of workers is measured; the age of the job, if it is younger.
 
         Raises:
             NotAJobError: if there is no job yet.

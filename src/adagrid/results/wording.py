@@ -46,8 +46,8 @@ def controlled_as(record: JobRecord, *, several: bool, certified: bool) -> str:
     if confidence is None:
         return f"the expected {error} is at most this"
     percent = f"{(Decimal(repr(confidence)) * 100).normalize():f}%"
-    kept = f"the {error} with this threshold is at most this everywhere in the region"
-    return f"with confidence {percent} over the simulations{'' if certified else ', once certified'}, {kept}"
+    promise = f"the {error} with this threshold is at most this everywhere in the region"
+    return f"with confidence {percent} over the simulations{'' if certified else ', once certified'}, {promise}"
 
 
 def columns_of(record: JobRecord) -> tuple[str, str, str]:

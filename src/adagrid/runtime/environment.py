@@ -1,4 +1,4 @@
-"""The surroundings of a worker, for the record. Never secrets."""
+"""The environment of a worker, for the record. Never secrets."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _secrets() -> set[str]:
 
 @cache
 def _own_code() -> str:
-    """Return a hash of the source files of this package, which tells edited installations apart."""
+    """Return a hash of the source files of this package, which differs between edited installations."""
     folder, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())

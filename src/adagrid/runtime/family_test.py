@@ -97,8 +97,8 @@ def _check_seeds(model: ArrayModel, inquiry: Inquiry, lines: Lines, ask: Ask) ->
         )
     raise ModelError(
         f"{name}.simulate returned {values.flat[0]} nearly always, in {values.size:,} trials at {len(points)} points, "
-        "so whether its trials are random cannot be told. Return a statistic and not a decision, or give a region in "
-        "which the design rejects now and then, or say in trust_family= why it need not be tested."
+        "so adagrid cannot see whether its trials are random. Return a statistic and not a decision, or give a region "
+        "in which the design rejects now and then, or say in trust_family= why it need not be tested."
     )
 
 

@@ -53,13 +53,13 @@ class Job(Generic[A]):
         store: its tables.
         work: what simulates for it, and what it is made of.
         backend: where work runs.
-        journal: what is told about the work.
+        journal: writes reports and log messages.
         display: progress for people.
         callback: called after every step.
         observers: follow the job, such as its backups.
         worker_id: who works.
         begun: the coordination that this process has begun itself, so that nothing of it was stored before; None where
-            an earlier process, or another one, may have stored rows of it.
+            another process may have stored rows of it.
         pace: how much takes how long.
     """
 

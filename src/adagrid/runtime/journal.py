@@ -1,4 +1,4 @@
-"""What a worker tells about its work: reports and log messages. Never read by the run, and never fails it.
+"""Writes reports and log messages of a worker. The run never reads them, and they never fail it.
 
 Reports and messages that can wait are written together with rows that cannot: they cost no statement of their own, and
 only a kill in between loses them.
@@ -54,7 +54,7 @@ class Journal(logging.Handler):
         self._thread = threading.get_ident()
 
     def report(self, kind: str, key: StepKey = _NO_STEP, packet_id: int = 0, **content: Any) -> pd.DataFrame:
-        """Return one row for `reports`, to be written with the rows it tells about."""
+        """Return one row for `reports`, to be written with the rows that it describes."""
         return pd.DataFrame(
             [
                 {

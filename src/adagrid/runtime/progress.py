@@ -26,7 +26,7 @@ from adagrid.stores.store import StepKey
 @final
 @dataclass(frozen=True)
 class StepReport:
-    """What a finished step, or a step that found nothing to do, is told as.
+    """Report on a finished step, or on a step that found nothing to do.
 
     Args:
         step: coordination, zone and number of the step.
@@ -34,7 +34,7 @@ class StepReport:
         n_tiles: tiles that were created; in an interpolated job points that were simulated.
         n_active: active tiles of the zone, or cells in force, after the step.
         seconds: since the run began.
-        figures: what the check of the targets rests on, before the step or after the stage; may be empty.
+        figures: what the check of the targets rests on, before the step or after the round; may be empty.
     """
 
     step: StepKey

@@ -1,4 +1,4 @@
-"""Designs that travel to workers: compiled once in each, and refused where their code is another one."""
+"""Designs that travel to workers. Each worker compiles them once, and refuses them if its code differs."""
 
 from __future__ import annotations
 

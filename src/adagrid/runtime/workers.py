@@ -27,14 +27,14 @@ class WorkerInfo:
 
     Args:
         worker_id: its number.
-        environment: its surroundings.
+        environment: platform, packages and settings there.
     """
 
     worker_id: int
     environment: Mapping[str, Any]
 
     def config_row(self, start: int, record: JobRecord) -> pd.DataFrame:
-        """Return the row that tells of it, but for the time."""
+        """Return its row of `config`, without the time."""
         texts = {"record": record.model_dump_json(), "environment": json.dumps(self.environment)}
         return pd.DataFrame([{"start": start, "worker_id": self.worker_id, **texts}])
 
@@ -95,7 +95,7 @@ class WorkerPool:
             )
         if here["adagrid_code"] != self.leader.environment["adagrid_code"]:
             raise BackendError(
-                f"A worker has adagrid {own} like the leader, but its source files are other ones: an installation was "
+                f"A worker has adagrid {own} like the leader, but its source files differ: an installation was "
                 "edited. Install the same there and run the job again. Everything finished before is saved."
             )
 

@@ -50,7 +50,7 @@ class Validation(Options):
 
     @property
     def rejection_limit(self) -> float:
-        """The number that statistics are compared with: 0 for rounded ones, of which the mean is bounded."""
+        """The number that statistics are compared with. For a mean, whose statistic is rounded, it is 0."""
         return 0.0 if self.threshold is None else self.threshold
 
     @model_validator(mode="after")

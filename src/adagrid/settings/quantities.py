@@ -97,7 +97,7 @@ class Quantity(ABC):
         return np.minimum(*ends), np.maximum(*ends)
 
     def figures(self, bound: float, estimate: float, slack: float) -> dict[str, float]:
-        """Return what is told of a job, from the event's largest bound and estimate, and the largest slack."""
+        """Return figures for people, from the event's largest bound and estimate, and the largest slack."""
         return {"bound": float(self.value(bound)), "estimate": float(self.value(estimate)), "slack": slack}
 
 
@@ -196,8 +196,8 @@ class Mean(Quantity):
 
     @override
     def figures(self, bound: float, estimate: float, slack: float) -> dict[str, float]:
-        told = super().figures(bound, estimate, slack)
-        return {"bound of the mean": told["bound"], "its estimate": told["estimate"], "slack": told["slack"]}
+        figures = super().figures(bound, estimate, slack)
+        return {"bound of the mean": figures["bound"], "its estimate": figures["estimate"], "slack": figures["slack"]}
 
 
 def quantity_of(name: QuantityName, value_range: Range | None) -> Quantity:

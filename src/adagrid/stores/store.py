@@ -159,7 +159,7 @@ class Store(ABC):
         """Yield ids, the given columns of results and `eligible` of the active tiles that a zone sees.
 
         Every tile is in one of the frames, whose number and order are the store's: they are as large as it is
-        good to have in memory. Only for classic jobs: the stages of interpolated ones see everything.
+        good to have in memory. Only for classic jobs: the rounds of interpolated ones see everything.
         """
 
     @abstractmethod

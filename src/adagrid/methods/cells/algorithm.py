@@ -1,4 +1,4 @@
-"""What a job in stages asks of an algorithm: states in, points to simulate and cells to certify out, no I/O."""
+"""The interface of interpolation: a state goes in, points to simulate and cells to certify come out. No I/O."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Round:
 
     Args:
         kind: "pilot" informs plans only, without points where errors are computed; "pass" certifies.
-        points: points to simulate, none of which has been simulated before.
+        points: new points to simulate.
         cells: new cells of a pass, whose vertices are these points and points of earlier passes; they replace the tiles
             or cells that they are part of.
     """
@@ -78,7 +78,7 @@ class State:
     """All that decisions depend on.
 
     Args:
-        stages: the kinds of the stages so far, all of them finished.
+        rounds: the kinds of the rounds so far, all of them finished.
         pilot: the simulated points of pilots.
         vertices: the simulated points of passes.
         cells: the cells in force.
@@ -111,7 +111,7 @@ FractionBelow: TypeAlias = Callable[[int, FloatArray], FloatArray]
 
 
 class CellAlgorithm(ABC):
-    """Plans, judges and certifies a validation or calibration by interpolation.
+    """Plan, check and certify a validation or calibration by interpolation.
 
     Deterministic in the settings and in what was simulated: `next_round` is a pure function of the state, so a plan
     that was lost in a kill is made again. Pilots use the seed stream `first_stream`, the p-th pass the p-th after it.
@@ -119,7 +119,7 @@ class CellAlgorithm(ABC):
 
     settings: Settings
     first_stream: ClassVar[int]
-    """Not shared by calibrations and validations: one may judge what the other found with the same model seed."""
+    """Not shared by calibrations and validations: a validation may check a calibrated threshold with the same seed."""
 
     @abstractmethod
     def pilot_columns(self, dtype: np.dtype[Any]) -> Mapping[str, type]:
@@ -198,7 +198,7 @@ def configurations(null_truth: BoolArray) -> Iterator[tuple[BoolArray, IntArray]
     words = np.zeros((len(null_truth), -(-packed.shape[1] // 8) * 8), np.uint8)
     words[:, : packed.shape[1]] = packed
     codes = words.view(np.uint64)
-    # rows of one word are told apart much faster than rows of truth values
+    # rows of one word are compared much faster than rows of truth values
     one = codes.shape[1] == 1
     _, first, place = np.unique(
         codes[:, 0] if one else codes, axis=None if one else 0, return_index=True, return_inverse=True

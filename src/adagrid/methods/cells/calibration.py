@@ -60,13 +60,13 @@ if TYPE_CHECKING:
     from adagrid.engine import Simulator
 
 _BATCH = 128
-# Statistics that are kept at once for the points of a batch.
+# Statistics that are in memory at once for the points of a batch.
 _IN_MEMORY_AT_ONCE = 2**23
 
 
 @final
 class CellCalibration(CellAlgorithm):
-    """Plans and judges a calibration by interpolation.
+    """Plan and certify a calibration by interpolation.
 
     At the vertex that sets the threshold, with f(x) the fraction of its statistics below x and x_b the threshold under
     bootstrap resample b, bias = f(threshold) - mean f(x_b), std = the standard deviation of f(x_b), and the grid cost
@@ -133,8 +133,8 @@ class CellCalibration(CellAlgorithm):
     def simulate(self, simulator: Simulator, kind: RoundKind, points: Points) -> Mapping[str, Array]:
         if kind == "pilot":
             ranks = statistics.order_statistic_ranks(points.n_sims, self.goal.alpha)
-            kept = self._order_statistics(simulator, points, ranks)
-            return {name: kept[:, i] for i, name in enumerate(statistics.COLUMNS)}
+            smallest = self._order_statistics(simulator, points, ranks)
+            return {name: smallest[:, i] for i, name in enumerate(statistics.COLUMNS)}
         # what is simulated is the point as the design's precision holds it
         represented = simulator.represented(points.theta)
         level = inverse_tilt_bound(self.family, represented, (points.theta - represented)[:, None, :], points.level)
@@ -279,20 +279,20 @@ class CellCalibration(CellAlgorithm):
             it, shape (points, thresholds); and whether these are all there are, as for statistics with few values.
         """
         points = pilot.points
-        kept = np.stack([pilot[name] for name in statistics.COLUMNS], axis=1)
+        smallest = np.stack([pilot[name] for name in statistics.COLUMNS], axis=1)
         ranks = statistics.order_statistic_ranks(points.n_sims, self.goal.alpha)
         corners, truth, _ = distinct_vertices(self._region.simplices)
         theta, null_truth = np.concatenate([points.theta, corners]), np.concatenate([points.null_truth, truth])
-        within = np.unique(kept.astype(float))
+        within = np.unique(smallest.astype(float))
         tried = _some_of(within)
-        counts = statistics.counts_below(kept, ranks, tried)
+        counts = statistics.counts_below(smallest, ranks, tried)
         largest = (counts / points.n_sims[:, None]).max(axis=0)
         for lower, upper in TUNING.threshold_spans:
             low, middle, high = (_crossing(largest, share * self._aim) for share in (lower, 1.0, upper))
             surrogates = Surrogates(self._region.fisher, points, counts[:, middle])
             within = within[(within >= tried[low]) & (within <= tried[min(high + 1, len(tried) - 1)])]
             tried = _some_of(within)
-            counts = statistics.counts_below(kept, ranks, tried)
+            counts = statistics.counts_below(smallest, ranks, tried)
             largest = surrogates.other_rates(theta, null_truth, counts).max(axis=0)
         discrete, found = len(within) == len(tried), _crossing(largest, self._aim)
         if discrete:

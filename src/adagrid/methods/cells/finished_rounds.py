@@ -1,4 +1,4 @@
-"""What the stages of a job by interpolation have found: read from its tables, or carried on with what was written."""
+"""What the rounds of a job by interpolation have found: read from its tables, or carried on with what was written."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TABLES: Sequence[Table] = ("pilot", "vertices", "certificate")
 @final
 @dataclass(frozen=True)
 class FinishedRounds:
-    """What finished stages have found.
+    """What finished rounds have found.
 
     Args:
         schema: the job's.
-        kinds: the kinds of the stages.
+        kinds: the kinds of the rounds.
         rows: the rows of `pilot` and `vertices`, and of `certificate` for the cells in force.
     """
 
@@ -36,13 +36,13 @@ class FinishedRounds:
 
     @staticmethod
     def nothing(schema: Schema) -> FinishedRounds:
-        """Return what a job without stages has found."""
+        """Return what a job without rounds has found."""
         none = {name: pd.DataFrame(columns=list(schema.tables[name])) for name in _TABLES}
         return FinishedRounds(schema, [], _typed(none, schema))
 
     @staticmethod
     def read(store: Store) -> FinishedRounds:
-        """Read what all stages of a job have found."""
+        """Read what all rounds of a job have found."""
         rows: Rows = {
             "pilot": store.table("pilot"),
             "vertices": store.table("vertices"),
@@ -74,7 +74,7 @@ class FinishedRounds:
         return pd.concat([self.rows[name]["id"] for name in tables]).to_numpy("uint64")
 
     def with_round(self, kind: RoundKind) -> FinishedRounds:
-        """Return what was found with one more stage, of which no rows are there yet."""
+        """Return what was found with one more round, which has no rows yet."""
         return FinishedRounds(self.schema, [*self.kinds, kind], self.rows)
 
     def with_rows(self, rows: Rows) -> FinishedRounds:

@@ -109,7 +109,7 @@ def plan_cells(fisher: FisherCoordinates, cells: Simplices, rates: Rates, too_co
         fisher: coordinates in which edges are measured.
         cells: cells to begin with.
         rates: expected error rates.
-        too_coarse: tells which cells to bisect.
+        too_coarse: returns which cells to bisect.
 
     Raises:
         InvalidInputError: if there would be too many cells to keep.

@@ -1,4 +1,4 @@
-"""The region of a job in stages: its simplices, and where pilots look first."""
+"""The region of a job by interpolation: its simplices, and where pilots look first."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from adagrid.runtime.requests import RowsRequest
 @final
 @dataclass(frozen=True)
 class PointsRequest(RowsRequest[CellAlgorithm]):
-    """Points of a stage to simulate, all of one seed stream.
+    """Points of a round to simulate, all of one seed stream.
 
     Args:
         points: the points.
-        kind: what the stage is for.
+        kind: what the round is for.
     """
 
     points: Points

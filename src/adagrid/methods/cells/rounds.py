@@ -1,9 +1,9 @@
-"""The leader's loop of jobs by interpolation: plan a stage, let zones simulate its points, certify its cells.
+"""The leader's loop of jobs by interpolation: plan a round, let zones simulate its points, certify its cells.
 
-A stage is a coordination. Its points, its cells and the coordination's row are written before anything is simulated,
-so a plan never depends on what it asks for, and a stage that was begun is finished as planned.
+A round is a coordination. Its points, its cells and the coordination's row are written before anything is simulated,
+so a plan never depends on what it asks for, and a round that was begun is finished as planned.
 
-What the stages have found is read once. While this process plans and begins every stage itself, it carries on in memory
+What the rounds have found is read once. While this process plans and begins every round itself, it carries on in memory
 what it has written.
 """
 
@@ -36,16 +36,16 @@ from adagrid.runtime.zones import run_zones
 from adagrid.stores.store import StepKey, zone_of
 from adagrid.stores.tables import Table
 
-Staged = Job[CellAlgorithm]
+CellJob = Job[CellAlgorithm]
 
 
 @final
 @dataclass(frozen=True)
 class _Begun:
-    """A stage that has begun.
+    """A round that has begun.
 
     Args:
-        number: the stage, which is also the coordination and the step.
+        number: the round, which is also the coordination and the step.
         kind: what it is for.
         plan: its points and cells if this process has written all of them; None if they have to be read.
     """
@@ -72,7 +72,7 @@ class _Begun:
 @final
 @dataclass(frozen=True)
 class _ZoneEnd:
-    """How a zone has finished its part of a stage.
+    """How a zone has finished its part of a round.
 
     Args:
         worked: whether there was anything to do.
@@ -87,12 +87,12 @@ class _ZoneEnd:
         return _ZoneEnd, (self.worked,)
 
 
-def run_cells(job: Staged, *, is_new: bool) -> Status:
-    """Plan and run stages until the targets are met or nothing more can or may be done.
+def run_cells(job: CellJob, *, is_new: bool) -> Status:
+    """Plan and run rounds until the targets are met or nothing more can or may be done.
 
     Args:
         job: the job.
-        is_new: whether this process has started the job, so that no stage is stored.
+        is_new: whether this process has started the job, so that no round is stored.
 
     Raises:
         TimeUpError: if the time is used up; a plan that is not written is then made again.
@@ -115,14 +115,14 @@ def run_cells(job: Staged, *, is_new: bool) -> Status:
 
 
 def _run_round(
-    job: Staged, found: FinishedRounds, plan: Round, *, is_new: bool
+    job: CellJob, found: FinishedRounds, plan: Round, *, is_new: bool
 ) -> tuple[FinishedRounds, int | None, bool]:
-    """Begin a stage and finish it.
+    """Begin a round and finish it.
 
-    Another process that runs the same job may begin this stage or the next one meanwhile. What it has stored is read.
+    Another process that runs the same job may begin this round or the next one meanwhile. What it has stored is read.
 
     Returns:
-        What all stages have found, the number of points of the last one, and whether nothing of a next one is stored.
+        What all rounds have found, the number of points of the last one, and whether nothing of a next one is stored.
     """
     begun = _begin_round(job, found, plan, is_new=is_new)
     if begun.plan is not None:
@@ -132,11 +132,11 @@ def _run_round(
     return *_finished(job), False
 
 
-def _finished(job: Staged) -> tuple[FinishedRounds, int | None]:
-    """Finish the stage that was begun last, and read what all have found; nothing is read of a stage half begun.
+def _finished(job: CellJob) -> tuple[FinishedRounds, int | None]:
+    """Finish the round that was begun last, and read what all have found; nothing is read of a round half begun.
 
     Returns:
-        What was found, and the number of points of the last stage; None if there was nothing left to do.
+        What was found, and the number of points of the last round; None if there was nothing left to do.
     """
     advanced = False
     while True:
@@ -151,8 +151,8 @@ def _finished(job: Staged) -> tuple[FinishedRounds, int | None]:
     return found, int(steps["n_tiles"].sum())
 
 
-def _begin_round(job: Staged, found: FinishedRounds, plan: Round, *, is_new: bool) -> _Begun:
-    """Write the points and cells of a stage, and last the coordination that begins it."""
+def _begin_round(job: CellJob, found: FinishedRounds, plan: Round, *, is_new: bool) -> _Begun:
+    """Write the points and cells of a round, and last the coordination that begins it."""
     number = len(found.kinds)
     key = StepKey(number, 0, number)
     zones = zone_of(plan.points.id, number, job.record.n_zones)
@@ -175,7 +175,7 @@ def _begin_round(job: Staged, found: FinishedRounds, plan: Round, *, is_new: boo
     return _Begun(number, plan.kind, plan if own else None)
 
 
-def _missing(job: Staged, name: Table, key: StepKey, frame: pd.DataFrame) -> pd.DataFrame:
+def _missing(job: CellJob, name: Table, key: StepKey, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a plan that are not yet written, as they may be after a kill while it was written.
 
     Raises:
@@ -190,13 +190,13 @@ def _missing(job: Staged, name: Table, key: StepKey, frame: pd.DataFrame) -> pd.
     if not np.isin(written, ids).all():
         raise ResumeError(
             f"Round {key.step_id} was being planned with other targets when the run was stopped. Continue with the "
-            "targets that the job had then; change them when the stage has finished."
+            "targets that the job had then; change them when the round has finished."
         )
     return frame[~frame["id"].isin(known)]
 
 
 def _refuse_collisions(name: Table, frame: pd.DataFrame, others: IdArray) -> None:
-    """Stop if two rows of a plan have the same id, or one has the id of another row; `verify` tells of the rest."""
+    """Stop if two rows of a plan have the same id, or one has the id of another row; `verify` finds the rest."""
     ids = frame["id"]
     if ids.duplicated().any() or (ids == 0).any() or ids.isin(others).any():
         raise CorruptStoreError(
@@ -204,8 +204,8 @@ def _refuse_collisions(name: Table, frame: pd.DataFrame, others: IdArray) -> Non
         )
 
 
-def _finish_own(job: Staged, begun: _Begun, plan: Round, found: FinishedRounds) -> FinishedRounds:
-    """Finish a stage of which nothing was stored before; return what all stages have found."""
+def _finish_own(job: CellJob, begun: _Begun, plan: Round, found: FinishedRounds) -> FinishedRounds:
+    """Finish a round that this process has begun; return what all rounds have found."""
     ends = _run_zones(job, begun)
     rows = [frame for end in ends for frame in end.rows or ()]
     if any(end.rows is None for end in ends):  # workers have written them
@@ -221,8 +221,8 @@ def _finish_own(job: Staged, begun: _Begun, plan: Round, found: FinishedRounds) 
     return found
 
 
-def _finish_stored(job: Staged, coordination: int) -> bool:
-    """Finish a stage of which anything may be stored; return whether there was anything to do."""
+def _finish_stored(job: CellJob, coordination: int) -> bool:
+    """Finish a round that may be stored in part; return whether there was anything to do."""
     begun = _Begun(coordination, job.store.table("coordinations")["kind"].iloc[-1])
     worked = any(end.worked for end in _run_zones(job, begun))
     certified = begun.kind == "pass" and _certify_missing(job, begun)
@@ -230,12 +230,12 @@ def _finish_stored(job: Staged, coordination: int) -> bool:
     return worked or certified
 
 
-def _run_zones(job: Staged, begun: _Begun) -> list[_ZoneEnd]:
+def _run_zones(job: CellJob, begun: _Begun) -> list[_ZoneEnd]:
     return run_zones(job, [partial(_simulate_zone, begun=begun, zone=zone) for zone in range(job.record.n_zones)])
 
 
-def _simulate_zone(job: Staged, begun: _Begun, zone: int) -> _ZoneEnd:
-    """Simulate a zone's points of a stage in packets, each written at once."""
+def _simulate_zone(job: CellJob, begun: _Begun, zone: int) -> _ZoneEnd:
+    """Simulate a zone's points of a round in packets, each written at once."""
     key, written = StepKey(begun.number, zone, begun.number), None
     if begun.plan is not None:
         position = np.flatnonzero(zone_of(begun.plan.points.id, begun.number, job.record.n_zones) == zone)
@@ -255,8 +255,8 @@ def _simulate_zone(job: Staged, begun: _Begun, zone: int) -> _ZoneEnd:
     return _ZoneEnd(worked=True, rows=rows)
 
 
-def _certify_missing(job: Staged, begun: _Begun) -> bool:
-    """Certify the cells of a stage that are not certified yet; return whether there were any."""
+def _certify_missing(job: CellJob, begun: _Begun) -> bool:
+    """Certify the cells of a round that are not certified yet; return whether there were any."""
     planned = job.store.step_rows("cells", begun.key)
     ids, parents = planned["id"].to_numpy(np.uint64), np.unique(planned["parent_id"].to_numpy(np.uint64))
     if len(job.store.known("certificate", ids)) == len(ids) and len(job.store.known("done", parents)) == len(parents):
@@ -270,11 +270,11 @@ def _certify_missing(job: Staged, begun: _Begun) -> bool:
     return True
 
 
-def _certified(job: Staged, begun: _Begun, planned: pd.DataFrame, vertices: Simulated) -> dict[Table, pd.DataFrame]:
+def _certified(job: CellJob, begun: _Begun, planned: pd.DataFrame, vertices: Simulated) -> dict[Table, pd.DataFrame]:
     """Return the rows that certify cells, and those that say what the cells replace."""
     parents, children = np.unique(planned["parent_id"].to_numpy(np.uint64), return_counts=True)
     certified = pd.DataFrame(dict(job.algorithm.certify(Cells.from_frame(planned), vertices)))
-    assert job.work.tiles is not None  # noqa: S101 - algorithms of stages know the grid
+    assert job.work.tiles is not None  # noqa: S101 - algorithms of rounds know the grid
     first = np.isin(parents, job.work.tiles.id)  # tiles are split, cells refined
     done = pd.DataFrame({"id": parents, **vars(begun.key), "active": 0, "deepen": 0})
     done = done.assign(refine=np.where(first, 0, children), split=np.where(first, children, 0))
@@ -282,19 +282,19 @@ def _certified(job: Staged, begun: _Begun, planned: pd.DataFrame, vertices: Simu
 
 
 def _with_key(rows: Points | Cells, key: StepKey) -> pd.DataFrame:
-    """Return what a stage plans as rows, in the order of the plan."""
+    """Return what a round plans as rows, in the order of the plan."""
     return rows.to_frame().assign(**vars(key), position=np.arange(len(rows)))
 
 
-def _fraction_below(job: Staged, state: State, vertex: int, values: FloatArray) -> FloatArray:
+def _fraction_below(job: CellJob, state: State, vertex: int, values: FloatArray) -> FloatArray:
     """Return the fractions of a vertex's statistics strictly below some of its smallest."""
     point = state.vertices.points.take(np.array([vertex]))
     rank, begin, stream = int(state.vertices["rank"][vertex]), int(point.begin[0]), int(point.stream[0])
     return job.fraction_below(FractionsRequest(point, begin, rank, values, stream))
 
 
-def _report(job: Staged, state: State, n_points: int, convergence: Convergence) -> StepReport:
-    """Return what the stage that has just finished is told as."""
+def _report(job: CellJob, state: State, n_points: int, convergence: Convergence) -> StepReport:
+    """Return the report on the round that has just finished."""
     last = len(state.rounds) - 1
     key = StepKey(last, 0, last)
     return StepReport(key, Status.NEW_STEP, n_points, len(state.cells), job.seconds, convergence.figures)

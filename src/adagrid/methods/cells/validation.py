@@ -1,6 +1,6 @@
 """Validation by interpolation: which points to simulate next, and what they certify.
 
-The stages are pure functions of what was simulated before them: pilots, then a first pass, which freezes cells and
+The rounds are pure functions of what was simulated before them: pilots, then a first pass, which freezes cells and
 numbers of simulations and simulates them afresh, then repairs until no cell misses its target. A parameter value
 depends on the dim + 1 vertices of its cell: their limits share delta, and every repair takes another slice of it with
 fresh simulations, so with confidence 1 - delta the bound holds there whatever was planned.
@@ -87,7 +87,7 @@ class _Plan:
 
 @final
 class CellValidation(CellAlgorithm):
-    """Plans and judges a validation by interpolation.
+    """Plan and certify a validation by interpolation.
 
     A cell's slack total_cost = tie_bound - tie_estimate, with the largest estimate at its vertices, is due to its
     size (grid_cost) and to the numbers of simulations (sim_cost). Converged when every cell has total_cost <=

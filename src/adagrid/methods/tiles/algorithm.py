@@ -1,4 +1,4 @@
-"""What a job asks of an algorithm. It asks and tells: no algorithm sees a database or a backend."""
+"""The interface of the classic method's algorithms. They see neither a database nor a backend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StepWork:
 
     @staticmethod
     def fresh(tiles: Tiles) -> StepWork:
-        """Return a packet of tiles of which nothing is known."""
+        """Return the work on tiles that have no simulations yet."""
         return StepWork(tiles, np.zeros(len(tiles), np.int64), np.zeros(len(tiles), np.int64))
 
     def __len__(self) -> int:

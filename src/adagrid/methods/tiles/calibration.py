@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from adagrid.engine import Simulator
 
 _BATCH = 128
-# What the policy judges a tile by.
+# The columns from which the policy decides.
 _JUDGED = ("grid_cost", "impossible", "tilewise_mean", "n_sims")
 # What expectation a rank stands for.
 _RANKED = ("rank", "n_sims")
@@ -44,7 +44,7 @@ class TileCalibration(TileAlgorithm):
     turned so that small ones reject.
 
     Every tile also has lambda_star under bootstrap resamples of the simulations, the same for all tiles: the
-    "bias" resamples are kept (columns bootstrap0..), of the "tilewise" ones the mean and the minimum. With f(x)
+    "bias" resamples are stored (columns bootstrap0..), of the "tilewise" resamples the mean and the minimum. With f(x)
     the fraction below x of the statistics of the tile that sets the threshold, and x_b the threshold under bias
     resample b, bias = f(threshold) - mean f(x_b), std = the standard deviation of f(x_b).
 

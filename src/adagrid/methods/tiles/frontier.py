@@ -47,7 +47,7 @@ class Frontier:
     Tiles are referred to by positions, which hold until the next `advance`.
 
     Args:
-        layout: what is kept and asked.
+        layout: the columns it holds, and the extremes it finds.
         pages: columns of tiles, part by part: `id`, `eligible` and those of the layout, each of shape (tiles,).
     """
 
@@ -118,7 +118,7 @@ class Frontier:
         Args:
             count: at most so many.
             names: columns that tell which are wanted.
-            wanted: tells it of any tiles, from these columns, each tile by itself.
+            wanted: returns which tiles are wanted, from these columns, each tile on its own.
             before: tiles from this priority on are not looked at.
         """
         searches = [(begin, part, part.search(before)) for begin, part in zip(self._begins(), self._parts, strict=True)]

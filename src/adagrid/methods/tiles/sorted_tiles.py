@@ -77,7 +77,7 @@ class SortedTiles:
         return int(np.count_nonzero(self._active[: self._row(before)]))
 
     def fresh_least(self) -> FloatArray:
-        """Return the least signed values in blocks of which no tile was struck out since they were looked at."""
+        """Return the least signed values in blocks whose tiles are all still there since the last search."""
         return np.min(self._bounds, axis=1, where=~self._stale, initial=np.inf)
 
     def least(self, known: FloatArray) -> FloatArray:

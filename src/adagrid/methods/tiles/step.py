@@ -1,9 +1,8 @@
-"""One step of a zone, in the order that survives a kill anywhere: tiles, results packet by packet, done, steps.
+"""One step of a zone, in an order that survives a kill anywhere: tiles, results packet by packet, done, steps.
 
-Every stage writes only what is missing and is a pure function of what was finished before the step, so running a
-step again completes it and changes nothing. Of a step that is new, nothing can be stored and nothing is looked up: this
-process has finished the step before, or begun the coordination. Should another process work on the same step, both
-write the same rows.
+Every part of a step writes only what is missing, and is a function of what was finished before the step. So running a step
+again completes it and changes nothing. Nothing of a new step can be stored, and nothing is looked up: this process has
+finished the step before, or begun the coordination. If two processes work on the same step, both write the same rows.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def _simulate(job: Job[TileAlgorithm], key: StepKey, packet: StepWork, *, is_new
 
 
 def _refuse_collisions(key: StepKey, tiles: Tiles) -> None:
-    """Stop if two tiles of a step have the same id; `verify` tells of those of different steps."""
+    """Stop if two tiles of a step have the same id; `verify` finds equal ids of different steps."""
     unique, counts = np.unique(tiles.id, return_counts=True)
     if (counts > 1).any() or (unique == 0).any():
         raise CorruptStoreError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adagrid.engine import Simulator
 
 _BATCH = 4096
-# What the policy judges a tile by.
+# The columns from which the policy decides.
 _JUDGED = ("grid_cost", "sim_cost", "tie_bound", "n_sims")
 
 

@@ -128,7 +128,7 @@ def test_other_settings_of_jax_stay_as_they_are():
 
 _SCRIPT = """
 import adagrid as ada
-from tests.jobs.test_surroundings import run_in_jax
+from tests.jobs.test_environment import run_in_jax
 run = run_in_jax("validate_fisher")
 print(run.bound, *run.results()["rejections"])
 """
