@@ -21,13 +21,22 @@ from adagrid.families.family import namespace, softplus
 class Binomial(Arms):
     """Numbers of responders in independent arms.
 
-    The parameters are the logits of the response probabilities: A(theta) = sum_i n_i log(1 + exp(theta_i)).
+    The parameters are the logits of the response probabilities, and A(theta) = sum_i n_i log(1 + exp(theta_i)).
 
     Args:
         n: patients per arm: a number for one arm, or one number per arm.
 
     Raises:
         InvalidInputError: if a number of patients is not a positive integer.
+
+    Examples:
+        Two arms, of 40 and 60 patients:
+
+        >>> family = ada.Binomial(n=(40, 60))
+        >>> family.dim
+        2
+        >>> family.coordinates
+        'logits of the response probabilities'
     """
 
     n: int | Sequence[int]

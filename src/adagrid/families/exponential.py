@@ -19,8 +19,8 @@ from adagrid.families._fields import whole
 class Exponential(Rates):
     """Fully observed exponential waiting times in independent arms.
 
-    The parameters are the rates, above zero: the natural parameters are minus the rates, and
-    A(rate) = -sum_i n_i log(rate_i). Hazard ratios are ratios of rates, so a hypothesis about one is linear:
+    The parameters are the rates, above zero. The natural parameters are minus the rates, and
+    A(rate) = -sum_i n_i log(rate_i). A hazard ratio is a ratio of rates, so a hypothesis about it is linear, such as
     "theta1 >= 0.8*theta0".
 
     Args:
@@ -28,6 +28,12 @@ class Exponential(Rates):
 
     Raises:
         InvalidInputError: if a number of observations is not a positive integer.
+
+    Examples:
+        >>> family = ada.Exponential(n=(40, 40))
+        >>> grid = ada.cartesian_grid([0.1, 0.1], [0.3, 0.3], n=2, null_hypos=["theta1 >= 0.8*theta0"])
+        >>> grid.hypotheses[0].describe()
+        '0.8*theta0 - theta1 <= 0'
     """
 
     n: int | Sequence[int]

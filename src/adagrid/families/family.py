@@ -34,7 +34,7 @@ def softplus(theta: FloatArray) -> FloatArray:
 
 
 class Family(ABC):
-    """An exponential family of distributions for the data of one trial.
+    """An exponential family for the data of one trial.
 
     The data X have density exp(theta . T(X) - A(theta)) with respect to some measure, where theta are the
     natural parameters and A is the log-partition function. Certificates need A only, and neither T, nor the measure,
@@ -51,6 +51,26 @@ class Family(ABC):
     JAX arrays, with the functions of `namespace(theta)`, and JAX differentiates them. `draw`, `data` and `sufficient`
     handle one trial, and JAX compiles them; omit them if no design lets the family draw. Fields are numbers, tuples of
     numbers, or families, so that a job can record them. Check the class with `adagrid.testing.FamilyContract`.
+
+    Examples:
+        Waiting times of n failures, for designs that draw their own data:
+
+        >>> from dataclasses import dataclass
+        >>> import numpy as np
+        >>> from adagrid.families.base import namespace
+        >>> @dataclass(frozen=True, repr=False)
+        ... class Erlang(ada.Family):
+        ...     n: int
+        ...     dim = 1
+        ...     coordinates = "the negative rate, the natural parameter"
+        ...     domain = (np.array([-np.inf]), np.array([0.0]))
+        ...
+        ...     def log_partition(self, theta):
+        ...         return -self.n * namespace(theta).log(-theta[..., 0])
+        >>> Erlang(20)
+        Erlang(n=20)
+        >>> round(float(Erlang(20).log_partition(np.array([-0.5]))), 2)
+        13.86
     """
 
     def __repr__(self) -> str:

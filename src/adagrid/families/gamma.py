@@ -19,7 +19,7 @@ from adagrid.families._fields import arms, positive, whole
 class Gamma(Rates):
     """Gamma observations with known shapes in independent arms.
 
-    The parameters are the rates (one over the scales), above zero: the natural parameters are minus the rates, and
+    The parameters are the rates (one over the scales), above zero. The natural parameters are minus the rates, and
     A(rate) = -sum_i n_i shape_i log(rate_i). Means are shape / rate.
 
     Args:
@@ -29,6 +29,10 @@ class Gamma(Rates):
     Raises:
         InvalidInputError: if a shape is not above zero and finite, or a number of observations is not a positive
             integer.
+
+    Examples:
+        >>> ada.Gamma(shape=2.0, n=(20, 20))
+        Gamma(shape=(2.0, 2.0), n=(20, 20))
     """
 
     shape: float | Sequence[float]

@@ -21,21 +21,27 @@ from adagrid.families.family import Family, like, namespace
 class LinearMap(Family):
     """A family with the parameters matrix @ theta + offset.
 
-    A(theta) is A of that family at these parameters. With `Binomial` or `Poisson` it is logistic or Poisson regression
-    with fixed covariates (a canonical generalised linear model). The matrix has one row for each group of patients with
-    the same covariates. Offsets fix known quantities, such as a historical rate. For example,
-    `LinearMap(Binomial((50, 50)), matrix=[[1, 0], [1, 1]])` has a control and a treatment arm, and its second parameter
-    is the log odds ratio.
+    A(theta) is the log-partition function of `family` at these parameters. With `Binomial` or `Poisson` the result is
+    logistic or Poisson regression with fixed covariates (a canonical generalised linear model). The matrix has one row
+    for each group of patients with the same covariates. Offsets fix known quantities, such as a historical rate.
 
-    The parameter space is a polyhedron if the family's is a box.
+    The parameter space is a polyhedron if the parameter space of `family` is a box.
 
     Args:
         family: distribution of the data.
         matrix: shape (family.dim, parameters), its columns linearly independent.
-        offset: a number, or one for each of the family's parameters.
+        offset: one number, or one for each parameter of `family`.
 
     Raises:
         InvalidInputError: if shapes do not fit, numbers are not finite, or columns depend on each other.
+
+    Examples:
+        A control and a treatment arm; the parameters are the control's logit and the log odds ratio:
+
+        >>> family = ada.LinearMap(ada.Binomial((50, 50)), matrix=[[1, 0], [1, 1]])
+        >>> family.coordinates
+        'parameters of which matrix @ theta + offset are logits of the response probabilities'
+        >>> grid = ada.cartesian_grid([-2, -1], [0, 0.5], n=2, null_hypos=["theta1 <= 0"])
     """
 
     family: Family

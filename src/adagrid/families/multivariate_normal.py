@@ -26,7 +26,7 @@ _SINGULAR = 1e-8
 class MultivariateNormal(Family):
     """Correlated normal means with known covariance.
 
-    The parameters are the means themselves: the natural parameters are n covariance^-1 mu, a linear map of them, and
+    The parameters are the means mu. The natural parameters are a linear map of the means, n covariance^-1 mu, and
     A(mu) = n mu . covariance^-1 mu / 2.
 
     Args:
@@ -36,6 +36,12 @@ class MultivariateNormal(Family):
     Raises:
         InvalidInputError: if the covariance is not a symmetric, positive definite matrix of finite numbers, or n is not
             a positive integer.
+
+    Examples:
+        Two correlated endpoints of 50 patients:
+
+        >>> ada.MultivariateNormal([[1.0, 0.5], [0.5, 1.0]], n=50)
+        MultivariateNormal(covariance=((1.0, 0.5), (0.5, 1.0)), n=50)
     """
 
     covariance: Sequence[Sequence[float]]

@@ -21,10 +21,10 @@ from adagrid.families.family import namespace
 class NegativeBinomial(Arms):
     """Negative binomial counts with known dispersion, in independent arms.
 
-    One observation has the probability Gamma(x + size) / (Gamma(size) x!) p^x (1 - p)^size of x = 0, 1, ...: it counts
-    successes of probability p before the failure number `size` (Johnson, Kemp, Kotz: Univariate Discrete
-    Distributions, chapter 5; `scipy.stats.nbinom(size, 1 - p)`). As an overdispersed count it has the mean
-    m = size p / (1 - p) and the variance m + m^2 / size. The parameters log(p) are natural, below zero, and
+    An observation is x = 0, 1, ... with probability Gamma(x + size) / (Gamma(size) x!) p^x (1 - p)^size. It counts the
+    successes of probability p before the failure number `size` (Johnson, Kemp, Kotz: Univariate Discrete Distributions,
+    chapter 5; `scipy.stats.nbinom(size, 1 - p)`). As an overdispersed count it has the mean m = size p / (1 - p) and
+    the variance m + m^2 / size. The parameters are log(p), below zero. They are natural, and
     A(theta) = -sum_i n_i size_i log(1 - exp(theta_i)).
 
     Args:
@@ -35,6 +35,12 @@ class NegativeBinomial(Arms):
     Raises:
         InvalidInputError: if a size is not above zero and finite, or a number of observations is not a positive
             integer.
+
+    Examples:
+        Two arms of 30 patients, whose counts of relapses have the dispersion 1/2:
+
+        >>> ada.NegativeBinomial(size=2.0, n=(30, 30))
+        NegativeBinomial(size=(2.0, 2.0), n=(30, 30))
     """
 
     size: float | Sequence[float]

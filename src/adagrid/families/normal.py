@@ -21,7 +21,7 @@ from adagrid.families.family import Family, namespace
 class Normal(Family):
     """Independent normal means with known standard deviations.
 
-    The parameters are the means themselves: with T_i = n_i * mean_i / sd_i^2 they are natural, and
+    The parameters are the means mu. They are natural for T_i = n_i * mean_i / sd_i^2, and
     A(mu) = sum_i n_i mu_i^2 / (2 sd_i^2).
 
     Args:
@@ -30,6 +30,13 @@ class Normal(Family):
 
     Raises:
         InvalidInputError: if a standard deviation or a sample size is not positive and finite.
+
+    Examples:
+        Two arms, of 25 and 100 patients:
+
+        >>> family = ada.Normal(sd=2.0, n=(25, 100))
+        >>> family.standard_errors.tolist()
+        [0.4, 0.2]
     """
 
     sd: float | Sequence[float] = 1.0

@@ -30,6 +30,13 @@ class NormalUnknownVariance(Family):
 
     Raises:
         InvalidInputError: if a number of observations is not a positive integer.
+
+    Examples:
+        >>> family = ada.NormalUnknownVariance(n=20)
+        >>> family.dim
+        2
+        >>> family.coordinates
+        'the natural parameters mu/sigma^2 and -1/(2 sigma^2) of each arm'
     """
 
     n: int | Sequence[int]

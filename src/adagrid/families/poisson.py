@@ -21,7 +21,7 @@ from adagrid.families.family import like, namespace
 class Poisson(Arms):
     """Poisson counts of events in independent arms.
 
-    The parameters are the logarithms of the rates, which are natural: an arm has exposure * exp(theta) expected events,
+    The parameters are the logarithms of the rates. They are natural. An arm has exposure * exp(theta) expected events,
     and A(theta) = sum_i exposure_i exp(theta_i). Differences of parameters are logarithms of rate ratios.
 
     Args:
@@ -29,6 +29,13 @@ class Poisson(Arms):
 
     Raises:
         InvalidInputError: if an exposure is not above zero and finite.
+
+    Examples:
+        Two arms of 100 patient-years, with rates from 0.1 to 0.4 events a year:
+
+        >>> family = ada.Poisson(exposure=(100.0, 100.0))
+        >>> ada.cartesian_grid([0.1, 0.1], [0.4, 0.4], n=2, null_hypos=["theta1 >= theta0"], scale="rate")
+        <Grid: 3 tiles, theta0 -2.303 to -0.9163, theta1 -2.303 to -0.9163; null: theta0 - theta1 <= 0>
     """
 
     exposure: float | Sequence[float] = 1.0

@@ -17,15 +17,23 @@ from adagrid.families.family import Family, namespace
 @final
 @dataclass(frozen=True)
 class Product(Family):
-    """Independent data of several families, each with a block of the parameters.
+    """Independent data of several families.
 
-    The parameters of the families follow each other, in the order of the families. A is the sum of the families' A.
+    Each family has a block of the parameters. The blocks follow each other in the order of the families. The
+    log-partition function is the sum of the log-partition functions of the families.
 
     Args:
         families: the families, at least one.
 
     Raises:
         InvalidInputError: if `families` is empty or holds anything but families.
+
+    Examples:
+        A binary endpoint of 20 patients, and a continuous endpoint of 20 other patients:
+
+        >>> family = ada.Product((ada.Binomial(20), ada.Normal(n=20)))
+        >>> family.coordinates
+        'theta[0:1] logits of the response probabilities; theta[1:2] means of normal observations'
     """
 
     families: Sequence[Family]

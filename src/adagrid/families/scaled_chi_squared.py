@@ -19,8 +19,8 @@ from adagrid.families._fields import positive
 class ScaledChiSquared(Rates):
     """Sums of squares, sigma^2 times chi-squared variables, in independent arms.
 
-    The sum of squared deviations of n normal observations from their mean is one, with df = n - 1. The parameters are
-    the precisions 1 / sigma^2, above zero. The natural parameters are -1 / (2 sigma^2), and
+    For example, the sum of squared deviations of n normal observations from their mean has df = n - 1. The parameters
+    are the precisions 1 / sigma^2, above zero. The natural parameters are -1 / (2 sigma^2), and
     A(precision) = -sum_i df_i / 2 log(precision_i).
 
     Args:
@@ -28,6 +28,11 @@ class ScaledChiSquared(Rates):
 
     Raises:
         InvalidInputError: if degrees of freedom are not above zero and finite.
+
+    Examples:
+        >>> family = ada.ScaledChiSquared(df=19)
+        >>> family.coordinates
+        'precisions 1/sigma^2 of sums of squares; -1/(2 sigma^2) are natural parameters'
     """
 
     df: float | Sequence[float]

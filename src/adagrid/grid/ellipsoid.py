@@ -1,4 +1,4 @@
-"""Balls and ellipsoids, from within or without, as null hypotheses: equivalence of several parameters at once."""
+"""Null hypotheses inside or outside of balls and ellipsoids, such as non-equivalence of several parameters."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _ROUNDING = 1e-12
 @final
 @dataclass(frozen=True)
 class Ellipsoid(NullHypothesis):
-    """The null hypothesis that theta is outside (or inside) an ellipsoid along the axes; its boundary belongs to it.
+    """The null hypothesis outside (or inside) an ellipsoid.
 
-    A trial that shows equivalence rejects "outside": the parameters differ from `centre` by the margins or more.
+    The axes of the ellipsoid are parallel to the axes of the parameters. Its boundary belongs to the null hypothesis. A
+    trial that shows equivalence rejects "outside": the parameters differ from `centre` by the margins or more.
 
     Args:
         centre: one number per parameter.
@@ -31,7 +32,15 @@ class Ellipsoid(NullHypothesis):
         null: where the hypothesis is true, "outside" or "inside".
 
     Raises:
-        InvalidInputError: if a number is not finite, a radius not positive, or `null` is neither.
+        InvalidInputError: if a number is not finite, a radius is not positive, or `null` is neither of the two words.
+
+    Examples:
+        Equivalence of two means within margins of 0.2:
+
+        >>> null = ada.Ellipsoid(centre=[0, 0], radii=[0.2, 0.2], null="outside")
+        >>> null.describe()
+        '((theta0 - 0)/0.2)^2 + ((theta1 - 0)/0.2)^2 >= 1'
+        >>> grid = ada.cartesian_grid([-0.5, -0.5], [0.5, 0.5], n=4, null_hypos=[null])
     """
 
     centre: Sequence[float]
@@ -67,7 +76,7 @@ class Ellipsoid(NullHypothesis):
 
     @override
     def side(self, lower: FloatArray, upper: FloatArray) -> IntArray:
-        """The nearest and the farthest point of a box are known coordinate by coordinate."""
+        """Decide boxes by their nearest and farthest points, which follow coordinate by coordinate."""
         below, above = lower - np.asarray(self.centre), upper - np.asarray(self.centre)
         least = self._size(np.maximum(np.maximum(below, -above), 0.0))
         most = self._size(np.maximum(np.abs(below), np.abs(above)))

@@ -1,7 +1,7 @@
-"""Covers a region with tiles, splits them at null boundaries and prunes what no hypothesis needs.
+"""Cover a region with tiles, split them at null boundaries, and prune tiles on which no hypothesis is true.
 
-Half-spaces cut tiles exactly. Other boundaries cut none: tiles that they may cross are halved, and where one may still
-cross a tile its hypothesis counts as true, the safe side.
+Half-spaces cut tiles exactly. Curved boundaries do not cut tiles: the grid halves the tiles that they may cross. If a
+boundary may still cross a tile, its hypothesis counts as true there, which is the safe side.
 """
 
 from __future__ import annotations
@@ -39,15 +39,23 @@ _SHOWN = 4
 class Grid:
     """A region of parameters, covered by tiles.
 
+    Make one with `cartesian_grid` or `create_grid`.
+
     Args:
-        tiles: the tiles on which a null hypothesis is true, or may be: the ones to simulate.
-        retired: tiles that are not simulated: those that a null boundary split, and those pruned because no
-            null hypothesis is true on them.
-        n_children: number of tiles that each retired tile was split into, 0 for pruned ones, shape (retired,).
-        hypotheses: the null hypotheses; none means that the whole region is one null hypothesis. Of a grid for power,
-            the alternatives in their place: `null_truth` of a tile says which of them hold.
+        tiles: the tiles to simulate, on which a null hypothesis is true or may be true.
+        retired: the tiles that are not simulated: a null boundary split them, or no null hypothesis is true on them.
+        n_children: number of tiles that each retired tile was split into, 0 for pruned tiles, shape (retired,).
+        hypotheses: the null hypotheses. If there are none, the whole region is one null hypothesis. A grid for power
+            has the alternatives instead: `null_truth` of a tile says which alternatives hold.
         of_alternatives: whether `hypotheses` are alternatives.
-        scales: the scale in which every parameter was stated; None if nothing was said.
+        scales: the scale in which each parameter was stated; None if no scale was given.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1, -1], [1, 1], n=4, null_hypos=["theta1 <= theta0"])
+        >>> grid
+        <Grid: 10 tiles, theta0 -1 to 1, theta1 -1 to 1; null: theta1 - theta0 <= 0>
+        >>> grid.dim, len(grid.tiles)
+        (2, 10)
     """
 
     tiles: Tiles
@@ -90,16 +98,25 @@ def cartesian_grid(
         theta_max: upper corner.
         n: tiles in every direction, or one number per direction.
         null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
-        alternatives: in place of null hypotheses where power is to be bounded: the alternatives, one for each of the
-            design's hypotheses in their order, as text or objects. Power counts where one of them holds.
-        depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
-            twice per parameter. On what is left undecided the hypothesis counts as true.
-        scale: in which scale numbers and hypotheses as text are stated, one for all parameters or one for each:
-            "probability" (of a response, whose logit is the natural parameter), "rate" (of events, whose logarithm is),
-            "mean" or "natural". None means natural, and is refused where response rates may be meant.
+        alternatives: the alternatives, to bound power instead of the error: one for each hypothesis of the design, in
+            the design's order, as text or objects. Power is bounded where at least one alternative holds.
+        depth: the most times a tile is halved where a curved null boundary may cross it; by default twice per
+            parameter. On tiles that remain undecided the hypothesis counts as true.
+        scale: the scale of the corners and of hypotheses as text, one for all parameters or one for each:
+            "probability" (response rates, whose logits are natural parameters), "rate" (event rates, whose logarithms
+            are natural parameters), "mean" or "natural". None means natural. A job refuses None if the numbers may be
+            response rates.
 
     Raises:
         InvalidInputError: if the corners or numbers of tiles break a rule, or no hypothesis is true anywhere.
+
+    Examples:
+        Response rates of control and treatment between 20% and 40%:
+
+        >>> ada.cartesian_grid(
+        ...     [0.2, 0.2], [0.4, 0.4], n=2, null_hypos=["theta1 <= theta0"], scale="probability"
+        ... )
+        <Grid: 3 tiles, theta0 -1.386 to -0.4055, theta1 -1.386 to -0.4055; null: theta1 - theta0 <= 0>
     """
     lower = np.atleast_1d(real_numbers("theta_min", theta_min))
     upper = np.atleast_1d(real_numbers("theta_max", theta_max))
@@ -149,17 +166,17 @@ def create_grid(
     Args:
         theta: centres, shape (tiles, dim).
         radius: half-widths, shape (tiles, dim) or (dim,).
-        null_hypos: null hypotheses, as text for `hypo` or objects; by default the whole region is null.
-        alternatives: in place of null hypotheses where power is to be bounded: the alternatives, one for each of the
-            design's hypotheses in their order, as text or objects. Power counts where one of them holds.
-        depth: how often a tile is halved, at most, where a null boundary may cross it that is not a plane; by default
-            twice per parameter. On what is left undecided the hypothesis counts as true.
-        scale: in which scale numbers and hypotheses as text are stated, one for all parameters or one for each:
-            "probability" (of a response, whose logit is the natural parameter), "rate" (of events, whose logarithm is),
-            "mean" or "natural". None means natural, and is refused where response rates may be meant.
+        null_hypos: see `cartesian_grid`.
+        alternatives: see `cartesian_grid`.
+        depth: see `cartesian_grid`.
+        scale: see `cartesian_grid`; here of `theta`, `radius` and hypotheses as text.
 
     Raises:
         InvalidInputError: if shapes or numbers break a rule, tiles are given twice, or no hypothesis is true anywhere.
+
+    Examples:
+        >>> ada.create_grid(theta=[[-0.75], [-0.25]], radius=[0.25], null_hypos=["theta0 <= 0"])
+        <Grid: 2 tiles, theta0 -1 to 0; null: theta0 <= 0>
     """
     centres = real_numbers("theta", theta)
     if centres.ndim != 2 or 0 in centres.shape:
@@ -252,12 +269,14 @@ def _grid(
 
 
 def _pieces(boxes: Halves, roots: IdArray, hypotheses: Sequence[NullHypothesis]) -> Iterator[tuple[Tiles, IntArray]]:
-    """Cut boxes by the half-spaces, and yield for every choice of sides the pieces on them and what they are part of.
+    """Cut boxes by the half-spaces, and yield the pieces for every choice of sides.
+
+    Each piece comes with the number of the root that it is part of.
 
     Args:
         boxes: parts of the roots, or roots.
         roots: ids of the roots.
-        hypotheses: the null hypotheses; those that are not half-spaces count as true on all pieces.
+        hypotheses: the null hypotheses; curved hypotheses count as true on all pieces.
     """
     planes, _ = split_half_spaces(hypotheses)
     cuts, columns = list(planes.values()), list(planes)
@@ -278,9 +297,9 @@ def _pieces(boxes: Halves, roots: IdArray, hypotheses: Sequence[NullHypothesis])
 
 
 def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
-    """Return tiles on which hypotheses that are true nowhere on them are no longer held to be possible.
+    """Return tiles on which curved hypotheses count as false if they are true nowhere on the tile.
 
-    Half-spaces are left as they are: tiles lie on one side of them.
+    Half-spaces stay unchanged: each tile lies on one side of them.
 
     Raises:
         InvalidInputError: if a hypothesis contradicts itself.
@@ -298,9 +317,9 @@ def decided(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Tiles:
 def overcounted(
     theta: FloatArray, radius: FloatArray, null_truth: BoolArray, hypotheses: Sequence[NullHypothesis]
 ) -> BoolArray:
-    """Tell on which boxes a hypothesis may count as true that is false somewhere, while others are true there.
+    """Return which boxes count a hypothesis as true that is false somewhere, along with other hypotheses.
 
-    Upper bounds of errors are on the safe side there. Lower ones are not: fewer rejections may be errors.
+    Upper bounds of errors are safe there. Lower bounds are not: fewer rejections may be errors.
 
     Args:
         theta: centres, shape (boxes, dim).
@@ -323,17 +342,17 @@ def overcounted(
 def refine(parents: Tiles, hypotheses: Sequence[NullHypothesis]) -> tuple[Tiles, IntArray]:
     """Halve tiles in every direction.
 
-    A child stands for the part of its parent that lies in its half of every direction; where a null boundary
-    passes through, its box is the smallest around that part, and children of which nothing is left do not exist.
-    Children of a tile that a curved boundary may cross are decided anew; no hypothesis may be left on one.
+    A child represents the part of its parent in one half of every direction. If a null boundary cuts this part, the
+    child's box is the smallest box around the rest, and an empty child does not exist. Curved hypotheses are decided
+    again on each child. A child may have no true hypothesis left.
 
     Args:
         parents: the tiles to refine.
         hypotheses: the null hypotheses of the grid.
 
     Returns:
-        The children, those of one parent together and in the order of the parents; and for each child the
-        position of its parent, shape (children,).
+        The children, grouped by parent in the order of the parents; and the position of each child's parent, shape
+        (children,).
     """
     halves = np.array(list(itertools.product((-1.0, 1.0), repeat=parents.dim)))
     n = len(halves)

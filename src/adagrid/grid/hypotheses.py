@@ -20,22 +20,39 @@ _ROUNDING = 1e-9
 
 
 class NullHypothesis(ABC):
-    """A closed set of parameters in which rejecting is an error.
+    """A closed set of parameters where rejection is an error.
 
-    Half-spaces cut tiles exactly. To state any other set, subclass this as a frozen dataclass whose fields are
-    numbers, strings, or sequences of these (they are what a job writes down), and give it
+    Half-spaces cut tiles exactly. To state any other set, write a subclass. It is a frozen dataclass whose fields are
+    numbers, strings, or sequences of these, because a job records them. It defines
 
-    - `dist(theta)`, at least 0 where the hypothesis is true and below 0 where it is not;
-    - `describe()`, the hypothesis in words;
-    - either `lipschitz`, as a field, class attribute or property: a number L with
+    - `dist(theta)`: at least 0 where the hypothesis is true, and below 0 where it is false;
+    - `describe()`: the hypothesis in words;
+    - either `lipschitz`, a field, class attribute or property: a number L with
       |dist(a) - dist(b)| <= L |a - b| (Euclidean) for all parameters of the region;
-      or an own `side`, which tells what holds on whole boxes (by monotonicity, or intervals).
+      or `side`, which decides whole boxes (by monotonicity, or interval arithmetic).
 
-    Everything is vectorised: `theta[..., 0]` is the first parameter of every point. Both ways are trusted where they
-    are not contradicted by `dist` at points that are looked at: a wrong constant is a wrong certificate.
+    Methods are vectorised: `theta[..., 0]` is the first parameter of every point. adagrid compares `lipschitz` and
+    `side` with `dist` at the points that it visits, and trusts them everywhere else: a wrong constant makes a wrong
+    certificate.
 
-    On a tile that the boundary may cross the hypothesis counts as true: all its rejections there are errors. That
-    only overstates the error, given that designs never count fewer rejections where more hypotheses are true.
+    On a tile that the boundary may cross, the hypothesis counts as true, and all its rejections are errors. This can
+    only overstate the error, because designs never count fewer rejections when more hypotheses are true.
+
+    Examples:
+        The product of two means is at most 1, for means between 0 and 2:
+
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class SmallProduct(ada.NullHypothesis):
+        ...     lipschitz: float = 2.83
+        ...
+        ...     def dist(self, theta):
+        ...         return 1 - theta[..., 0] * theta[..., 1]
+        ...
+        ...     def describe(self):
+        ...         return "theta0 * theta1 <= 1"
+        >>> ada.cartesian_grid([0, 0], [2, 2], n=2, null_hypos=[SmallProduct()])
+        <Grid: ... tiles, theta0 0 to 2, theta1 0 to 2; null: theta0 * theta1 <= 1>
     """
 
     @abstractmethod
@@ -57,25 +74,28 @@ class NullHypothesis(ABC):
 
     @property
     def probabilities(self) -> tuple[int, ...]:
-        """Numbers of the parameters that it takes for logits of probabilities: those of another family are refused."""
+        """Numbers of the parameters that must be logits of probabilities.
+
+        A job refuses the hypothesis if its family has different parameters there.
+        """
         return ()
 
     def side(self, lower: FloatArray, upper: FloatArray) -> IntArray:
-        """Tell on which side of the boundary whole boxes lie. When in doubt, and within rounding: 0.
+        """Return on which side of the boundary whole boxes lie.
 
-        Unless overridden, the distance of the centre decides, if it is more than what `lipschitz` allows it to
-        change by within the box.
+        By default the distance of the centre decides, if it is larger than its possible change within the box according
+        to `lipschitz`. The answer is 0 when in doubt, and within rounding errors.
 
         Args:
             lower: lower corners, shape (boxes, dim).
             upper: upper corners, shape (boxes, dim).
 
         Returns:
-            1 where the hypothesis is true all over the (closed) box, -1 where it is true nowhere in it, 0 where
-            it may be both, shape (boxes,).
+            Shape (boxes,): 1 if the hypothesis is true everywhere in the closed box, -1 if it is true nowhere in it, 0
+            if it may be true in a part of it.
 
         Raises:
-            InvalidInputError: if there is neither an own `side` nor `lipschitz`.
+            InvalidInputError: if the class has no `lipschitz` and does not override `side`.
         """
         if not hasattr(self, "lipschitz"):
             raise InvalidInputError(
@@ -89,7 +109,7 @@ class NullHypothesis(ABC):
         return np.where(distance > reach, 1, np.where(distance < -reach, -1, 0))
 
     def rounding(self, theta: FloatArray, distance: FloatArray) -> FloatArray:
-        """Return by how much distances at points may be wrong, generously, given `lipschitz`."""
+        """Return a generous bound of the rounding errors of distances, given `lipschitz`."""
         reach: FloatArray = float(getattr(self, "lipschitz", 0.0)) * np.sqrt(np.sum(theta**2, axis=-1))
         return _ROUNDING * (np.abs(distance) + reach)
 
@@ -97,7 +117,7 @@ class NullHypothesis(ABC):
         """Return the same hypothesis about exactly `dim` parameters.
 
         Raises:
-            InvalidInputError: if it needs others.
+            InvalidInputError: if the hypothesis needs a different number of parameters.
         """
         del dim
         return self
@@ -106,7 +126,7 @@ class NullHypothesis(ABC):
 def split_half_spaces(
     hypotheses: Sequence[NullHypothesis],
 ) -> tuple[Mapping[int, HalfSpace], Mapping[int, NullHypothesis]]:
-    """Return the half-spaces, which cut tiles exactly, and all others, by their positions."""
+    """Return the half-spaces and the curved hypotheses, by their positions."""
     planes = {j: plane for j, plane in enumerate(hypotheses) if isinstance(plane, HalfSpace)}
     return planes, {j: other for j, other in enumerate(hypotheses) if j not in planes}
 
@@ -122,6 +142,14 @@ class HalfSpace(NullHypothesis):
 
     Raises:
         InvalidInputError: if a number is not finite or all coefficients are zero.
+
+    Examples:
+        The treatment's mean exceeds the control's by at most 0.1; `hypo` reads the same from text:
+
+        >>> ada.HalfSpace([-1, 1], offset=0.1).describe()
+        'theta1 - theta0 <= 0.1'
+        >>> ada.hypo("theta1 <= theta0 + 0.1")
+        HalfSpace(normal=(-1.0, 1.0), offset=0.1)
     """
 
     normal: Sequence[float]
@@ -152,7 +180,7 @@ class HalfSpace(NullHypothesis):
         """Return the same half-space with exactly `dim` coefficients.
 
         Raises:
-            InvalidInputError: if it needs more parameters than there are.
+            InvalidInputError: if the half-space needs more parameters than the grid has.
         """
         if any(self.normal[dim:]):
             raise InvalidInputError(

@@ -40,7 +40,7 @@ def hypo(text: str) -> HalfSpace:
         HypothesisSyntaxError: if the text is anything else.
 
     Examples:
-        >>> hypo("theta1 <= theta0 - 0.1").describe()
+        >>> ada.hypo("theta1 <= theta0 - 0.1").describe()
         'theta1 - theta0 <= -0.1'
     """
     if not isinstance(text, str) or len(text) > _MAX_LENGTH:

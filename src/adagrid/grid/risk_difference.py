@@ -21,10 +21,10 @@ _ROUNDING = 1e-12
 @final
 @dataclass(frozen=True)
 class RiskDifference(NullHypothesis):
-    """The null hypothesis p_treatment - p_control <= margin on the scale of probabilities.
+    """The null hypothesis p_treatment - p_control <= margin.
 
-    The parameters are logits, as those of `Binomial`. To show that a treatment is not inferior by 10 points, the
-    margin is -0.1. Where responses are harmful, exchange the arms: p_control - p_treatment <= -0.1.
+    The parameters are logits, as for `Binomial`. To show that a treatment is not inferior by 10 percentage points, the
+    margin is -0.1. If responses are harmful, exchange the arms: p_control - p_treatment <= -0.1.
 
     Args:
         treatment: number of the parameter of the treatment's arm.
@@ -33,6 +33,13 @@ class RiskDifference(NullHypothesis):
 
     Raises:
         InvalidInputError: if the arms are not two different parameters, or the margin is no possible difference.
+
+    Examples:
+        >>> null = ada.RiskDifference(treatment=1, control=0, margin=-0.1)
+        >>> null.describe()
+        'expit(theta1) - expit(theta0) <= -0.1'
+        >>> ada.cartesian_grid([0.2, 0.2], [0.4, 0.4], n=2, null_hypos=[null], scale="probability")
+        <Grid: ... tiles, theta0 ... to ..., theta1 ... to ...; null: expit(theta1) - expit(theta0) <= -0.1>
     """
 
     treatment: int = 1
@@ -72,7 +79,10 @@ class RiskDifference(NullHypothesis):
 
     @override
     def side(self, lower: FloatArray, upper: FloatArray) -> IntArray:
-        """Probabilities rise with their logits, so two corners have the largest and the least difference."""
+        """Decide boxes by two corners.
+
+        Probabilities rise with their logits, so these corners have the largest and the least difference.
+        """
         least = self._below(upper[:, self.treatment], lower[:, self.control])
         most = self._below(lower[:, self.treatment], upper[:, self.control])
         return np.where(least > _ROUNDING, 1, np.where(most < -_ROUNDING, -1, 0))

@@ -1,4 +1,4 @@
-"""The extension point for designs that make arrays of statistics, in NumPy or with anything that Python can call."""
+"""The extension point for designs that return arrays of statistics, from NumPy or any code that Python can call."""
 
 from __future__ import annotations
 
@@ -14,18 +14,34 @@ from adagrid.models.model import Model
 
 
 class ArrayModel(Model):
-    """A trial design that simulates many trials at many parameters in one call, without JAX.
+    """A trial design that simulates arrays of trials without JAX.
 
-    Use it for what JAX cannot express: statistics of SciPy, tables, simulators in other languages. Set `family` and
-    `reject_when` as in `Model`, and write `simulate`. It must be a pure function of its arguments, `self.seed` and
-    the constructor's arguments:
+    Use it for statistics that JAX cannot express: functions of SciPy, tables, simulators in other languages. Set
+    `family` and `reject_when` as in `Model`, and write `simulate`. It must be a pure function of its arguments,
+    `self.seed` and the constructor's arguments:
 
-    - simulation i is the same trial whatever `begin` and `end` are, and whatever parameters are asked for with it;
-    - every parameter value sees the same randomness (common random numbers);
-    - another `seed` gives independent trials: what is certified is simulated with seeds of its own.
+    - Simulation i is the same trial for all values of `begin` and `end`, and for all parameters in the same call.
+    - Every parameter value gets the same random numbers (common random numbers).
+    - Different seeds give independent trials. Certificates use seeds of their own.
 
-    `uniforms` keeps all three: turn its numbers into data by inverse distribution functions. When a job starts, the
-    engine tries the first and the last. Check a design with `adagrid.testing.ArrayModelContract`.
+    Random numbers from `uniforms` satisfy all three rules: turn them into data by inverse distribution functions. When
+    a job starts, the engine checks the first and the last rule. Check a design with
+    `adagrid.testing.ArrayModelContract`.
+
+    Examples:
+        A z-test of one mean in NumPy and SciPy:
+
+        >>> import numpy as np
+        >>> from scipy.stats import norm
+        >>> class ArrayZ(ada.ArrayModel):
+        ...     family = ada.Normal(sd=1.0, n=25)
+        ...     reject_when = "large"
+        ...
+        ...     def simulate(self, begin, end, theta, null_truth):
+        ...         noise = norm.ppf(self.uniforms(begin, end, 1)).T  # shape (1, simulations)
+        ...         return noise + 25**0.5 * theta  # shape (points, simulations)
+        >>> ArrayZ().simulate(0, 1000, theta=np.array([[-0.2], [0.0]]), null_truth=None).shape
+        (2, 1000)
     """
 
     precision: ClassVar[Literal["single", "double"]] = "double"
@@ -34,7 +50,7 @@ class ArrayModel(Model):
 
     @abstractmethod
     def simulate(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
-        """Return the test statistics of simulations begin to end at some parameters.
+        """Return test statistics of many simulations at many parameters.
 
         Args:
             begin: first simulation.
@@ -48,9 +64,10 @@ class ArrayModel(Model):
 
     @final
     def uniforms(self, begin: int, end: int, count: int) -> FloatArray:
-        """Return random numbers between 0 and 1, excluding both, `count` for each of the simulations begin to end.
+        """Return `count` random numbers for each of the simulations begin to end.
 
-        A counter-based generator (Philox): the numbers of a simulation depend on `seed`, its index and `count`.
+        They lie between 0 and 1, excluding both. The generator is counter-based (Philox): the numbers of a simulation
+        depend on `seed`, the index of the simulation and `count` only.
 
         Returns:
             Shape (end - begin, count).
@@ -61,7 +78,7 @@ class ArrayModel(Model):
 
     @final
     def seeded(self, seed: int) -> Self:
-        """Return the same design with other simulations."""
+        """Return the same design with the simulations of another seed."""
         other = copy(self)
         other.seed = seed
         return other

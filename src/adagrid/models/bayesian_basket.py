@@ -26,28 +26,37 @@ _MAX_ENTRIES = 2**24
 
 @final
 class BayesianBasket(Model):
-    """Arms of binomial outcomes, analysed together by a hierarchical model (Berry and others 2013, Clin Trials 10:720).
+    """Basket trial that borrows strength between binomial arms.
 
-    logit p_i ~ N(mu, s), mu ~ N(prior_mean, prior_sd^2), s ~ InverseGamma(shape, scale). Arm i is declared active if
-    P(p_i > null_rate | data) is above the threshold; its null hypothesis is p_i <= null_rate. The statistic is the
-    largest such probability of a true null hypothesis, so that the error is the family-wise error rate.
+    A hierarchical model analyses all arms together (Berry and others 2013, Clin Trials 10:720):
+    logit p_i ~ N(mu, s), mu ~ N(prior_mean, prior_sd^2), s ~ InverseGamma(shape, scale). The trial declares arm i
+    active if P(p_i > null_rate | data) is above the threshold. The null hypothesis of arm i is p_i <= null_rate. The
+    statistic is the largest posterior probability of a true null hypothesis, so the error is the family-wise error
+    rate.
 
-    Given s the posterior is approximated by Laplace's method, and s, between 1e-6 and 1e3, is integrated out by
-    quadrature, as in Rue, Martino and Chopin (2009, JRSS B 71:319). For 35 patients and 3 to 9 responders in each arm
-    this is within 0.045 of the exact posterior probability; where everybody or nobody responds it stays too near one
-    half. What is certified is the design with this statistic.
+    Laplace's method approximates the posterior given s. Quadrature integrates s out, between 1e-6 and 1e3, as in Rue,
+    Martino and Chopin (2009, JRSS B 71:319). For 35 patients and 3 to 9 responders in each arm this is within 0.045 of
+    the exact posterior probability. If every patient or no patient responds, the approximation is too near one half. A
+    certificate is about the design with this approximate statistic.
 
-    It is computed once, when the design is built, for every outcome. Arms are alike, so one table is enough: the
-    probability of an arm by its own responders and by the others' in ascending order.
+    The constructor computes the statistic of every outcome. Arms are exchangeable, so one table is enough: the
+    probability of an arm by its own responders and by the responders of all other arms in ascending order.
 
     Args:
         n: patients in every arm.
-        arms: how many.
+        arms: number of arms.
         null_rate: response rate up to which an arm counts as inactive.
         prior_mean: prior mean of mu.
         prior_sd: prior standard deviation of mu.
-        shape: of the inverse gamma distribution.
-        scale: of the inverse gamma distribution.
+        shape: shape of the inverse gamma distribution.
+        scale: scale of the inverse gamma distribution.
+
+    Examples:
+        >>> design = ada.BayesianBasket(n=20, arms=2, null_rate=0.1)
+        >>> round(design.probability([6, 2], arm=0), 3)
+        0.986
+        >>> design.null_hypos
+        ['theta0 <= -2.197224577336219', 'theta1 <= -2.197224577336219']
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

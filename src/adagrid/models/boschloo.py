@@ -19,14 +19,21 @@ _FINENESS = 64
 
 @final
 class Boschloo(TwoBinomials):
-    """One-sided test of Boschloo that treatment responds more often than control.
+    """Boschloo's one-sided test of two response rates.
 
-    The statistic is Boschloo's p-value (1970, Statistica Neerlandica 24:1): the largest probability, over all common
-    response rates, of a p-value of Fisher's exact test at most as large as the one observed. Small values reject. It
-    rejects whenever Fisher's test does, and more.
+    The statistic is Boschloo's p-value (1970, Statistica Neerlandica 24:1). It is the probability that Fisher's exact
+    test has a p-value at most as large as the one observed, maximised over all common response rates. Small values
+    reject that treatment responds at most as often as control. The test rejects whenever Fisher's test does, and more.
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
+
+    Examples:
+        With 4 of 20 responders in the control arm and 11 of 20 in the treatment arm:
+
+        >>> boschloo, fisher = ada.Boschloo(n=20), ada.FisherExact(n=20)
+        >>> round(float(boschloo.table(20, 20)[4, 11]), 4), round(float(fisher.table(20, 20)[4, 11]), 4)
+        (0.0127, 0.0242)
     """
 
     @override

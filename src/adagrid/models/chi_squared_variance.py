@@ -16,22 +16,30 @@ from adagrid.models.model import Model
 
 @final
 class ChiSquaredVariance(Model):
-    """One-sided chi-squared test that the variance of normal observations is above, or below, a given one.
+    """One-sided chi-squared test of the variance of normal observations.
 
-    The statistic is the sum of squared deviations from the mean over the given variance: chi-squared with n - 1 degrees
-    of freedom where the null hypothesis ends, so that thresholds are quantiles of that distribution (Lehmann and Romano
-    2005, Testing Statistical Hypotheses, chapter 5). Large values reject that the variance is at most the given one
-    (alternative="larger"), small ones that it is at least that (alternative="smaller").
+    The statistic is the sum of squared deviations from the mean, divided by the variance that the null hypothesis
+    states. On the boundary of the null hypothesis it has the chi-squared distribution with n - 1 degrees of freedom, so
+    thresholds are quantiles of this distribution (Lehmann and Romano 2005, Testing Statistical Hypotheses, chapter 5).
+    With alternative="larger", large values reject that the variance is at most `variance`. With alternative="smaller",
+    small values reject that the variance is at least `variance`.
 
     The parameter is the precision 1 / sigma^2.
 
     Args:
         n: observations, at least 2.
-        variance: the given variance, above zero.
+        variance: the variance that the null hypothesis states, above zero.
         alternative: "larger" or "smaller": what the trial claims.
 
     Raises:
         InvalidInputError: with everything that is wrong with the arguments.
+
+    Examples:
+        >>> design = ada.ChiSquaredVariance(n=20, variance=4.0, alternative="smaller")
+        >>> design.null_hypos
+        ['theta0 <= 0.25']
+        >>> ada.cartesian_grid([0.1], [0.25], n=4, null_hypos=design.null_hypos)
+        <Grid: 4 tiles, theta0 0.1 to 0.25; null: theta0 <= 0.25>
     """
 
     def __init__(self, n: int, variance: float = 1.0, *, alternative: Literal["larger", "smaller"] = "larger") -> None:

@@ -29,25 +29,37 @@ _MOST_PATIENTS = 100_000
 
 @final
 class DecisionTable(Model):
-    """A design with binomial arms, given as a table: one row per outcome, and what the design makes of it.
+    """A design with binomial arms as a table of outcomes.
 
-    Columns: responders0, responders1, ... count the responders per arm. Then either `statistic`, or `reject` with 1
-    where the design rejects and 0 where it does not. With several null hypotheses: statistic0, statistic1, ... or
-    reject0, reject1, ..., in the order of the grid's hypotheses, and the error is the family-wise error rate.
+    The table has one row per outcome. The columns responders0, responders1, ... count the responders per arm. A further
+    column is either `statistic`, or `reject`: 1 where the design rejects, else 0. With several null hypotheses, the
+    columns are statistic0, statistic1, ... or reject0, reject1, ..., in the order of the grid's hypotheses. The error
+    is then the family-wise error rate.
 
-    Errors of such a design are sums over its outcomes. They are computed, with a relative error of at most 1e-9 to the
-    safe side, not simulated: what a run certifies is exact at every point that it looks at, and its sim_cost is 0.
+    The error of such a design is a sum over its outcomes. adagrid computes it instead of simulating: it rounds up, by
+    a relative error of at most 1e-9. So the bound at each point is exact, and `sim_cost` is 0.
 
     Args:
         n: patients per arm: a number for one arm, or one per arm.
         table: the rows.
-        reject_when: for statistics, which of them reject: "small", "large", "at most" or "at least", compared with the
-            threshold of a run. None for decisions, which need no threshold.
-        missing: what outcomes without a row mean: "reject" counts them as rejections for every finite threshold, safe
-            whatever the design does there; "accept" declares that it never rejects there; None allows none.
+        reject_when: which statistics reject, compared with the threshold of a run: "small", "large", "at most" or "at
+            least". None for a table of decisions, which needs no threshold.
+        missing: what the design does at outcomes without a row. "reject" counts them as rejections for every finite
+            threshold, which is always safe. "accept" declares that the design never rejects there. None refuses a table
+            with missing outcomes.
 
     Raises:
         InvalidInputError: with everything that is wrong, and in which row.
+
+    Examples:
+        A single-arm trial that rejects a response rate of 20% if at least 5 of 10 patients respond:
+
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"responders0": range(11), "reject": [0] * 5 + [1] * 6})
+        >>> design = ada.DecisionTable(10, table)
+        >>> grid = ada.cartesian_grid([0.05], [0.2], n=1, null_hypos=["theta0 <= 0.2"], scale="probability")
+        >>> round(ada.ada_validate(design, grid=grid).bound, 4)
+        0.0328
     """
 
     precision = "double"
@@ -95,10 +107,10 @@ class DecisionTable(Model):
         reject_when: RejectWhen | None = None,
         missing: Missing | None = None,
     ) -> Self:
-        """Read a table from a file whose first line has the names of the columns.
+        """Read a table from a file whose first line names the columns.
 
-        Columns are separated by commas, or as R and spreadsheets write them in other countries: by semicolons or tabs,
-        with decimal commas. Names of rows are left out; TRUE and FALSE are decisions, too.
+        Commas, semicolons or tabs separate the columns. Numbers may have decimal commas, as R and spreadsheets write
+        them in many countries. Row names are ignored. TRUE and FALSE are decisions, like 1 and 0.
 
         Raises:
             InvalidInputError: with everything that is wrong, and in which line.

@@ -14,26 +14,32 @@ if TYPE_CHECKING:
 
 
 class Design(Model):
-    """A trial design, written for ONE trial as one pure function of its data, in JAX.
+    """A trial design written as a function of its data.
 
-    The family draws the data: the sample size is what is drawn, parameters are nobody's business, and the statistic
-    cannot depend on them. So the family that carries the bounds is the distribution of the data. Example::
+    A subclass describes ONE trial by a pure function in JAX, `statistic`. The family draws the data, so the bounds
+    always use the true distribution of the data. The statistic never sees the parameters.
 
-        class TwoMeans(ada.Design):
-            family = ada.Normal(sd=1.0, n=(20, 20))
-            reject_when = "large"
+    `family`, `reject_when`, `precision`, `value_range`, constructor arguments and `null_truth` work as in `Model`.
+    `family.data` returns the data: for most families one array per arm, with an entry for each patient. For `Product`
+    the data are a tuple with the data of each family.
 
-            def statistic(self, data, null_truth):
-                control, treatment = data  # 20 observations each
-                return (treatment.mean() - control.mean()) / (2 / 20) ** 0.5
+    A design may replace the family's draws: for speed (counts instead of patients), or because its trials have
+    randomness without parameters (times of entry, randomisation). Override `draw` and `data`. Also override
+    `sufficient` if `family.sufficient` does not accept these data. `adagrid.testing.ModelContract` checks that the data
+    have the distribution of the family.
 
-    `family`, `reject_when`, `precision`, `value_range`, constructor arguments and `null_truth` are those of `Model`.
-    The data are what `family.data` returns: for most families one array per arm with an entry for each patient; for
-    `Product` a tuple of its parts' data.
+    Examples:
+        A z-test of two means with 20 patients per arm:
 
-    A design may draw in another way: to be faster (counts instead of patients), or because its trials have randomness
-    without parameters (times of entry, randomisation). It then overrides `draw`, `data` and, if `family.sufficient`
-    does not take such data, `sufficient`. `adagrid.testing.ModelContract` checks that they have the family's law.
+        >>> class TwoMeans(ada.Design):
+        ...     family = ada.Normal(sd=1.0, n=(20, 20))
+        ...     reject_when = "large"
+        ...
+        ...     def statistic(self, data, null_truth):
+        ...         control, treatment = data  # 20 observations each
+        ...         return (treatment.mean() - control.mean()) / (2 / 20) ** 0.5
+        >>> grid = ada.cartesian_grid([-1, -1], [1, 1], n=2, null_hypos=["theta1 <= theta0"])
+        >>> run = ada.ada_validate(TwoMeans(), threshold=1.96, grid=grid)  # doctest: +SKIP
     """
 
     @override
@@ -54,7 +60,7 @@ class Design(Model):
         return draws.data(draw, theta)
 
     def sufficient(self, data: Any) -> jax.Array:
-        """Return the family's sufficient statistic T of the data of one trial, shape (family.dim,)."""
+        """Return the family's sufficient statistic T of one trial, shape (family.dim,)."""
         draws: Any = self.family
         return draws.sufficient(data)
 
@@ -65,8 +71,8 @@ class Design(Model):
 
         Args:
             data: what `data` returned.
-            null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true ones
-                count: a trial that rejects still does where more of them are true.
+            null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true
+                hypotheses count. A trial that rejects must also reject if more hypotheses are true.
 
         Returns:
             A real scalar, never NaN.

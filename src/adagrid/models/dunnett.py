@@ -18,20 +18,27 @@ from adagrid.models.model import Model, RejectWhen
 
 @final
 class Dunnett(Model):
-    """One-sided z-tests that treatments have larger means than a shared control, with known standard deviation.
+    """Dunnett's z-tests of several normal means against one control.
 
-    Z_i = (mean_i - mean_0) / (sd sqrt(1/n_i + 1/n_0)); every Z_i above the threshold rejects its null hypothesis, that
-    the i-th treatment's mean is at most the control's. The statistic is the largest Z_i of a true null hypothesis, so
-    that the error is the family-wise error rate (Dunnett 1955, JASA 50:1096, with the standard deviation known). It is
-    largest where all means are equal, and depends on nothing but their differences from the control's.
+    The standard deviation is known. With Z_i = (mean_i - mean_0) / (sd sqrt(1/n_i + 1/n_0)), each Z_i above the
+    threshold rejects its null hypothesis: the i-th treatment's mean is at most the control's. The statistic is the
+    largest Z_i of a true null hypothesis, so the error is the family-wise error rate (Dunnett 1955, JASA 50:1096, with
+    the standard deviation known). The error depends only on the differences between the treatments' means and the
+    control's. It is largest where all means are equal.
 
-    The parameters are the means, the control's first. `null_hypos` has the hypotheses in the order that the statistic
+    The parameters are the means, the control's first. `null_hypos` lists the hypotheses in the order that the statistic
     expects.
 
     Args:
         treatments: how many treatments.
         n: observations per arm: a number for all, or one per arm, the control's first.
         sd: standard deviation of one observation.
+
+    Examples:
+        >>> design = ada.Dunnett(treatments=2, n=(60, 40, 40), sd=5.0)
+        >>> design.null_hypos
+        ['theta1 <= theta0', 'theta2 <= theta0']
+        >>> grid = ada.cartesian_grid([-1] * 3, [1] * 3, n=1, null_hypos=design.null_hypos)
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

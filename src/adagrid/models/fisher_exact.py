@@ -20,14 +20,23 @@ _BITS = 120
 
 @final
 class FisherExact(TwoBinomials):
-    """One-sided Fisher's exact test that treatment responds more often than control.
+    """Fisher's exact one-sided test of two response rates.
 
-    The statistic is the p-value, the hypergeometric probability of at least as many responders under treatment
-    given their total; small values reject. Rejecting below a calibrated threshold instead of alpha is
-    Boschloo's test (`Boschloo`).
+    The statistic is the p-value: the hypergeometric probability of at least as many responders under treatment, given
+    the total of both arms. Small values reject that treatment responds at most as often as control. With a calibrated
+    threshold in place of alpha it is Boschloo's test (`Boschloo`).
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
+
+    Examples:
+        With 4 of 20 responders in the control arm and 11 of 20 in the treatment arm:
+
+        >>> design = ada.FisherExact(n=20)
+        >>> round(float(design.table(20, 20)[4, 11]), 4)
+        0.0242
+        >>> grid = ada.cartesian_grid([-1.5, -1.5], [0, 0], n=2, null_hypos=["theta1 <= theta0"])
+        >>> run = ada.ada_calibrate(design, alpha=0.025, grid=grid)  # doctest: +SKIP
     """
 
     @override

@@ -23,24 +23,25 @@ _SHAPES = {"pocock": 0.5, "obrien-fleming": 0.0}
 
 @final
 class GroupSequential(Design):
-    """Group-sequential z-test that a normal mean with known standard deviation is above zero.
+    """Group-sequential z-test of a normal mean with known variance.
 
-    At look k, with the share t_k of all observations, the trial stops and rejects if Z_k > threshold * c_k. It stops
-    without rejection if Z_k is at or below its futility bound. The statistic is the largest Z_k / c_k of the looks that
-    the trial reaches, so that large values reject. The Z_k have independent increments of information (Jennison and
-    Turnbull 1999, Group Sequential Methods with Applications to Clinical Trials, chapter 3).
+    The null hypothesis is that the mean is at most zero. At look k, with the share t_k of all observations, the trial
+    stops and rejects if Z_k > threshold * c_k. It stops without rejection if Z_k is at or below its futility bound. The
+    statistic is the largest Z_k / c_k of the looks that the trial reaches, so large values reject. The Z_k have
+    independent increments of information (Jennison and Turnbull 1999, Group Sequential Methods with Applications to
+    Clinical Trials, chapter 3).
 
-    The constants c_k are a shape of Wang and Tsiatis (1987, Biometrics 43:193), c_k = t_k^(D - 1/2), and the threshold
-    is the boundary of the last look: D = 1/2 is Pocock's shape (1977, Biometrika 64:191), D = 0 that of O'Brien and
-    Fleming (1979, Biometrics 35:549). Or they are boundaries themselves, and the threshold is 1. Infinity means a look
-    at which nothing is rejected.
+    The constants c_k may follow a shape of Wang and Tsiatis (1987, Biometrics 43:193): c_k = t_k^(D - 1/2), and the
+    threshold is the boundary of the last look. D = 1/2 is Pocock's shape (1977, Biometrika 64:191). D = 0 is the shape
+    of O'Brien and Fleming (1979, Biometrics 35:549). The constants may also be the boundaries themselves, with a
+    threshold of 1. An infinite constant means that the trial never rejects at this look.
 
     Args:
         looks: how many, equally spaced; or the share of the observations at each, increasing to 1.
         boundary: "pocock", "obrien-fleming", the number D, or one positive constant c_k per look.
-        futility: one bound per look but the last, -inf where there is none. The error is that of a trial which obeys
-            them.
-        two_sided: whether small means reject, too: |Z_k| instead of Z_k.
+        futility: one bound per look but the last; -inf for a look without a bound. The bounds are binding: the error
+            assumes that the trial obeys them.
+        two_sided: whether small means also reject: |Z_k| instead of Z_k.
         n: observations at the last look.
         sd: standard deviation of one observation.
 
@@ -49,6 +50,15 @@ class GroupSequential(Design):
 
     Raises:
         InvalidInputError: with everything that is wrong with the arguments.
+
+    Examples:
+        Two looks with O'Brien and Fleming's boundaries, and a futility bound at the first:
+
+        >>> design = ada.GroupSequential(2, "obrien-fleming", futility=[0.0], n=100)
+        >>> design.shares
+        [0.5, 1.0]
+        >>> grid = ada.cartesian_grid([-0.5], [0], null_hypos=["theta0 <= 0"])
+        >>> run = ada.ada_calibrate(design, alpha=0.025, grid=grid)  # doctest: +SKIP
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

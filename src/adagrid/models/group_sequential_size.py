@@ -18,23 +18,31 @@ from adagrid.models.group_sequential import GroupSequential
 
 @final
 class GroupSequentialSize(Design):
-    """The share of all observations that a group-sequential z-test uses, for `quantity="mean"`.
+    """Share of all observations that a group-sequential z-test uses.
 
-    The trial is that of `GroupSequential`. It ends at the first look at which it rejects, Z_k > threshold * c_k, or is
-    stopped for futility, and at the last look otherwise. The mean of the statistic times n is the expected sample size
-    (Jennison and Turnbull 1999, Group Sequential Methods with Applications to Clinical Trials, chapter 2).
+    Use it with `quantity="mean"`. The trial is a `GroupSequential`. It ends at the first look at which it rejects,
+    Z_k > threshold * c_k, or stops for futility. Otherwise it ends at the last look. The mean of the statistic times n
+    is the expected sample size (Jennison and Turnbull 1999, Group Sequential Methods with Applications to Clinical
+    Trials, chapter 2).
 
     Args:
         looks: how many, equally spaced; or the share of the observations at each, increasing to 1. At least two.
         boundary: "pocock", "obrien-fleming", the exponent D, or one positive constant c_k per look.
         threshold: the threshold with which the trial rejects, finite.
-        futility: one bound per look but the last, -inf where there is none.
-        two_sided: whether small means reject, too: |Z_k| instead of Z_k.
+        futility: one bound per look but the last; -inf for a look without a bound.
+        two_sided: whether small means also reject: |Z_k| instead of Z_k.
         n: observations at the last look.
         sd: standard deviation of one observation.
 
     Raises:
         InvalidInputError: with what is wrong with the arguments.
+
+    Examples:
+        >>> design = ada.GroupSequentialSize(2, "obrien-fleming", threshold=1.977, n=100)
+        >>> design.value_range
+        (0.5, 1.0)
+        >>> grid = ada.cartesian_grid([0], [0.5])
+        >>> run = ada.ada_validate(design, grid=grid, quantity="mean")  # doctest: +SKIP
     """
 
     def __init__(

@@ -18,25 +18,32 @@ from adagrid.models.model import Model, RejectWhen
 
 @final
 class GroupSequentialT(Model):
-    """Group-sequential t-test that a normal mean with unknown standard deviation is above zero.
+    """Group-sequential t-test of a normal mean with unknown variance.
 
-    At look k, with n_k observations so far, the trial stops and rejects if their t statistic t_k > threshold * c_k. The
-    statistic is the largest t_k / c_k, so that large values reject.
+    The null hypothesis is that the mean is at most zero. At look k, with n_k observations so far, the trial stops and
+    rejects if their t statistic t_k > threshold * c_k. The statistic is the largest t_k / c_k, so large values reject.
 
-    Boundaries for known variances are carried over at the same tail probability, now of the t distribution with n_k - 1
-    degrees of freedom (Pocock 1977, Biometrika 64:191; Jennison and Turnbull 1999, Group Sequential Methods with
-    Applications to Clinical Trials, chapters 3 and 4). That keeps the level nearly, not exactly: a calibration does.
+    To use boundaries for known variances, keep their tail probability, now of the t distribution with n_k - 1 degrees
+    of freedom (Pocock 1977, Biometrika 64:191; Jennison and Turnbull 1999, Group Sequential Methods with Applications
+    to Clinical Trials, chapters 3 and 4). Such boundaries keep the level approximately. A calibrated threshold
+    guarantees it.
 
-    The parameters are mu / sigma^2 and -1 / (2 sigma^2), so that mu <= 0 is theta0 <= 0. Means and sums of squares of
-    the observations between two looks are drawn, not the observations; both are then cumulated.
+    The parameters are mu / sigma^2 and -1 / (2 sigma^2), so that mu <= 0 is theta0 <= 0. The design draws the mean and
+    the sum of squares of the observations between two looks instead of the observations, and accumulates both.
 
     Args:
-        n: observations up to each look: they increase, and the first are at least 2.
-        boundary: c_k above zero, one for all looks or one per look; with 1.0 the threshold is the boundary. Infinity
-            means a look at which nothing is rejected.
+        n: observations up to each look: they increase, and the first number is at least 2.
+        boundary: c_k above zero, one for all looks or one per look. With 1.0 the threshold is the boundary. Infinity
+            means that the trial never rejects at this look.
 
     Raises:
         InvalidInputError: with everything that is wrong with the arguments.
+
+    Examples:
+        >>> design = ada.GroupSequentialT(n=(10, 20), boundary=(1.4, 1.0))
+        >>> design.null_hypos
+        ['theta0 <= 0']
+        >>> grid = ada.cartesian_grid([-0.5, -0.7], [0.1, -0.3], n=1, null_hypos=design.null_hypos)
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

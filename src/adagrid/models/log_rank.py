@@ -20,23 +20,24 @@ from adagrid.models.model import RejectWhen
 
 @final
 class LogRank(Design):
-    """One-sided log-rank test that a treatment's hazard is below a control's, for exponential survival.
+    """One-sided log-rank test of two arms of exponential survival.
 
-    Patients enter at uniform times during the accrual, and those alive `follow_up` after its end are censored. At each
-    death, with Y0 and Y1 patients at risk (the one who dies included), deaths of the treatment arm are expected with
-    probability Y1 / (Y0 + Y1) and hypergeometric variance Y0 Y1 / (Y0 + Y1)^2. The statistic is
-    Z = (expected - observed deaths in the treatment arm) / sqrt(sum of variances), and large values reject (Mantel
-    1966, Cancer Chemotherapy Reports 50:163; Peto and Peto 1972, JRSS A 135:185). Where no death had patients of both
-    arms at risk, Z is 0. Times are continuous; where two are equal as floats, each death counts by itself.
+    Large values reject that the treatment's hazard is at least the control's. Patients enter at uniform times during
+    the accrual. Those alive `follow_up` after its end are censored. At each death, Y0 and Y1 patients are at risk,
+    including the one who dies. The death is in the treatment arm with the expected probability Y1 / (Y0 + Y1) and the
+    hypergeometric variance Y0 Y1 / (Y0 + Y1)^2. The statistic is
+    Z = (expected - observed deaths in the treatment arm) / sqrt(sum of variances) (Mantel 1966, Cancer Chemotherapy
+    Reports 50:163; Peto and Peto 1972, JRSS A 135:185). If no death had patients of both arms at risk, Z is 0. Times
+    are continuous. If two are equal as floats, each death counts by itself.
 
-    The family is that of complete survival times, though the trial does not see them all. What it does see, deaths and
-    exposures, is a curved family, which the bounds do not cover. But the survival times of all patients, censored or
-    not, are exponential with the hazards as natural parameters; the times of entry are independent of them and have a
-    distribution without parameters; and what the trial sees, hence Z, is a function of both. The bounds hold for any
-    function of the data, so `Exponential(n)` with all patients is exact however many are censored. The price is that
-    cells are as small as if all deaths were seen.
+    The family is the distribution of complete survival times, although the trial does not observe them all. The
+    observed deaths and exposures are a curved family, which the bounds do not cover. The survival times of all
+    patients, censored or not, are exponential with the hazards as natural parameters. The times of entry are
+    independent of them, and have a distribution without parameters. Z is a function of both. The bounds hold for any
+    function of the data, so `Exponential(n)` with all patients is exact, however many are censored. The price: cells
+    are as small as if all deaths were observed.
 
-    The parameters are the hazards, the control's first, per unit of the time that the two durations are in.
+    The parameters are the hazards, the control's first. Hazards and durations have the same unit of time.
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
@@ -45,6 +46,13 @@ class LogRank(Design):
 
     Raises:
         InvalidInputError: with everything that is wrong with the arguments.
+
+    Examples:
+        Hazards per month, a year of accrual and two of follow-up:
+
+        >>> design = ada.LogRank(n=100, accrual=12, follow_up=24)
+        >>> ada.cartesian_grid([0.02, 0.02], [0.04, 0.04], n=2, null_hypos=design.null_hypos)
+        <Grid: 3 tiles, theta0 0.02 to 0.04, theta1 0.02 to 0.04; null: theta0 - theta1 <= 0>
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

@@ -22,18 +22,24 @@ from adagrid.models.pooled_z import PooledZ
 
 @final
 class ManyToOne(Model):
-    """Pooled z-tests that treatments respond more often than a shared control: Dunnett's comparison of binomial arms.
+    """Pooled z-tests of several response rates against one control.
 
-    Every treatment is compared with the control by the z of `PooledZ`; those above the threshold reject their null
-    hypotheses, that a treatment responds at most as often as the control. The statistic is the largest z of a true null
-    hypothesis, so that the error is the family-wise error rate.
+    This is Dunnett's comparison for binomial arms. The design compares every treatment with the control by the z of
+    `PooledZ`. Each z above the threshold rejects its null hypothesis: the treatment responds at most as often as the
+    control. The statistic is the largest z of a true null hypothesis, so the error is the family-wise error rate.
 
-    The parameters are logits, the control's first. `null_hypos` has the hypotheses in the order that the statistic
+    The parameters are logits, the control's first. `null_hypos` lists the hypotheses in the order that the statistic
     expects.
 
     Args:
         n: patients per arm: a number for all, or (control, every treatment).
         treatments: how many treatments.
+
+    Examples:
+        >>> design = ada.ManyToOne(n=(40, 20), treatments=2)
+        >>> design.null_hypos
+        ['theta1 <= theta0', 'theta2 <= theta0']
+        >>> grid = ada.cartesian_grid([-1] * 3, [0] * 3, n=1, null_hypos=design.null_hypos)
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

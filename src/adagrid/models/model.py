@@ -34,35 +34,53 @@ def _short(value: Any) -> str:
 
 
 class Model(ABC):
-    """A trial design, written for ONE trial as two pure functions of JAX arrays.
+    """A trial design that draws its own data, in JAX.
 
-    First see `Design`, which needs one function: the family draws the data. This form is for data that are drawn by
-    hand, for speed, or because only a part of them is needed. The family is then a claim about what is drawn.
+    A subclass describes ONE trial by two pure functions of JAX arrays. First see `Design`, which needs one function,
+    because its family draws the data. Use `Model` to draw data yourself: for speed, or to draw only the part that the
+    statistic needs. The family is then your claim about the distribution of the data.
 
-    The engine runs `draw` for many simulations and `statistic` for many simulations and parameters at once;
-    neither needs to know. To add a design, subclass this in a file of its own (in this package named as the class:
-    `two_by_two.py` for `TwoByTwo`):
+    The engine vectorises `draw` over simulations, and `statistic` over simulations and parameters. To add a design,
+    write a subclass in its own file (in this package with the name of the class: `two_by_two.py` for `TwoByTwo`):
 
-    - set `family`, the distribution of the data (on the class or in `__init__`);
-    - `draw(key)` makes all the randomness of one trial, without knowing the parameters: every tile sees the
-      same draws (common random numbers);
-    - `statistic(draw, theta, null_truth)` turns it into the trial's test statistic under the parameters theta;
-    - `reject_when` says which statistics reject: those below the threshold ("small") or above it ("large"), or these
-      and those that equal it ("at most", "at least").
+    - Set `family`, the distribution of the data (on the class or in `__init__`).
+    - `draw(key)` returns all random numbers of one trial. It does not see the parameters: every tile gets the same
+      draws (common random numbers).
+    - `statistic(draw, theta, null_truth)` returns the test statistic of the trial under the parameters theta.
+    - `reject_when` says which statistics reject: those below the threshold ("small"), above it ("large"), at most the
+      threshold ("at most"), or at least the threshold ("at least").
 
-    With several null hypotheses the statistic may count only rejections of true ones: return, over the
-    hypotheses that `null_truth` marks, the one closest to rejection (the minimum when small rejects), and
-    +inf (-inf when large rejects) if there is none. The certified error is then the family-wise error rate.
+    With several null hypotheses, `null_truth` marks the true ones, and only their rejections count. Return the
+    statistic of the true hypothesis that is closest to rejection (the minimum if small statistics reject). If none is
+    true, return +inf (-inf if large statistics reject). The certified error is then the family-wise error rate.
 
-    Where power is asked for, `null_truth` marks the hypotheses whose alternatives hold: power is then the probability
-    to reject at least one of them. Where the mean of the statistic is asked for, nothing is rejected: the statistic is
-    an estimate or a sample size, say (not its distance from theta, which is no function of the data), and `value_range`
-    has its least and its largest value.
+    With `quantity="power"`, `null_truth` marks the hypotheses whose alternatives hold. Power is the probability to
+    reject at least one of them. With `quantity="mean"` nothing is rejected. The statistic is then a function of the
+    data such as an estimate or a sample size (not the distance of an estimate from theta), and `value_range` has its
+    least and its largest value.
 
-    Both functions must be pure: no global state, no randomness but from `key`. Sums of whole numbers are faster and
-    exact as integers (below 2^24, or 2^53 in double precision, where they would be rounded). Constructor arguments
-    are kept in `arguments` and recorded with the job, so they should be numbers, strings, or sequences of these.
+    Both functions must be pure: no global state, and no randomness but from `key`. Compute sums of whole numbers as
+    integers, which is faster and exact. Floats round them above 2^24, or above 2^53 in double precision. `arguments`
+    keeps the constructor's arguments, and the job records them. They should be numbers, strings, or sequences of these.
     Check a design with `adagrid.testing.ModelContract`.
+
+    Examples:
+        A z-test of two means with 20 patients per arm, which draws the means instead of the patients:
+
+        >>> import jax
+        >>> class TwoMeans(ada.Model):
+        ...     family = ada.Normal(sd=1.0, n=(20, 20))
+        ...     reject_when = "large"
+        ...
+        ...     def draw(self, key):
+        ...         return jax.random.normal(key, (2,)) / 20**0.5
+        ...
+        ...     def statistic(self, draw, theta, null_truth):
+        ...         control, treatment = draw + theta
+        ...         return (treatment - control) / (2 / 20) ** 0.5
+        >>> design = TwoMeans()
+        >>> design.statistic(design.draw(jax.random.key(0)), jax.numpy.zeros(2), None).shape
+        ()
     """
 
     family: Family
@@ -76,7 +94,7 @@ class Model(ABC):
     """Least and largest value of the statistic, where its mean is to be bounded (`quantity="mean"`)."""
 
     decision_threshold: float | None = None
-    """The threshold of designs whose statistic is a decision, such as 0.5 where it is 0 or 1; None for all others."""
+    """The threshold of a design whose statistic is a decision: 0.5 if 0 and 1 are the decisions. Otherwise None."""
 
     arguments: dict[str, Any]
     """What the constructor was called with, by name."""
@@ -115,16 +133,17 @@ class Model(ABC):
 
     @abstractmethod
     def statistic(self, *args: Any, **kwargs: Any) -> jax.Array:
-        """Return one trial's test statistic: written as `statistic(self, draw, theta, null_truth)`.
+        """Return one trial's test statistic.
 
-        (`Design` has another form, so that type checkers know no arguments here.)
+        Write it as `statistic(self, draw, theta, null_truth)`. The arguments have no types here, because `Design` has
+        different ones.
 
         Args:
             args: three arguments:
                 draw: what `draw` returned.
                 theta: the parameters, shape (family.dim,), in the family's coordinates.
                 null_truth: which null hypotheses are true, booleans of shape (hypotheses,). Only rejections of true
-                ones count: a trial that rejects still does where more of them are true.
+                hypotheses count. A trial that rejects must also reject if more hypotheses are true.
             kwargs: nothing.
 
         Returns:
@@ -132,7 +151,9 @@ class Model(ABC):
         """
 
     def seen(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> tuple[Any, ...]:
-        """Return the arguments of `statistic` for one trial: the same three, or other ones in other forms of designs.
+        """Return the arguments of `statistic` for one trial.
+
+        For a `Model` they are the same three. `Design` replaces draw and theta by the data.
 
         Args:
             draw: what `draw` returned.
@@ -143,7 +164,9 @@ class Model(ABC):
 
     @final
     def statistic_at(self, draw: Any, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        """Return the statistic of one trial at some parameters, whatever form the design has: what the engine calls.
+        """Return the statistic of one trial at given parameters.
+
+        The engine calls this method for every kind of design.
 
         Args:
             draw: what `draw` returned.
@@ -153,9 +176,9 @@ class Model(ABC):
         return self.statistic(*self.seen(draw, theta, null_truth))
 
     def exact_error(self, theta: FloatArray, null_truth: BoolArray, threshold: float) -> FloatArray | None:
-        """Return the probabilities of rejection where they can be computed: certificates then need no simulations.
+        """Return the probabilities of rejection, if the design computes them.
 
-        Override together with `exact_threshold`.
+        Certificates then need no simulations. Override it together with `exact_threshold`.
 
         Args:
             theta: parameters, shape (points, family.dim).
@@ -163,14 +186,16 @@ class Model(ABC):
             threshold: in the design's own direction.
 
         Returns:
-            Shape (points,), rounded up by at most 1e-9 of it; less than 1e-290 stands for anything up to that. None if
-            the design cannot tell.
+            Shape (points,). Each value is rounded up, by a relative error of at most 1e-9. A value below 1e-290 stands
+            for any probability up to 1e-290. None if the design does not compute its errors.
         """
         del theta, null_truth, threshold
         return None
 
     def exact_threshold(self, theta: FloatArray, null_truth: BoolArray, level: FloatArray) -> FloatArray | None:
-        """Return the thresholds that reject most while the probability of rejection, rounded up, is at most a level.
+        """Return the thresholds that keep a level and reject most.
+
+        At each threshold, the probability of rejection, rounded up, is at most the level.
 
         Args:
             theta: parameters, shape (points, family.dim).
@@ -178,7 +203,7 @@ class Model(ABC):
             level: shape (points,).
 
         Returns:
-            Shape (points,), in the design's own direction; None if the design cannot tell.
+            Shape (points,), in the design's own direction. None if the design does not compute its errors.
         """
         del theta, null_truth, level
         return None
@@ -186,13 +211,16 @@ class Model(ABC):
     @final
     @property
     def is_exact(self) -> bool:
-        """Whether the design's errors are computed, not simulated."""
+        """Whether the design computes its errors, without simulations."""
         return type(self).exact_error is not Model.exact_error
 
     @final
     @property
     def direction(self) -> float:
-        """1.0 if small statistics reject, -1.0 if large ones do: statistic * direction rejects when small."""
+        """1.0 if small statistics reject, -1.0 if large ones do.
+
+        Small values of statistic * direction always reject.
+        """
         return direction_of(self.reject_when)
 
     @final

@@ -16,13 +16,20 @@ from adagrid.models.model import RejectWhen
 
 @final
 class PooledZ(TwoBinomials):
-    """One-sided z-test with pooled variance that treatment responds more often than control.
+    """One-sided z-test of two response rates with pooled variance.
 
-    z = (p1 - p0) / sqrt(p (1 - p) (1/n0 + 1/n1)) with the pooled proportion p; 0 when every or no patient
-    responds. Large values reject.
+    Large values of z reject that treatment responds at most as often as control. With the pooled proportion p,
+    z = (p1 - p0) / sqrt(p (1 - p) (1/n0 + 1/n1)). If every patient or no patient responds, z is 0.
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
+
+    Examples:
+        With 4 of 20 responders in the control arm and 11 of 20 in the treatment arm:
+
+        >>> design = ada.PooledZ(n=20)
+        >>> round(float(design.table(20, 20)[4, 11]), 3)
+        2.286
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

@@ -17,20 +17,28 @@ from adagrid.models.model import Model, RejectWhen
 
 @final
 class TTest(Model):
-    """One-sided t-test that a normal mean with unknown standard deviation is above zero (Student 1908, Biometrika 6:1).
+    """One-sided t-test of a normal mean with unknown variance.
 
-    The statistic is sqrt(n) * mean / s, where s^2 is the sample variance, and large values reject: at a true mean of
-    zero it has the t distribution with n - 1 degrees of freedom, whatever the standard deviation is; at others the
-    noncentral one.
+    The statistic is sqrt(n) * mean / s, where s^2 is the sample variance (Student 1908, Biometrika 6:1). Large values
+    reject that the mean is at most zero. At a true mean of zero the statistic has the t distribution with n - 1 degrees
+    of freedom, whatever the variance is. At any other mean it has the noncentral t distribution.
 
-    The parameters are mu / sigma^2 and -1 / (2 sigma^2), so that mu <= 0 is theta0 <= 0. The mean and the sample
-    variance are drawn, not the observations: they are independent, normal and a multiple of chi-squared.
+    The parameters are mu / sigma^2 and -1 / (2 sigma^2), so that mu <= 0 is theta0 <= 0. The design draws the mean and
+    the sample variance instead of the observations. They are independent: the mean is normal, and the variance is a
+    multiple of a chi-squared variable.
 
     Args:
         n: observations, at least 2.
 
     Raises:
         InvalidInputError: if n is anything else.
+
+    Examples:
+        >>> design = ada.TTest(n=20)
+        >>> design.null_hypos
+        ['theta0 <= 0']
+        >>> grid = ada.cartesian_grid([-0.5, -0.7], [0.1, -0.3], n=1, null_hypos=design.null_hypos)
+        >>> run = ada.ada_calibrate(design, alpha=0.025, grid=grid)  # doctest: +SKIP
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

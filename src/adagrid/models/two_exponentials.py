@@ -18,14 +18,15 @@ from adagrid.models.model import Model, RejectWhen
 
 @final
 class TwoExponentials(Model):
-    """One-sided tests that waiting times of a treatment are longer than a control's, all fully observed.
+    """One-sided tests of two arms of exponential waiting times.
 
-    With mean waiting times m0 and m1 of n0 and n1 exponential observations, large values of one of these reject:
+    All waiting times are fully observed. Large statistics reject that waiting times under treatment are at most as long
+    as under control. With mean waiting times m0 and m1 of n0 and n1 observations the statistic is
 
-    - "f": m1 / m0, which has the F distribution with 2 n1 and 2 n0 degrees of freedom where the hazards are equal: the
-      exact test (Epstein and Tsao 1953, Annals of Mathematical Statistics 24:458).
-    - "wald": log(m1 / m0) / sqrt(1 / n0 + 1 / n1), to be compared with normal quantiles. It rejects too often in small
-      arms.
+    - "f": m1 / m0. If the hazards are equal, it has the F distribution with 2 n1 and 2 n0 degrees of freedom: the exact
+      test (Epstein and Tsao 1953, Annals of Mathematical Statistics 24:458).
+    - "wald": log(m1 / m0) / sqrt(1 / n0 + 1 / n1), for comparison with normal quantiles. This test rejects too often in
+      small arms.
 
     The parameters are the hazards, the control's first.
 
@@ -35,6 +36,13 @@ class TwoExponentials(Model):
 
     Raises:
         InvalidInputError: if an argument is anything else.
+
+    Examples:
+        >>> design = ada.TwoExponentials(n=(40, 40))
+        >>> design.null_hypos
+        ['theta1 >= theta0']
+        >>> ada.cartesian_grid([0.1, 0.1], [0.3, 0.3], n=2, null_hypos=design.null_hypos)
+        <Grid: 3 tiles, theta0 0.1 to 0.3, theta1 0.1 to 0.3; null: theta0 - theta1 <= 0>
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

@@ -16,13 +16,21 @@ from adagrid.models.model import RejectWhen
 
 @final
 class UnpooledZ(TwoBinomials):
-    """One-sided z-test with unpooled variance (Wald's) that treatment responds more often than control.
+    """One-sided z-test of two response rates with unpooled variance.
 
-    z = (p1 - p0) / sqrt(p0 (1 - p0) / n0 + p1 (1 - p1) / n1). Where nobody or everybody responds in both arms the
-    variance is 0, and z is 0 or, if the arms differ, infinite. Large values reject.
+    This is Wald's test: large values of z = (p1 - p0) / sqrt(p0 (1 - p0) / n0 + p1 (1 - p1) / n1) reject that treatment
+    responds at most as often as control. If both observed rates are 0 or 1, the variance is 0. Then z is 0 if the rates
+    are equal, and infinite if they differ.
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
+
+    Examples:
+        With 4 of 20 responders in the control arm and 11 of 20 in the treatment arm:
+
+        >>> design = ada.UnpooledZ(n=20)
+        >>> round(float(design.table(20, 20)[4, 11]), 3)
+        2.452
     """
 
     reject_when: ClassVar[RejectWhen] = "large"

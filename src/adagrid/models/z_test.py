@@ -15,14 +15,21 @@ from adagrid.models.model import Model, RejectWhen
 
 @final
 class ZTest(Model):
-    """One-sided z-test that a normal mean with known standard deviation is above zero.
+    """One-sided z-test of a normal mean with known variance.
 
-    The statistic is sqrt(n) * mean / sd and large values reject: at a true mean theta the error is
-    Phi(sqrt(n) * theta / sd - threshold). With the defaults theta is in units of the standard error.
+    The statistic is sqrt(n) * mean / sd, and large values reject that the mean is at most zero. At a true mean theta
+    the error is Phi(sqrt(n) * theta / sd - threshold). With the defaults theta is in units of the standard error.
 
     Args:
         n: observations.
         sd: standard deviation of one observation.
+
+    Examples:
+        >>> design = ada.ZTest(n=25, sd=2.0)
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["theta0 <= 0"])
+        >>> run = ada.validate(design, threshold=1.96, grid=grid, n_sims=1024)
+        >>> 0.025 < run.bound < 0.1
+        True
     """
 
     reject_when: ClassVar[RejectWhen] = "large"
