@@ -66,7 +66,12 @@ class Settings(Common):
     @classmethod
     def _read_goal(cls, value: Any) -> Any:
         """Build a goal from its values, as a record has them."""
-        return GOALS[value["kind"]](**value) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        for kind, goal in GOALS.items():
+            if value.get("kind") == kind:
+                return goal(**value)
+        raise ValueError("it is no goal of a job")
 
     @field_validator("method", mode="before")
     @classmethod

@@ -1,8 +1,9 @@
 """One step of a zone, in an order that survives a kill anywhere: tiles, results packet by packet, done, steps.
 
-Every part of a step writes only what is missing, and is a function of what was finished before the step. So running a step
-again completes it and changes nothing. Nothing of a new step can be stored, and nothing is looked up: this process has
-finished the step before, or begun the coordination. If two processes work on the same step, both write the same rows.
+Every part of a step writes only what is missing, and is a function of what was finished before the step. So running a
+step again completes it and changes nothing. Nothing of a new step can be stored, and nothing is looked up: this process
+has finished the step before, or begun the coordination. If two processes work on the same step, both write the same
+rows.
 """
 
 from __future__ import annotations
