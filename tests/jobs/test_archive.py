@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, NotAJobError, ResumeError
 from adagrid.results.run import Run
+from adagrid.stores._duckdb_files import in_folder
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.testing import PandasStore
 from adagrid.testing.stores import JOBS, result_rows
@@ -106,7 +107,9 @@ def test_every_number_and_text(tmp_path_factory, of, numbers, texts):
     written.append({"logs": pd.DataFrame(logs, columns=list(written.schema.tables["logs"]))})
     for name in ("results", "logs"):
         file = folder / f"{name}.{SUFFIX[of]}"
-        assert written.write_file(name, file, of) == read.read_file(name, file, of, 100) == len(written.table(name))
+        with in_folder(folder) as engine:
+            n = written.write_file(name, file, of, engine)
+            assert n == read.read_file(name, file, of, 100, engine) == len(written.table(name))
         one, other = (
             store.between(name, {}).sort_values(list(written.schema.tables[name])) for store in (written, read)
         )

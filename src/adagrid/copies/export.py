@@ -15,7 +15,7 @@ from adagrid.copies.transfer import transfer
 from adagrid.errors import InvalidInputError
 from adagrid.records import read_data, read_records
 from adagrid.stores import Store
-from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path
+from adagrid.stores._duckdb_files import SUFFIXES, Format, file_path, in_folder
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.schema import VERSION
 
@@ -43,9 +43,9 @@ def export(store: Store, folder: str | PathLike[str], of: Format = "parquet") ->
     remove(part)
     part.mkdir()
     try:
-        with _frozen(store, part) as frozen:
+        with _frozen(store, part) as frozen, in_folder(part) as engine:
             record, tables = read_records(frozen)[-1], tables_of(frozen.schema)
-            files = {f"{name}.{SUFFIXES[of]}": frozen.write_file(name, part / f"{name}.{SUFFIXES[of]}", of)
+            files = {f"{name}.{SUFFIXES[of]}": frozen.write_file(name, part / f"{name}.{SUFFIXES[of]}", of, engine)
                      for name in tables}  # fmt: skip
             (part / CONFIG).write_text(json.dumps(_starts(frozen), indent=1))
         manifest: dict[str, Any] = {

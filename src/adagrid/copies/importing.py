@@ -14,7 +14,7 @@ from adagrid.copies.transfer import transfer
 from adagrid.errors import CorruptStoreError
 from adagrid.runtime.verification import verify_job
 from adagrid.stores import Store, is_new_file, open_store
-from adagrid.stores._duckdb_files import SUFFIXES, check_database, file_path
+from adagrid.stores._duckdb_files import SUFFIXES, check_database, file_path, in_folder
 from adagrid.stores.duckdb import DuckDBStore
 from adagrid.stores.tables import Table
 
@@ -57,10 +57,11 @@ def _read_export(place: Path, store: DuckDBStore) -> None:
     files: dict[Table, str] = {name: f"{name}.{SUFFIXES[manifest.format]}" for name in tables_of(schema)}
     check_files(place, manifest, {*files.values(), CONFIG})
     store.create(schema)
-    for name, file in files.items():
-        rows = manifest.files[file].rows
-        if store.read_file(name, place / file, manifest.format, rows) != rows:
-            raise CorruptStoreError(f"{str(place)!r}: {file} has not as many rows as the manifest says.")
+    with in_folder(place) as engine:
+        for name, file in files.items():
+            rows = manifest.files[file].rows
+            if store.read_file(name, place / file, manifest.format, rows, engine) != rows:
+                raise CorruptStoreError(f"{str(place)!r}: {file} has not as many rows as the manifest says.")
     verify_job(store)
 
 

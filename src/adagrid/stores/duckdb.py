@@ -23,7 +23,6 @@ from adagrid.stores._duckdb_files import (
     check_database,
     connect,
     file_path,
-    in_folder,
     log_of,
     quote,
     read_text,
@@ -198,16 +197,23 @@ class DuckDBStore(SqlStore):
             with target._explaining():
                 target._connection.execute("checkpoint")
 
-    def write_file(self, name: Table, path: str | PathLike[str], of: Format) -> int:
-        """Write a table to a file in the order of its keys, and return how many rows it has."""
-        file = Path(path)
+    def write_file(self, name: Table, path: str | PathLike[str], of: Format, engine: Any) -> int:
+        """Write a table to a file in the order of its keys, and return how many rows it has.
+
+        Args:
+            name: a table.
+            path: the file.
+            of: its format.
+            engine: what writes it: see `in_folder`.
+        """
         rows = self._stream(f"select {self._columns(name)} from {name} {self._in_order(name)}")
-        with self._explaining(), in_folder(file.parent) as files:
-            files.register("incoming", rows)
-            files.execute(write_text("select * from incoming", fspath(file.absolute()), of, self._types(name)))
+        with self._explaining():
+            engine.register("incoming", rows)
+            engine.execute(write_text("select * from incoming", fspath(Path(path).absolute()), of, self._types(name)))
+            engine.unregister("incoming")
         return self._number(f"count(*) as n from {name}")
 
-    def read_file(self, name: Table, path: str | PathLike[str], of: Format, most: int) -> int:
+    def read_file(self, name: Table, path: str | PathLike[str], of: Format, most: int, engine: Any) -> int:
         """Append the rows of such a file, which anybody may have written, to a table.
 
         Args:
@@ -215,6 +221,7 @@ class DuckDBStore(SqlStore):
             path: the file.
             of: its format.
             most: how many rows it has, or more than that.
+            engine: what reads it: see `in_folder`.
 
         Returns:
             How many rows the table has.
@@ -223,9 +230,9 @@ class DuckDBStore(SqlStore):
             CorruptStoreError: if the file has other columns, missing values or NaN, or more rows.
         """
         file, columns = Path(path), self.schema.tables[name]
-        with in_folder(file.parent) as files, self._transaction():
+        with self._transaction():
             with readable(file):
-                found = files.sql(f"from {read_text(fspath(file.absolute()), of, self._types(name))}")
+                found = engine.sql(f"from {read_text(fspath(file.absolute()), of, self._types(name))}")
                 parts = checked(batches(found), columns, file, most)
             while True:
                 with readable(file):
