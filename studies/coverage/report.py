@@ -187,7 +187,7 @@ _PAGE = """# Do the certificates keep what they promise?
 
 [`guarantee.md`](guarantee.md) proves three statements. This page tests them on the program as it is: whole jobs,
 started through `ada_validate` and `ada_calibrate` with many different model seeds, on designs whose Type I Error is
-known exactly, by a closed form or by enumeration of all outcomes. `make coverage` makes this page
+known exactly, by a closed form or by enumeration of all outcomes. `make certificates` makes this page
 ([the script](../studies/coverage/report.py)); `studies/coverage` has smaller versions of the same studies, and
 shows that the same tests fail when limits, estimates or ranks are computed wrongly on purpose.
 

@@ -1,4 +1,4 @@
-"""Certificates of whole jobs, over many model seeds, against exact errors; `make coverage` runs more of them."""
+"""Certificates of whole jobs, over many model seeds, against exact errors; `make certificates` runs more of them."""
 
 from __future__ import annotations
 
