@@ -58,7 +58,7 @@ class WorkerPool:
 
     @staticmethod
     def gather(store: Store | None, start: int) -> WorkerPool:
-        """Return the crew of a run that this process leads.
+        """Return the workers of a run that this process leads.
 
         Args:
             store: the job's; None if it is yet to be started.
