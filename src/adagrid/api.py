@@ -40,49 +40,49 @@ def ada_validate(
     progress: bool | None = None,
     options: RunOptions | None = None,
 ) -> Run:
-    """Bound the Type I Error of a design over a region.
+    """Bound a design's Type I Error over a region.
 
-    Simulations go where the bound is worst. With `quantity="power"` the power is bounded from below instead, over a
-    region of the alternative (a grid with `alternatives=`, or without hypotheses). With `quantity="mean"` the mean of
-    the statistic is bounded, such as an estimate or a sample size; the design gives its least and largest value in
-    `value_range`. Every quantity has lower and upper bounds (`run.results()`, `run.bounds`). The upper bound decides
-    where to simulate next; of power it is the lower one.
+    Simulations go where the bound is worst. With `quantity="power"` the run bounds the power from below, over a region
+    of the alternative (a grid with `alternatives=`, or without hypotheses). With `quantity="mean"` it bounds the mean
+    of the statistic, such as an estimate or a sample size. The design then states the least and the largest value of
+    the statistic in `value_range`. Every quantity has lower and upper bounds (`run.results()`, `run.bounds`). The next
+    simulations depend on the upper bound, or for power on the lower bound.
 
     If the database holds a job, the job is continued with its own settings.
 
     Args:
         model: a design, or its class.
-        threshold: rejection threshold in the design's own direction; needed for a new job, but for means.
+        threshold: rejection threshold in the design's own direction; needed for a new job, except with
+            `quantity="mean"`.
         grid: the region; needed for a new job.
         quantity: "error", "power" or "mean".
         delta: one minus the confidence of the bound at each parameter value.
-        max_target: converged when tiles or cells that could hold the worst error have at most this slack,
-        global_target: and all others have at most this slack.
+        max_target: the largest slack, at convergence, of tiles or cells that could hold the worst error.
+        global_target: the largest slack, at convergence, of all other tiles or cells.
         method: how the region is certified. `ada.Interpolated()`, the default of a new job, plans from a pilot and
-            certifies cells between simulated points. `ada.Classic()` refines tiles; certify its run to make it a
-            certificate. Their names stand for their default settings.
+            certifies cells between simulated points. `ada.Classic()` refines tiles; call `certify` on its run to get a
+            certificate. The names "interpolated" and "classic" stand for the default settings.
         db: a path of a DuckDB file, None for a database in memory, the URL of a job on a ClickHouse server
             (clickhouse://user@host:port/job_id?secure=true), or a store.
         model_seed: seed of the simulations.
-        timeout: seconds after which the job ends within a packet's length, also while it plans; continue it later.
-        trust_family: why the family need not be tested, in words that the certificate repeats; None tests it.
+        timeout: seconds after which the job ends, within a packet's length, also while it plans. Continue it later.
+        trust_family: the reason why the family need not be tested, which the certificate repeats; None tests it.
         overrides: settings to change when a job is continued: n_steps, timeout, packet_size, tile_batch_size, and the
             targets.
         backend: where work runs; in this process by default.
-        progress: whether to show progress; by default where the standard error is a terminal.
-        options: what steers the run without changing its answer, such as a callback, a backup or the size of packets.
+        progress: whether to show progress; by default if the standard error is a terminal.
+        options: options that do not change the answer, such as a callback, a backup or the size of packets.
 
     Returns:
         The run; `run.bound` is the certificate.
 
     Raises:
         InvalidInputError: with everything that is wrong; nothing was written.
-        ResumeError: if the job in the database cannot be continued as asked.
-        ModelError: if the design fails; what was finished is saved.
+        ResumeError: if the job in the database cannot be continued with these arguments.
+        ModelError: if the design fails; finished work is saved.
         StoreError: if the database fails.
 
     Examples:
-        >>> import adagrid as ada
         >>> grid = ada.cartesian_grid([-1], [0], n=1, null_hypos=["x <= 0"])
         >>> run = ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid)
         >>> 0.025 < run.bound < 0.0275
@@ -124,20 +124,22 @@ def ada_calibrate(
     progress: bool | None = None,
     options: RunOptions | None = None,
 ) -> Run:
-    """Find the threshold that keeps the Type I Error of a design at or below alpha over a region.
+    """Find a threshold that controls the Type I Error.
+
+    With this threshold, the error of the design is at most alpha over the whole region.
 
     If the database holds a job, the job is continued with its own settings.
 
     Args:
         model: a design, or its class.
         alpha: the level.
-        confidence: between 0.5 and 1: with this confidence over the simulations, the threshold keeps the error at or
-            below alpha everywhere in the region. None keeps the expected error there (docs/guarantee.md, section 5).
+        confidence: between 0.5 and 1. With this confidence over the simulations, the error is at most alpha everywhere
+            in the region. With None, the expected error is at most alpha (docs/guarantee.md, section 5).
         grid: the region; needed for a new job.
-        grid_target: converged when the tile or cell that sets the threshold loses at most this much of alpha to its
-            size,
-        bias_target: the threshold's bias, in units of error, is at most this,
-        std_target: and its standard deviation at most this.
+        grid_target: the largest part of alpha, at convergence, that the tile or cell which sets the threshold loses to
+            its size.
+        bias_target: the largest bias of the threshold at convergence, in units of error.
+        std_target: the largest standard deviation of the threshold at convergence, in units of error.
         method: see `ada_validate`.
         db: see `ada_validate`.
         model_seed: seed of the simulations.
@@ -145,17 +147,16 @@ def ada_calibrate(
         trust_family: see `ada_validate`.
         overrides: see `ada_validate`.
         backend: where work runs; in this process by default.
-        progress: whether to show progress; by default where the standard error is a terminal.
+        progress: whether to show progress; by default if the standard error is a terminal.
         options: see `ada_validate`.
 
     Returns:
         The run; `run.threshold` is the certificate, in the design's own direction.
 
     Raises:
-        InvalidInputError, ResumeError, ModelError, StoreError: as `ada_validate`.
+        InvalidInputError, ResumeError, ModelError, StoreError: see `ada_validate`.
 
     Examples:
-        >>> import adagrid as ada
         >>> grid = ada.cartesian_grid([-1], [0], n=1, null_hypos=["x <= 0"])
         >>> run = ada.ada_calibrate(ada.ZTest(), grid=grid)
         >>> 1.95 < run.threshold < 2.0
@@ -193,27 +194,31 @@ def validate(
     progress: bool | None = None,
     options: RunOptions | None = None,
 ) -> Run:
-    """Bound the Type I Error of a design on every tile of a fixed grid, without adaptation.
+    """Bound the Type I Error on a fixed grid.
+
+    Every tile gets the same number of simulations, without adaptation.
 
     Args:
         model: a design, or its class.
         grid: the region.
         threshold: rejection threshold in the design's own direction; not for means.
-        quantity: "error", "power" or "mean" as for `ada_validate`.
-        n_sims: simulations of every tile.
+        quantity: "error", "power" or "mean"; see `ada_validate`.
+        n_sims: simulations of each tile.
         delta: one minus the confidence of the bound at each parameter value.
         db: see `ada_validate`.
         model_seed: seed of the simulations.
         trust_family: see `ada_validate`.
         backend: where work runs; in this process by default.
-        progress: whether to show progress; by default where the standard error is a terminal.
-        options: see `ada_validate`; there is one step, whatever n_steps says.
+        progress: whether to show progress; by default if the standard error is a terminal.
+        options: see `ada_validate`; `n_steps` has no effect, because there is one step.
 
     Returns:
-        The run; `run.results()` has one row per tile. Raises as `ada_validate`.
+        The run; `run.results()` has one row per tile.
+
+    Raises:
+        InvalidInputError, ResumeError, ModelError, StoreError: see `ada_validate`.
 
     Examples:
-        >>> import adagrid as ada
         >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
         >>> len(ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024).results())
         2
@@ -253,28 +258,30 @@ def bootstrap_calibrate(
     progress: bool | None = None,
     options: RunOptions | None = None,
 ) -> Run:
-    """Calibrate a design on every tile of a fixed grid, with bootstrap resamples.
+    """Calibrate a design on a fixed grid with bootstrap resamples.
 
     Args:
         model: a design, or its class.
         grid: the region.
         alpha: the level.
         confidence: see `ada_calibrate`.
-        n_sims: simulations of every tile.
-        n_bootstrap: bootstrap resamples of either kind.
+        n_sims: simulations of each tile.
+        n_bootstrap: number of bootstrap resamples of each kind.
         bootstrap_seed: seed of the bootstrap resamples.
         db: see `ada_validate`.
         model_seed: seed of the simulations.
         trust_family: see `ada_validate`.
         backend: where work runs; in this process by default.
-        progress: whether to show progress; by default where the standard error is a terminal.
-        options: see `ada_validate`; there is one step, whatever n_steps says.
+        progress: whether to show progress; by default if the standard error is a terminal.
+        options: see `ada_validate`; `n_steps` has no effect, because there is one step.
 
     Returns:
-        The run; `run.results()` has one row per tile. Raises as `ada_calibrate`.
+        The run; `run.results()` has one row per tile.
+
+    Raises:
+        InvalidInputError, ResumeError, ModelError, StoreError: see `ada_validate`.
 
     Examples:
-        >>> import adagrid as ada
         >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
         >>> "bootstrap9" in ada.bootstrap_calibrate(ada.ZTest(), grid=grid, n_sims=1024, n_bootstrap=10).results()
         True
@@ -312,26 +319,30 @@ def calibrate(
     progress: bool | None = None,
     options: RunOptions | None = None,
 ) -> Run:
-    """Calibrate a design on every tile of a fixed grid, without resamples.
+    """Calibrate a design on a fixed grid.
+
+    Every tile gets the same number of simulations, without adaptation or bootstrap resamples.
 
     Args:
         model: a design, or its class.
         grid: the region.
         alpha: the level.
         confidence: see `ada_calibrate`.
-        n_sims: simulations of every tile.
+        n_sims: simulations of each tile.
         db: see `ada_validate`.
         model_seed: seed of the simulations.
         trust_family: see `ada_validate`.
         backend: where work runs; in this process by default.
-        progress: whether to show progress; by default where the standard error is a terminal.
-        options: see `ada_validate`; there is one step, whatever n_steps says.
+        progress: whether to show progress; by default if the standard error is a terminal.
+        options: see `ada_validate`; `n_steps` has no effect, because there is one step.
 
     Returns:
-        The run; `run.results()` has one row per tile. Raises as `ada_calibrate`.
+        The run; `run.results()` has one row per tile.
+
+    Raises:
+        InvalidInputError, ResumeError, ModelError, StoreError: see `ada_validate`.
 
     Examples:
-        >>> import adagrid as ada
         >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
         >>> ada.calibrate(ada.ZTest(), grid=grid, n_sims=1024).threshold > 1.8
         True

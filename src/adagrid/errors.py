@@ -32,7 +32,14 @@ def at_most_ten(problems: Iterable[str]) -> list[str]:
 class AdagridError(Exception):
     """Root of every exception that adagrid raises on purpose.
 
-    Messages repeat what was received, also from files, so their text never holds what a terminal would obey.
+    Messages may repeat text from files, so control characters in them are escaped.
+
+    Examples:
+        >>> try:
+        ...     ada.FisherExact(n=0)
+        ... except ada.AdagridError as error:
+        ...     print(error)
+        n must be a positive whole number, or several; got n=0.
     """
 
     def __str__(self) -> str:
@@ -40,7 +47,9 @@ class AdagridError(Exception):
 
 
 class InvalidInputError(AdagridError, ValueError):
-    """An argument, a design or a grid breaks a rule; nothing was written.
+    """An argument, a design or a grid breaks a rule.
+
+    Nothing was written.
 
     Args:
         problems: one sentence per broken rule. All of them are reported at once.
@@ -60,7 +69,10 @@ class DomainError(InvalidInputError):
 
 
 class ModelError(AdagridError):
-    """The design raised, or returned NaN or a wrong shape. What was committed stays; the job can be resumed."""
+    """The design raised, or returned NaN or a wrong shape.
+
+    Committed rows stay, and the job can be resumed.
+    """
 
 
 class StoreError(AdagridError):
@@ -68,7 +80,10 @@ class StoreError(AdagridError):
 
 
 class NotAJobError(StoreError):
-    """The file is no adagrid database, holds no job, or was written with another schema version."""
+    """The database holds no job of this version.
+
+    The file is no adagrid database, holds no job, or was written with another schema version.
+    """
 
 
 class StoreBusyError(StoreError):
@@ -76,11 +91,17 @@ class StoreBusyError(StoreError):
 
 
 class CorruptStoreError(StoreError):
-    """Rows of the database contradict each other, or a file or database holds what no job has written."""
+    """The database contradicts itself.
+
+    Rows contradict each other, or a file or database holds data that no job wrote.
+    """
 
 
 class BackendError(AdagridError):
-    """The machines that a run works on cannot be reached, or die. What was committed stays; the job can be resumed."""
+    """The machines of a run cannot be reached, or die.
+
+    Committed rows stay, and the job can be resumed.
+    """
 
 
 class ResumeError(AdagridError, ValueError):

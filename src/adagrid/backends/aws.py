@@ -65,12 +65,13 @@ _CHANGED = ("distributed.comm.default-scheme", "distributed.comm.require-encrypt
 
 @final
 class AWSBackend(Backend):
-    """Runs jobs on Amazon EC2, in a Dask cluster that lasts as long as the run.
+    """The backend that runs jobs on Amazon EC2.
 
-    The cluster starts with the first packet: one machine schedules, and `n_workers` machines work. Each worker is one
-    process that uses all cores of its machine, or its GPU. Machines run a container of `image`, which needs the same
-    version of adagrid and the module that defines the design. A design of a script or notebook is sent to workers.
-    Traffic is encrypted with keys made for the run. See docs/distributed.md for the image, permissions and costs.
+    It starts a Dask cluster with the first packet, and ends it with the run. One machine schedules, and `n_workers`
+    machines work. Each worker is one process that uses all cores of its machine, or its GPU. Machines run a container
+    of `image`, which needs the same version of adagrid and the module that defines the design. A design of a script or
+    notebook is sent to workers. Traffic is encrypted with keys made for the run. See docs/distributed.md for the image,
+    permissions and costs.
 
     A machine that dies, or that AWS takes away, is replaced. Other workers repeat its packets, with the same results.
 
@@ -96,6 +97,15 @@ class AWSBackend(Backend):
     Raises:
         InvalidInputError: if an argument breaks its rule; the message lists all that do.
         MissingExtraError: if dask-cloudprovider is not installed.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> backend = ada.AWSBackend(  # doctest: +SKIP
+        ...     n_workers=4,
+        ...     image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/adagrid:0.1.0",
+        ...     security_group="sg-0a1b2c3d",
+        ... )
+        >>> run = ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, backend=backend)  # doctest: +SKIP
     """
 
     has_workers = True

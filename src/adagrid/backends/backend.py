@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Backend(ABC):
-    """Runs the tasks of a job.
+    """A place where the tasks of a job run.
 
     A task is a packet of a step, or a whole zone until the next coordination.
 
@@ -32,6 +32,14 @@ class Backend(ABC):
 
     Raises:
         InvalidInputError: if a number is not a positive whole number.
+
+    Examples:
+        >>> class OneByOne(ada.Backend):
+        ...     def map(self, run, tasks):
+        ...         for task in tasks:
+        ...             yield run(task)
+        >>> list(OneByOne().map(abs, [-1, 2]))
+        [1, 2]
     """
 
     has_workers: ClassVar[bool] = False

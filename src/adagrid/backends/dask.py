@@ -48,7 +48,7 @@ _TURN = threading.Lock()
 
 @final
 class DaskBackend(Backend):
-    """Runs jobs on the workers of a Dask cluster.
+    """The backend that runs jobs on a Dask cluster.
 
     If the job is on a server and has several zones, workers run whole zones and write to the database themselves.
     Between two coordinations, workers do not wait for each other. Otherwise this process leads the steps, and workers
@@ -75,6 +75,11 @@ class DaskBackend(Backend):
         InvalidInputError: if a number is not a positive whole number, or more than one of `n_workers`, `address` and
             `cluster` is given.
         MissingExtraError: if Dask is not installed.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> with ada.DaskBackend(n_workers=4) as backend:  # doctest: +SKIP
+        ...     run = ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, backend=backend)
     """
 
     has_workers = True

@@ -13,7 +13,7 @@ from adagrid.backends.worker import check_wanted
 
 @final
 class LocalBackend(Backend):
-    """Runs jobs in this process.
+    """The backend that runs jobs in this process.
 
     Packets run one after the other. Compiled code uses all cores.
 
@@ -23,6 +23,12 @@ class LocalBackend(Backend):
 
     Raises:
         InvalidInputError: if a number is not a positive whole number.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> backend = ada.LocalBackend(n_zones=2)
+        >>> len(ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, backend=backend).results())
+        2
     """
 
     @override

@@ -47,7 +47,7 @@ _MORE = ("cloudpickle",)
 
 @final
 class ModalBackend(Backend):
-    """Runs jobs in Modal containers.
+    """The backend that runs jobs in Modal containers.
 
     An app starts with the first packet and ends with the run. Containers have the adagrid installed here, the same
     versions of its dependencies, and the same Python. A design of a script or notebook is sent to containers; name
@@ -70,6 +70,11 @@ class ModalBackend(Backend):
     Raises:
         InvalidInputError: if an argument breaks its rule; the message lists all that do.
         MissingExtraError: if Modal's client is not installed.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> backend = ada.ModalBackend(n_workers=4, gpu="T4")  # doctest: +SKIP
+        >>> run = ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, backend=backend)  # doctest: +SKIP
     """
 
     has_workers = True

@@ -23,23 +23,31 @@ _FIRST: Sequence[Table] = ("tiles", "null_hypos", "config")
 
 
 def copy_job(source: str | PathLike[str] | Store, target: str | PathLike[str] | Store) -> Mapping[Table, int]:
-    """Copy a job from one database to another, exactly, and verify the copy.
+    """Copy a job from one database to another.
 
-    Repeated, it copies only what is new. Cut short, it leaves a job that can be continued, and is completed when it
-    is repeated. The job may be under way meanwhile, on a server or as the store of a run in this thread.
+    The copy is exact, and is verified. A repeated call copies only new rows. An interrupted copy is a job that can be
+    continued; repeat the call to complete it. The job may be running, on a server or as the store of a run in this
+    thread.
 
     Args:
         source: a path of a DuckDB file, the URL of a job on a ClickHouse server, or a store.
-        target: the same: new, or with an earlier copy of the job.
+        target: a path, URL or store: new, or with an earlier copy of the job.
 
     Returns:
-        How many rows of every table were copied.
+        The number of rows copied, by table.
 
     Raises:
-        NotAJobError: if there is no job to copy.
-        InvalidInputError: if the target holds another job, or the same one that went on by itself.
+        NotAJobError: if the source holds no job.
+        InvalidInputError: if the target holds a different job, or a copy that was continued on its own.
         CorruptStoreError: if the job contradicts itself.
-        StoreError: if a database fails; what was copied stays, and is not copied again.
+        StoreError: if a database fails; rows that were copied stay, and are not copied again.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, db="trial.duckdb").close()
+        >>> ada.copy_job("trial.duckdb", "copy.duckdb")["tiles"]
+        2
+        >>> ada.copy_job("trial.duckdb", "clickhouse://user@host:9440/trial-7?secure=true")  # doctest: +SKIP
     """
     if _same_place(source, target):
         raise InvalidInputError("A job cannot be copied onto itself; source and target are the same.")

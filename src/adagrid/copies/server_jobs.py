@@ -19,19 +19,24 @@ _COLUMNS = ("job_id", "url", "kind", "method", "model", "status", "started", "la
 
 
 def list_jobs(url: str, *, connect: Connect | None = None) -> pd.DataFrame:
-    """Return the jobs on a ClickHouse server, one row each, in the order of their names.
+    """Return the jobs on a ClickHouse server.
 
     Args:
         url: `clickhouse://user@host:port`, and `?secure=true` for HTTPS.
-        connect: opens a connection; for engines that need a special one.
+        connect: opens a connection, for engines that need a special one.
 
     Returns:
-        Columns `job_id` (the name in its URL), `url`, `kind`, `method`, `model`, `status`, `started` and `last_sign`
-        (of life; both UTC), `megabytes` on the server's disk, and `problem`: why a job cannot be read, or nothing.
+        One row per job, in the order of their names. Columns: `job_id` (the name in the URL), `url`, `kind`, `method`,
+        `model`, `status`, `started`, `last_sign` (the last write; both times are UTC), `megabytes` on the server's
+        disk, and `problem`: the reason why the job cannot be read, or an empty text.
 
     Raises:
-        InvalidInputError: if the URL is none of a server.
+        InvalidInputError: if the URL is not the URL of a server.
         StoreError: if the server cannot be reached, or refuses.
+
+    Examples:
+        >>> jobs = ada.list_jobs("clickhouse://user@host:9440?secure=true")  # doctest: +SKIP
+        >>> jobs[["job_id", "status", "last_sign"]]  # doctest: +SKIP
     """
     rows = []
     for address in job_addresses(read_url(url, server=True), connect):
@@ -41,17 +46,23 @@ def list_jobs(url: str, *, connect: Connect | None = None) -> pd.DataFrame:
 
 
 def drop_job(url: str, *, confirm: str, connect: Connect | None = None) -> None:
-    """Drop a job on a ClickHouse server for good: its tables and its database.
+    """Drop a job on a ClickHouse server for good.
+
+    Its tables and its database are deleted.
 
     Args:
-        url: the job's.
-        confirm: its job_id once more.
-        connect: opens a connection; for engines that need a special one.
+        url: the URL of the job.
+        confirm: the job_id, to confirm.
+        connect: opens a connection, for engines that need a special one.
 
     Raises:
-        InvalidInputError: if the URL names no job, or `confirm` a different one.
-        NotAJobError: if the database holds anything else; nothing is dropped then.
+        InvalidInputError: if the URL names no job, or `confirm` differs from the job_id.
+        NotAJobError: if the database holds anything but a job; nothing is dropped then.
         StoreError: if the server cannot be reached, or refuses.
+
+    Examples:
+        >>> url = "clickhouse://user@host:9440/trial-7?secure=true"
+        >>> ada.drop_job(url, confirm="trial-7")  # doctest: +SKIP
     """
     address = read_url(url)
     if not urlsplit(url).path.strip("/"):  # a local server would make up a name

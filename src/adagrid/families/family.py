@@ -57,7 +57,7 @@ class Family(ABC):
 
         >>> from dataclasses import dataclass
         >>> import numpy as np
-        >>> from adagrid.families.base import namespace
+        >>> from adagrid.families.family import namespace
         >>> @dataclass(frozen=True, repr=False)
         ... class Erlang(ada.Family):
         ...     n: int

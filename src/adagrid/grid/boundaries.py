@@ -1,4 +1,4 @@
-"""Boxes at null boundaries that cut no tile: on which side they lie, and halving them until that is known."""
+"""Boxes at curved null boundaries: decide on which side they lie, and halve them until this is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adagrid.grid.hypotheses import NullHypothesis
 from adagrid.grid.tiles import ROUNDING
 
 MAX_DEPTH, _MOST_BOXES = 40, 500_000
-# How much the shape of a box counts beside the change of distances, and what is a tie of two directions.
+# Weight of a box's shape relative to the change of distances, and the relative difference that is a tie of directions.
 _SHAPE, _TIE = 1e-6, 1e-9
 
 
@@ -26,8 +26,8 @@ class Halves:
     Args:
         lower: lower corners, shape (boxes, dim).
         upper: upper corners, shape (boxes, dim).
-        part_of: positions of the boxes that they come from, shape (boxes,).
-        number: 1 for a box that was not halved; the halves of number k have the numbers 2k and 2k + 1.
+        part_of: positions of the original boxes, shape (boxes,).
+        number: 1 for a box that was not halved. The halves of number k have the numbers 2k and 2k + 1.
     """
 
     lower: FloatArray
@@ -54,15 +54,17 @@ class Halves:
 
 
 def check_hypothesis(hypothesis: NullHypothesis, lower: FloatArray, upper: FloatArray) -> None:
-    """Refuse a hypothesis that is not vectorised, whose steepness is no number, or that has no words for itself.
+    """Refuse a curved hypothesis whose methods break a rule.
+
+    `dist` must be vectorised, `lipschitz` must be a number, and `describe` must return text.
 
     Args:
-        hypothesis: any but a half-space.
+        hypothesis: a curved hypothesis.
         lower: lower corner of the region.
         upper: upper corner.
 
     Raises:
-        InvalidInputError: saying what is wrong with it.
+        InvalidInputError: naming the broken rule.
     """
     steepness = getattr(hypothesis, "lipschitz", 0.0)
     if not (isinstance(steepness, (int, float, np.number)) and 0 <= steepness < np.inf):
@@ -75,14 +77,14 @@ def check_hypothesis(hypothesis: NullHypothesis, lower: FloatArray, upper: Float
             f"describe must return the hypothesis in words; {type(hypothesis).__name__} returned "
             f"{hypothesis.describe()!r}."
         )
-    # not as many points as there are parameters: theta[0] in place of theta[..., 0] would go unnoticed
+    # more points than parameters: with equal numbers, theta[0] instead of theta[..., 0] would pass
     _distances(hypothesis, np.linspace(lower, upper, len(lower) + 2))
 
 
 def decide(hypothesis: NullHypothesis, lower: FloatArray, upper: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Tell on which side of a boundary boxes lie, enlarged by their rounding errors.
+    """Return on which side of a boundary boxes lie, enlarged by their rounding errors.
 
-    What the hypothesis says of whole boxes is compared with its distances at their centres and the centres of faces.
+    The answers of `side` are compared with `dist` at the centres of boxes and of their faces.
 
     Args:
         hypothesis: the hypothesis.
@@ -90,8 +92,8 @@ def decide(hypothesis: NullHypothesis, lower: FloatArray, upper: FloatArray) -> 
         upper: upper corners.
 
     Returns:
-        As `NullHypothesis.side`, shape (boxes,); and how much the distance changes from the centres in each direction,
-        shape (boxes, dim).
+        The answers of `NullHypothesis.side`, shape (boxes,); and the change of the distance from the centre in each
+        direction, shape (boxes, dim).
 
     Raises:
         InvalidInputError: if the hypothesis contradicts itself or gives no numbers, naming a point.
@@ -132,10 +134,10 @@ def decide(hypothesis: NullHypothesis, lower: FloatArray, upper: FloatArray) -> 
 
 
 def halve(lower: FloatArray, upper: FloatArray, hypotheses: Sequence[NullHypothesis], depth: int) -> Halves:
-    """Halve boxes that boundaries may cross, until none does or a box has been halved `depth` times.
+    """Halve boxes that boundaries may cross.
 
-    A box is halved across the direction in which the distance from a boundary that may cross it changes most, so
-    directions that do not matter to it are left alone.
+    It ends when no boundary may cross a box, or a box has been halved `depth` times. A box is halved in the direction
+    in which the distance from an undecided boundary changes most, so irrelevant directions are never halved.
 
     Raises:
         InvalidInputError: if a hypothesis contradicts itself, or there are too many boxes.

@@ -22,14 +22,14 @@ _FLAT = 1e-13
 @final
 @dataclass(frozen=True)
 class Pieces:
-    """What is left of boxes on given sides of planes.
+    """Pieces of boxes on given sides of planes.
 
     Args:
         lower: lower corners of the smallest boxes that contain the pieces, shape (boxes, dim).
         upper: upper corners, shape (boxes, dim).
         volume: volumes of the pieces, shape (boxes,).
-        empty: boxes of which nothing is left, shape (boxes,); their corners mean nothing.
-            Pieces without interior are empty: `refuse_touching` makes sure that other tiles stand for them.
+        empty: which pieces are empty, shape (boxes,); their corners mean nothing. Pieces without interior are empty:
+            `refuse_touching` makes sure that a neighbouring tile covers them.
     """
 
     lower: FloatArray
@@ -39,13 +39,13 @@ class Pieces:
 
 
 def crossings(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]) -> tuple[BoolArray, BoolArray]:
-    """Tell how boxes lie to planes: which hypotheses are true at some, and which are false at some, of a box.
+    """Return which hypotheses are true somewhere in a box, and which are false somewhere in it.
 
-    Because the sets are half-spaces, the box's vertices decide. A vertex within rounding of a plane counts
-    for neither side.
+    The vertices of the box decide, because the sets are half-spaces. A vertex within rounding of a plane counts for
+    neither side.
 
     Returns:
-        (somewhere_true, somewhere_false), each of shape (boxes, planes); a plane crosses a box where both hold.
+        (somewhere_true, somewhere_false), each of shape (boxes, planes). A plane crosses a box if both hold.
     """
     true = np.zeros((len(lower), len(planes)), bool)
     false = np.zeros_like(true)
@@ -56,9 +56,9 @@ def crossings(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]) -> 
 
 
 def extent(lower: FloatArray, upper: FloatArray, plane: HalfSpace) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return from where to where boxes reach across a plane, above 0 where its hypothesis is false, and the rounding.
+    """Return the least and the largest value of normal . theta - offset in boxes, and the rounding error.
 
-    In units of the plane's own coefficients, each of shape (boxes,).
+    The hypothesis is false where the value is above 0. Each result has the shape (boxes,).
     """
     normal = np.asarray(plane.normal)
     least = np.sum(np.minimum(normal * lower, normal * upper), axis=1) - plane.offset
@@ -96,7 +96,7 @@ def clip(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: 
 
 
 def _clip_alike(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> Pieces:
-    """Cut boxes that are crossed by the same planes and kept on the same sides, in units of each box."""
+    """Cut boxes by the same planes and keep the same sides, in units of each box."""
     width = upper - lower
     rows, right = _rows(lower, width, planes, inside)
     first, last = _surrounding_box(rows, right)
@@ -114,13 +114,13 @@ def _clip_alike(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], i
 
 
 def piece_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> FloatArray:
-    """Return the vertices of what is left of one box on given sides of planes, in units of the box.
+    """Return the vertices of a piece of one box on given sides of planes, in units of the box.
 
     Args:
         lower: lower corner, shape (1, dim).
         upper: upper corner, shape (1, dim).
-        planes: boundaries of the hypotheses; those that do not cross the box are passed over.
-        inside: which piece is kept, shape (1, planes).
+        planes: boundaries of the hypotheses; planes that do not cross the box are ignored.
+        inside: for each plane, whether the piece lies inside the hypothesis, shape (1, planes).
 
     Returns:
         Distinct vertices, shape (vertices, dim).
@@ -131,7 +131,7 @@ def piece_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace]
 
 
 def common_vertices(lower: FloatArray, upper: FloatArray, planes: list[HalfSpace], inside: BoolArray) -> FloatArray:
-    """Return the same with every plane, those that only touch the box included: of what may have no interior."""
+    """Return vertices like `piece_vertices`, also for planes that only touch the box and pieces without interior."""
     vertices, valid = _vertices(*_rows(lower, upper - lower, planes, inside[0]))
     return np.unique(np.round(vertices[0][valid[0]], 12), axis=0)
 
@@ -150,7 +150,7 @@ def _rows(
 
 
 def _surrounding_box(rows: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return a box within the unit box that contains the piece: each plane, solved for each coordinate."""
+    """Return a box within the unit box that contains the piece, from each plane solved for each coordinate."""
     n, planes, dim = rows.shape
     first, last = np.zeros((n, dim)), np.ones((n, dim))
     for j in range(planes):
@@ -187,14 +187,14 @@ def _vertices(rows: FloatArray, right: FloatArray) -> tuple[FloatArray, BoolArra
 
 
 def _is_flat(vertices: FloatArray) -> bool:
-    """Tell whether points of the unit box span no volume beyond rounding."""
+    """Return whether points of the unit box span no volume beyond rounding."""
     if len(vertices) <= vertices.shape[1]:
         return True
     return bool(np.linalg.svd(vertices - vertices.mean(axis=0), compute_uv=False)[-1] < _FLAT)
 
 
 def _hull_volume(vertices: FloatArray) -> float:
-    """Return the volume of the convex hull of vertices; a flat one has none."""
+    """Return the volume of the convex hull of vertices; 0 if it is flat."""
     if vertices.shape[1] == 1:
         return float(np.ptp(vertices))
     try:

@@ -38,12 +38,12 @@ class ColumnSet:
 @final
 @dataclass(frozen=True)
 class Column:
-    """How data frames hold a field.
+    """The form of a field in data frames.
 
     Args:
-        kind: the field's type in memory.
-        name: its name in data frames, if other than its own.
-        wide: whether it is a matrix, whose columns data frames hold as name0, name1 and so on.
+        kind: type of the field in memory.
+        name: name of the column, if it differs from the name of the field.
+        wide: whether the field is a matrix. Data frames have its columns as name0, name1 and so on.
     """
 
     kind: type[np.generic]
@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class FrameColumns(ColumnSet):
-    """A column set that data frames hold: the metadata of every field of a subclass are those of `column`."""
+    """A column set that converts to data frames. Each field of a subclass has the metadata of `column`."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as a data frame: columns in the order of the fields, truth values as 0 and 1."""
@@ -74,7 +74,7 @@ class FrameColumns(ColumnSet):
 
 
 def column(kind: type[np.generic], name: str | None = None, *, wide: bool = False) -> Mapping[str, Column]:
-    """Return the metadata of a field. Arguments are those of `Column`."""
+    """Return the metadata of a field, with the arguments of `Column`."""
     return {_COLUMN: Column(kind, name, wide)}
 
 
@@ -84,7 +84,7 @@ def matrix_columns(prefix: str, values: Array) -> dict[str, Array]:
 
 
 def matrix(frame: pd.DataFrame, prefix: str) -> Array:
-    """Return the matrix whose columns a data frame holds by the names of `matrix_columns`."""
+    """Return the matrix whose columns have the names of `matrix_columns` in a data frame."""
     width = sum(1 for name in frame.columns if name.startswith(prefix) and name[len(prefix) :].isdigit())
     if not len(frame):
         return np.empty((0, width))
@@ -92,7 +92,7 @@ def matrix(frame: pd.DataFrame, prefix: str) -> Array:
 
 
 def _frame_columns(columns: FrameColumns | type[FrameColumns]) -> Iterator[tuple[str, str, Column]]:
-    """Yield every field's name, its name in data frames, and how they hold it."""
+    """Yield the name of each field, the name of its column, and its form."""
     for field in fields(columns):
         how = field.metadata[_COLUMN]
         yield field.name, how.name or field.name, how

@@ -1,4 +1,7 @@
-"""Null hypotheses as data: what a job writes down of them. Reading it evaluates nothing, and imports only ours."""
+"""Null hypotheses as data in a job's record.
+
+Reading a definition evaluates no code, and imports only modules of this package.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ _RULE = "A null hypothesis must be a frozen dataclass whose fields are finite nu
 def definition(hypothesis: NullHypothesis) -> str:
     """Return the type and the fields of a hypothesis as JSON.
 
-    The type is the name of the class. For one that does not come with this package it is the place, module:class, and
-    the source, with all that it refers to, is part of the definition; null if it cannot be found.
+    For a class of this package the type is its name. For any other class the type is module:class, and the definition
+    includes its source, with everything that the source refers to (null if the source cannot be found).
 
     Raises:
-        InvalidInputError: if the hypothesis is more than its fields, or they are not data.
+        InvalidInputError: if the fields do not determine the hypothesis, or are not data.
     """
     cls, own = type(hypothesis), values(hypothesis)
     if values(_built(cls, own)) != own:
@@ -34,7 +37,7 @@ def definition(hypothesis: NullHypothesis) -> str:
 
 
 def values(hypothesis: NullHypothesis) -> dict[str, Any]:
-    """Return the fields of a hypothesis in the form that JSON gives them."""
+    """Return the fields of a hypothesis in the form that JSON returns."""
     parameters = getattr(hypothesis, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen or "__dataclass_params__" not in vars(type(hypothesis)):
         raise InvalidInputError(f"{_RULE}; put @dataclass(frozen=True) before class {type(hypothesis).__name__}.")
@@ -48,11 +51,11 @@ def values(hypothesis: NullHypothesis) -> dict[str, Any]:
 
 
 def from_definition(text: str) -> NullHypothesis:
-    """Return the hypothesis that `definition` wrote down, of a class that this process knows already.
+    """Return the hypothesis of a definition, whose class must exist in this process.
 
     Raises:
-        InvalidInputError: if it does not know the class, which is the caller's to import or not, or the class cannot
-            be made from these fields.
+        InvalidInputError: if the class does not exist here (the caller decides whether to import it), or the class
+            refuses the fields.
     """
     try:
         data = json.loads(text)
@@ -71,7 +74,7 @@ def from_definition(text: str) -> NullHypothesis:
 
 
 def sources(one: str, other: str) -> tuple[str | None, str | None] | None:
-    """Return the sources of two definitions that are not of the same hypothesis; None if they are."""
+    """Return the sources of two definitions of different hypotheses; None if the hypotheses are the same."""
     first, second = json.loads(one), json.loads(other)
     own = first.pop("source", ""), second.pop("source", "")
     return None if first == second and same_source(*own) else own
@@ -93,7 +96,7 @@ def _name(cls: type[NullHypothesis]) -> str:
 
 
 def _known(base: type[NullHypothesis]) -> Iterator[type[NullHypothesis]]:
-    """Yield the subclasses that exist in this process, those defined last at the end."""
+    """Yield the subclasses that exist in this process; of equal names the latest definition comes last."""
     for cls in base.__subclasses__():
         yield cls
         yield from _known(cls)

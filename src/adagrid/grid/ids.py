@@ -1,7 +1,8 @@
 """Deterministic 64-bit identifiers of tiles, cells and points.
 
-An id is a hash of where the tile or cell comes from, or of all that a point is, so any stage can be run again and
-gives the same rows. 0 is no tile: it is the parent of the roots. Collisions are detected where rows are created.
+The id of a tile or cell is a hash of its descent. The id of a point is a hash of all its values. So a repeated step
+gives the same rows. The id 0 is the parent of the roots, and belongs to no tile. Code that creates rows detects
+collisions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NO_PARENT = np.uint64(0)
 
 
 class Descent(IntEnum):
-    """How a tile comes from its parent."""
+    """The way in which a tile arises from its parent."""
 
     ROOT = 0
     SPLIT = 1
@@ -31,8 +32,8 @@ def tile_ids(parents: ArrayLike, children: ArrayLike, descent: Descent) -> IdArr
 
     Args:
         parents: ids of the parents; 0 for roots.
-        children: child number below the parent; for roots the position in the grid.
-        descent: how the tiles come from their parents.
+        children: numbers of the children of each parent; for roots the position in the grid.
+        descent: the way in which the tiles arise from their parents.
     """
     parent = np.asarray(parents, np.uint64)
     child = np.asarray(children, np.uint64)

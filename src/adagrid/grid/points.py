@@ -23,11 +23,11 @@ class Points(FrameColumns):
         theta: parameters, shape (points, dim).
         null_truth: which null hypotheses count as true, shape (points, hypotheses). A point on a null boundary
             is simulated once for every configuration of the cells around it.
-        stream: number of the seed stream whose simulations are used, shape (points,).
+        stream: number of the seed stream, shape (points,).
         begin: first simulation, shape (points,).
-        n_sims: number of simulations, 0 where the design computes its errors, shape (points,).
-        level: what the simulations are for. Validations: one minus the confidence of the limit at the point, 0 where
-            it is certain; calibrations: the level at which the threshold is taken; 1 for a pilot. Shape (points,).
+        n_sims: number of simulations, 0 if the design computes its errors, shape (points,).
+        level: in validations, one minus the confidence of the limit at the point, 0 if the limit is certain; in
+            calibrations, the level of the threshold; 1 for a pilot. Shape (points,).
     """
 
     id: IdArray = field(metadata=column(np.uint64))
@@ -48,7 +48,7 @@ class Points(FrameColumns):
         level: FloatArray | float,
         begin: IntArray | int = 0,
     ) -> Points:
-        """Return points with the ids that follow from what is asked; scalars hold for all points."""
+        """Return points with the ids that follow from the arguments; scalars apply to all points."""
         n = len(theta)
         streams, begins = np.full(n, stream), np.broadcast_to(np.asarray(begin, np.int64), (n,))
         levels = np.broadcast_to(np.asarray(level, float), (n,)) + 0.0
@@ -57,14 +57,14 @@ class Points(FrameColumns):
 
     @staticmethod
     def apart(theta: FloatArray, null_truth: BoolArray, *, stream: int, first: int, each: int) -> Points:
-        """Return points of which no two share simulations, for looks that certify nothing.
+        """Return points that share no simulations, for tests that certify nothing.
 
         Args:
             theta: parameters, shape (points, dim).
             null_truth: their null configurations.
             stream: number of the seed stream.
-            first: the first simulation of the first point; those of the others follow.
-            each: simulations of each point.
+            first: first simulation of the first point. The simulations of later points follow.
+            each: number of simulations of each point.
         """
         begin = first + each * np.arange(len(theta), dtype=np.int64)
         n_sims = np.full(len(theta), each, np.int64)

@@ -1,6 +1,6 @@
-"""Scales in which people state parameters: response rates in place of logits, event rates in place of their logarithms.
+"""Scales in which users state parameters: response rates instead of logits, event rates instead of their logarithms.
 
-The natural parameters of every family stay what grids are made of. Limits and hypotheses are carried over once.
+Grids always have natural parameters. The limits and hypotheses of a user are converted once.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _SAME = ("natural", "mean")
 
 
 def checked_scales(scale: Scale | Sequence[Scale] | None, dim: int) -> tuple[Scale, ...] | None:
-    """Return one scale per parameter; None if nothing was said.
+    """Return one scale per parameter; None if no scale was given.
 
     Raises:
-        InvalidInputError: if there is another number of scales, or one that does not exist.
+        InvalidInputError: if the number of scales is wrong, or a scale does not exist.
     """
     if scale is None:
         return None
@@ -51,9 +51,9 @@ def to_natural(name: str, values: FloatArray, scales: tuple[Scale, ...] | None) 
     """Return natural parameters.
 
     Args:
-        name: what the values are called, for messages.
+        name: name of the values, for messages.
         values: parameters in their scales, shape (..., dim).
-        scales: one scale per parameter; None for natural ones.
+        scales: one scale per parameter; None if all are natural.
 
     Raises:
         InvalidInputError: if a value does not exist in its scale.
@@ -72,14 +72,14 @@ def to_natural(name: str, values: FloatArray, scales: tuple[Scale, ...] | None) 
 
 
 def hypothesis_in_natural(hypothesis: NullHypothesis, scales: tuple[Scale, ...] | None) -> NullHypothesis:
-    """Return a hypothesis about natural parameters that says what one in the scales says.
+    """Convert a hypothesis about parameters in scales to natural parameters.
 
     Args:
-        hypothesis: read from text; objects of other classes are about natural parameters already.
-        scales: one scale per parameter; None for natural ones.
+        hypothesis: a hypothesis read from text. Any class but `HalfSpace` is about natural parameters already.
+        scales: one scale per parameter; None if all are natural.
 
     Raises:
-        InvalidInputError: if it cannot be carried over.
+        InvalidInputError: if the hypothesis cannot be converted.
     """
     if scales is None or not isinstance(hypothesis, HalfSpace):
         return hypothesis

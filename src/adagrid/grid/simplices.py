@@ -1,4 +1,4 @@
-"""Simplices that cover a grid exactly, none of them cut by a plane that is a null boundary."""
+"""Simplices that cover a grid exactly. No null boundary that is a plane cuts a simplex."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from adagrid.grid.tiles import Tiles
 # Coordinates closer than this, relative to the region and to the coordinates themselves, are made equal, so that
 # neighbours share vertices exactly.
 _SAME, _SAME_DIGITS = 1e-11, 1e-14
-# Simplices thinner than this, in units of the piece that they are part of, are products of rounding.
+# Simplices thinner than this, in units of their piece, are rounding errors.
 _FLAT = 1e-11
-# By how much, relative to a tile's volume, the volumes of its simplices may differ from it.
+# Largest difference between the volume of a tile and of its simplices, relative to the tile.
 _VOLUME = 1e-6
 
 
@@ -84,9 +84,9 @@ class Simplices(ColumnSet):
 def triangulate(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Simplices:
     """Cut the tiles of a grid into simplices, given the grid's null hypotheses.
 
-    Whole boxes are cut the way Kuhn did, into dim! simplices along the paths from the lowest to the highest corner;
-    pieces that planes cut off are convex hulls of their vertices, triangulated after Delaunay. Curved boundaries cut
-    nothing: the simplices of a tile have its null hypotheses.
+    A whole box becomes Kuhn's dim! simplices, one for each monotone path from the lowest to the highest corner. A piece
+    that planes cut off is the convex hull of its vertices, and has their Delaunay triangulation. Curved boundaries cut
+    no simplex: the simplices of a tile have its null hypotheses.
     """
     cutting, _ = split_half_spaces(hypotheses)
     planes, columns = list(cutting.values()), list(cutting)
@@ -103,7 +103,7 @@ def triangulate(tiles: Tiles, hypotheses: Sequence[NullHypothesis]) -> Simplices
 
 
 def _check_covered(tiles: Tiles, simplices: Simplices) -> None:
-    """Refuse tiles that simplices do not cover: too thin to be told from rounding."""
+    """Refuse tiles that simplices do not cover, because they are as thin as rounding errors."""
     order = np.argsort(tiles.id)
     owner = order[np.searchsorted(tiles.id, simplices.part_of, sorter=order)]
     covered = np.bincount(owner, simplices.volume, len(tiles))
@@ -116,7 +116,7 @@ def _check_covered(tiles: Tiles, simplices: Simplices) -> None:
 
 
 def _merged(values: FloatArray) -> FloatArray:
-    """Replace numbers that differ by rounding only by the smallest of them."""
+    """Replace numbers that differ only by rounding errors with the smallest of them."""
     distinct, place = np.unique(values, return_inverse=True)
     gap = _SAME_DIGITS * np.abs(distinct).max(initial=0.0) + _SAME * np.ptp(distinct)
     first = np.concatenate([[True], np.diff(distinct) > gap])

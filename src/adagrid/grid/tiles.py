@@ -12,8 +12,8 @@ import numpy as np
 from adagrid._typing import BoolArray, FloatArray, IdArray, IntArray
 from adagrid.grid.columns import FrameColumns, column
 
-# Relative width by which a tile is enlarged when its vertices are used: more than the rounding of its centre
-# and radius, and of every test of a vertex against a plane.
+# Relative amount that enlarges a tile when its vertices are used. It exceeds the rounding of its centre and radius, and
+# of every test of a vertex against a plane.
 ROUNDING = 1e-12
 
 
@@ -22,18 +22,18 @@ ROUNDING = 1e-12
 class Tiles(FrameColumns):
     """A set of tiles, one row each.
 
-    A tile's box may reach beyond a null boundary that passes through it; the part of the box where exactly the
-    hypotheses in `null_truth` are true is what the tile stands for, and `volume` is the volume of that part. Only
-    planes cut tiles: where any other boundary may cross one, its hypothesis counts as true on all of it.
+    A tile's box may reach beyond a null boundary that passes through it. The tile represents the part of the box where
+    exactly the hypotheses in `null_truth` are true, and `volume` is the volume of this part. Only planes cut tiles. If
+    a curved boundary may cross a tile, its hypothesis counts as true on the whole tile.
 
     Args:
         id: identifiers, shape (tiles,).
-        parent_id: identifiers of the tiles they come from, 0 for roots, shape (tiles,).
+        parent_id: identifiers of the parents, 0 for roots, shape (tiles,).
         n_sims: simulations per tile, shape (tiles,).
         theta: centres, shape (tiles, dim).
         radius: half-widths, shape (tiles, dim).
         null_truth: which null hypotheses are true, shape (tiles, hypotheses).
-        volume: volumes of the parts that the tiles stand for, shape (tiles,).
+        volume: volumes of the parts that the tiles represent, shape (tiles,).
     """
 
     id: IdArray = field(metadata=column(np.uint64))

@@ -1,8 +1,8 @@
-"""Null hypotheses that are true together only where boundaries touch: no tile would stand for that.
+"""Refuse null hypotheses that are true together only where their boundaries touch, because no tile represents this.
 
-x <= 0 and x >= 0 are both true at 0, and x <= 0 is true at the edge of a region from 0 to 1. Wherever several
-hypotheses are true together, they must be so in a set with interior; then every point of it belongs to a (closed) tile
-on which all of them are true.
+For example, x <= 0 and x >= 0 are both true at 0, and x <= 0 is true at the edge of a region from 0 to 1. The set where
+several hypotheses are true together must have an interior. Then each of its points belongs to a (closed) tile on which
+all of them are true.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from adagrid.errors import InvalidInputError
 from adagrid.grid.clip import common_vertices, extent
 from adagrid.grid.hypotheses import HalfSpace
 
-# Hypotheses whose common part holds no larger ball than this share of the region's sides merely touch. Where numbers
-# are larger than the sides, so is what their rounding makes of it.
+# Hypotheses merely touch if their common part contains no ball larger than this share of the region's sides. If the
+# numbers are larger than the sides, their rounding errors are, too, and the share grows.
 _TOUCHING = 1e-9
 
 
 def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
-    """Refuse hypotheses that have something, but no interior, in common with each other and a region.
+    """Refuse hypotheses whose common part in a region is not empty, but has no interior.
 
     Args:
         planes: boundaries of the hypotheses.
-        lower: lower corner of the region, all of which is covered by tiles.
+        lower: lower corner of the region, which tiles cover completely.
         upper: upper corner.
 
     Raises:
@@ -45,7 +45,7 @@ def refuse_touching(planes: list[HalfSpace], lower: FloatArray, upper: FloatArra
 
 
 def refuse_loose_edges(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> None:
-    """Refuse the same of boxes that may leave gaps, unless the edge where they touch lies in boxes with interior.
+    """Refuse hypotheses that touch in boxes with gaps between them, unless other boxes cover the touching edge.
 
     Args:
         planes: boundaries of the hypotheses, which `refuse_touching` does not refuse for the region around the boxes.
@@ -78,9 +78,9 @@ def _described(planes: list[HalfSpace], some: tuple[int, ...]) -> str:
 
 
 def _sides(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> IntArray:
-    """Tell whether half-spaces have interior in common with boxes (1), only an edge (0), or nothing (-1).
+    """Return whether half-spaces share an interior with boxes (1), only an edge (0), or nothing (-1).
 
-    0 when in doubt: planes that have each an edge in common with a box need not have the same one.
+    The answer is 0 when in doubt: two planes that each share an edge with a box need not share the same edge.
     """
     least, most, slack = np.array([extent(lower, upper, plane) for plane in planes]).swapaxes(0, 1)
     crossing = (most > slack).sum(axis=0)  # planes that hold on part of a box only
@@ -91,7 +91,7 @@ def _sides(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> Int
 
 
 def _touch(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> int:
-    """Tell the same of one box, by the largest ball in the common part; the box's sides are the units of length."""
+    """Return the answer of `_sides` for one box, from the largest ball in the common part, in units of the box."""
     normal, offset = np.array([plane.normal for plane in planes]), np.array([plane.offset for plane in planes])
     width, largest = upper - lower, np.maximum(np.abs(lower), np.abs(upper))
     length = np.sqrt(np.sum((normal * width) ** 2, axis=1))
@@ -103,7 +103,7 @@ def _touch(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> int
 
 
 def _ball(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
-    """Return the radius of the largest ball in a box and one half-space; below zero if they have nothing in common.
+    """Return the radius of the largest ball in a box and one half-space; below zero if they are disjoint.
 
     A ball of radius r fits if r <= half (of every side) and normal.middle - |normal|.(half - r) + r <= offset.
     """
@@ -113,7 +113,7 @@ def _ball(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: Floa
 
 
 def _ball_between(normal: FloatArray, offset: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
-    """Return the same for several half-spaces, by a linear program; 0 if it has no answer."""
+    """Return the radius for several half-spaces, by a linear program; 0 if it has no solution."""
     left = np.concatenate([normal, np.eye(len(lower)), -np.eye(len(lower))])
     answer = scipy.optimize.linprog(
         np.r_[np.zeros(len(lower)), -1.0],
@@ -125,7 +125,7 @@ def _ball_between(normal: FloatArray, offset: FloatArray, lower: FloatArray, upp
 
 
 def _common_box(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-    """Return corners of the smallest box around what half-spaces have in common with a box; None if that is nothing."""
+    """Return corners of the smallest box around the common part of half-spaces and a box; None if it is empty."""
     if len(planes) == 1:  # that touches: a face of the box
         normal = np.asarray(planes[0].normal)
         return np.where(normal < 0, upper, lower), np.where(normal > 0, lower, upper)
@@ -136,9 +136,9 @@ def _common_box(planes: list[HalfSpace], lower: FloatArray, upper: FloatArray) -
 
 
 def _covered(first: FloatArray, last: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
-    """Tell whether a box, which may have no extent in some directions, lies within boxes.
+    """Return whether boxes cover a box, which may be flat.
 
-    The boxes' edges cut it into a lattice, and the middle of every part is looked at.
+    The edges of the boxes cut it into a lattice. The boxes cover it if they contain the middle of every part.
     """
     slack = 4 * _TOUCHING * (np.maximum(np.abs(first), np.abs(last)) + np.abs(last - first))
     near = ((lower <= last + slack) & (upper >= first - slack)).all(axis=1)

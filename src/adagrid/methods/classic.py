@@ -28,24 +28,23 @@ if TYPE_CHECKING:
 
 @final
 class Classic(Method):
-    """Refine tiles, and add simulations to them, where the bound is worst.
+    """The classic method: it refines the worst tiles.
 
-    The simulations that choose the tiles also give their figures, so the result is of a search only. `Run.certify`
-    makes it a certificate, with fresh simulations of the tiles found.
+    It splits the worst tiles, or doubles their simulations. The simulations that choose the tiles also give the bound,
+    so the result is only a search. `Run.certify` turns it into a certificate, with fresh simulations of the tiles.
 
     Args:
         init_sims: simulations of a tile of the initial grid.
         max_sims: the most simulations that a tile may get: init_sims times a power of two.
         step_size: tiles that a zone works on in one step.
-        min_rank: tiles whose threshold is one of this many smallest statistics are worked on first (calibrations).
-        n_bootstrap: bootstrap resamples of either kind (calibrations).
+        min_rank: tiles whose threshold is one of this many smallest statistics come first (calibrations).
+        n_bootstrap: number of bootstrap resamples of each kind (calibrations).
         bootstrap_seed: seed of the bootstrap resamples (calibrations).
 
     Raises:
         InvalidInputError: naming every value that breaks its rule.
 
     Examples:
-        >>> import adagrid as ada
         >>> ada.Classic(init_sims=1024, max_sims=8192)
         Classic(init_sims=1024, max_sims=8192, step_size=1024, min_rank=40, n_bootstrap=50, bootstrap_seed=0)
     """

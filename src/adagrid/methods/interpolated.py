@@ -28,22 +28,21 @@ if TYPE_CHECKING:
 
 @final
 class Interpolated(Method):
-    """Plan from a pilot, and certify cells between simulated points: the default method.
+    """The default method: it certifies cells between simulated points.
 
-    It needs far fewer simulations than the classic method, and certifies as it runs. Numbers of simulations are planned
-    to meet the targets. A coarse grid is best.
+    A pilot plans the points and their numbers of simulations so that the targets are met. The method needs far fewer
+    simulations than `Classic`, and certifies as it runs. Give it a coarse grid.
 
     Args:
-        min_rank: points are simulated so often that their thresholds are beyond this many smallest statistics
+        min_rank: each point gets enough simulations to have its threshold above this many smallest statistics
             (calibrations).
-        n_bootstrap: bootstrap resamples, from which bias and standard deviation are estimated (calibrations).
+        n_bootstrap: number of bootstrap resamples that estimate bias and standard deviation (calibrations).
         bootstrap_seed: seed of the bootstrap resamples (calibrations).
 
     Raises:
         InvalidInputError: naming every value that breaks its rule.
 
     Examples:
-        >>> import adagrid as ada
         >>> ada.Interpolated(n_bootstrap=100)
         Interpolated(min_rank=40, n_bootstrap=100, bootstrap_seed=0)
     """

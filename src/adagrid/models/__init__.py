@@ -1,6 +1,7 @@
 """Trial designs, one per file, written for one trial at a time.
 
-A new file is found: `adagrid` offers the class of the same name. Its line in `__init__.pyi` tells type checkers.
+A new file is found automatically: `adagrid` exports the class of the same name. Type checkers need its line in
+`__init__.pyi`.
 """
 
 import lazy_loader as _lazy

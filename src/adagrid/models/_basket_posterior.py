@@ -1,9 +1,10 @@
 """Posterior probabilities of a hierarchical model of response rates, for many outcomes at once.
 
-Responders y_i of n in k arms, theta_i = logit p_i ~ N(mu, s), mu ~ N(m, t), s ~ InverseGamma(shape, scale), with
-variances s and t. Given s, theta is normal before and, by Laplace's method, nearly so after the data: Newton's method
-finds the mode, the curvature there gives variances and the likelihood of s. Quadrature over log s does the rest. All
-matrices are diagonal plus a constant, so that nothing but sums over arms is needed.
+The data are responders y_i of n in k arms. The prior is theta_i = logit p_i ~ N(mu, s), mu ~ N(m, t),
+s ~ InverseGamma(shape, scale), with variances s and t. Given s, the prior of theta is normal, and Laplace's method
+approximates the posterior by a normal distribution: Newton's method finds the mode, and the curvature at the mode gives
+the variances and the likelihood of s. Quadrature integrates over log s. All matrices are diagonal plus a constant, so
+sums over arms are enough.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.special import expit, ndtr
 from adagrid._typing import FloatArray, IntArray
 from adagrid.errors import ModelError
 
-# Gauss-Legendre nodes for log s, from the least to the largest variance between arms that is considered.
+# Number of Gauss-Legendre nodes for log s, and the least and the largest variance between arms.
 _NODES, _LEAST, _MOST = 40, 1e-6, 1e3
 # Where arms hardly differ, rounding moves modes by up to 1e-7.
 _NEWTON_STEPS, _LARGEST_STEP, _CLOSE = 60, 2.0, 1e-6
@@ -31,8 +32,8 @@ class HierarchicalPrior:
     Args:
         mean: mean m of mu.
         sd: standard deviation of mu, the root of t.
-        shape: of the inverse gamma distribution of the variance s between arms.
-        scale: of the same.
+        shape: shape of the inverse gamma distribution of the variance s between arms.
+        scale: scale of this distribution.
     """
 
     mean: float
@@ -55,7 +56,7 @@ def probabilities_above(responders: IntArray, n: int, null_logit: float, prior: 
     middle, half = np.log(_MOST * _LEAST) / 2, np.log(_MOST / _LEAST) / 2
     theta = np.log((counts + 0.5) / (n - counts + 0.5))
     total, above, highest = np.zeros(len(counts)), np.zeros(counts.shape), np.full(len(counts), -np.inf)
-    # from the largest variance down: every mode is near the one before, the first near the arms' own estimates
+    # from the largest variance down: each mode is near the previous mode, and the first is near the arms' estimates
     for node, weight in zip(nodes[::-1], weights[::-1], strict=True):
         variance = float(np.exp(middle + half * node))
         theta, log_mass, sd = _laplace(theta, counts, n, variance, prior)
@@ -71,10 +72,10 @@ def probabilities_above(responders: IntArray, n: int, null_logit: float, prior: 
 def _laplace(
     theta: FloatArray, counts: FloatArray, n: int, variance: float, prior: HierarchicalPrior
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return, given the variance between arms, the mode, the log marginal likelihood, and standard deviations.
+    """Return the mode, the log marginal likelihood and standard deviations, given the variance between arms.
 
-    The prior's precision matrix is (I - a J) / s, with J all ones and a = t / (s + k t); with the curvature w of the
-    likelihood the posterior's is that plus diag(w). Formulas are arranged so that small s cancel nothing.
+    The prior's precision matrix is (I - a J) / s, with J all ones and a = t / (s + k t). The posterior's precision
+    matrix adds diag(w), where w is the curvature of the likelihood. The formulas avoid cancellation for small s.
     """
     k, between = counts.shape[1], prior.sd**2
     share = between / (variance + k * between)

@@ -1,4 +1,4 @@
-"""Numbers of responders: how they are drawn fast, and how probable they are."""
+"""Numbers of responders: fast draws, and probabilities."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from scipy.special import gammaln
 
 from adagrid._typing import FloatArray
 
-# Up to this many patients an arm's count is a sum of comparisons, which vectorises; beyond, a binary search.
+# Up to this many patients an arm's count is a sum of comparisons, which vectorises. Above, it is a binary search.
 _COMPARE_UP_TO = 128
-# Comparisons per turn of a loop: few enough to compile fast, enough that a turn costs little.
+# Comparisons per iteration of a loop: few enough to compile fast, and enough to make the loop's overhead small.
 _AT_ONCE = 5
 _LARGEST = 2**32 - 1
 
 
 def binomial_counts(bits: jax.Array, patients: Sequence[int], logits: jax.Array) -> jax.Array:
-    """Return the binomial count of every arm at which a 32-bit uniform falls: the number of y with F(y) <= u.
+    """Return the binomial count of each arm from a 32-bit uniform u: the number of y with F(y) <= u.
 
     Args:
         bits: uniform 32-bit unsigned integers, shape (arms,).

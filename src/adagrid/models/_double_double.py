@@ -1,8 +1,8 @@
-"""Arrays of numbers with twice the digits of double precision, as unevaluated sums of two.
+"""Arrays of numbers with twice the digits of double precision, as unevaluated sums of two floats.
 
-Dekker (1971), A floating-point technique for extending the available precision, Numerische Mathematik 18:224-242.
-Relative errors of products, quotients and sums of numbers of one sign are a few times 2**-104, as long as no part
-over- or underflows.
+Source: Dekker (1971), A floating-point technique for extending the available precision, Numerische Mathematik
+18:224-242. Products, quotients, and sums of numbers of one sign have relative errors of a few times 2**-104, unless a
+part over- or underflows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from adagrid._typing import FloatArray
 
 Pair: TypeAlias = tuple[FloatArray, FloatArray]
-"""A number and what it lacks, which is at most half a unit in its last place."""
+"""A float and its correction, which is at most half a unit in the float's last place."""
 
 _SPLITTER = 2.0**27 + 1
 
@@ -60,5 +60,5 @@ def _normal(high: FloatArray, low: FloatArray) -> Pair:
 
 
 def single(a: FloatArray) -> Pair:
-    """Return numbers in double precision as such pairs."""
+    """Return floats as pairs with corrections of zero."""
     return a, np.zeros_like(a)

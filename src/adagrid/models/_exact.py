@@ -1,4 +1,4 @@
-"""Errors of designs with binomial arms as sums over outcomes. Statistics are turned so that small ones reject."""
+"""Errors of designs with binomial arms, as sums over outcomes. Small statistics reject here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def exact_error(
     """Return the probabilities that a statistic is below a threshold, rounded up.
 
     Args:
-        tables: statistics, shape (hypotheses, outcomes), or (1, outcomes) for all hypotheses together.
+        tables: statistics, shape (hypotheses, outcomes), or (1, outcomes) if all hypotheses share one statistic.
         patients: patients per arm; the last arm's responders vary fastest in the tables.
         theta: logits, shape (points, arms).
         null_truth: which hypotheses are true, shape (points, hypotheses).
@@ -46,7 +46,7 @@ def exact_error(
 def exact_threshold(
     tables: FloatArray, patients: Sequence[int], theta: FloatArray, null_truth: BoolArray, level: FloatArray
 ) -> FloatArray:
-    """Return the largest thresholds below which a statistic falls with a probability of at most a level.
+    """Return the largest thresholds that keep a level: P(statistic < threshold) is at most the level.
 
     Args:
         tables: statistics, as for `exact_error`.
@@ -56,7 +56,7 @@ def exact_threshold(
         level: levels, shape (points,).
 
     Returns:
-        Shape (points,): values of the statistic, or +inf where every trial may reject.
+        Shape (points,): values of the statistic, or +inf if every trial may reject.
     """
     found = np.empty(len(theta))
     for statistic, rows in _by_configuration(tables, null_truth):
@@ -72,7 +72,7 @@ def exact_threshold(
 
 
 def _by_configuration(tables: FloatArray, null_truth: BoolArray) -> Iterator[tuple[FloatArray, IntArray]]:
-    """Yield the statistic of the true hypothesis closest to rejection, and the points where these are true."""
+    """Yield, for each configuration of true hypotheses, the least statistic of a true one, and the points."""
     if len(tables) == 1:
         yield tables[0], np.arange(len(null_truth))
         return

@@ -16,10 +16,10 @@ def largest_of_true(statistics: Sequence[jax.Array], null_truth: jax.Array) -> j
 
     Args:
         statistics: a scalar per null hypothesis.
-        null_truth: which are true, shape (hypotheses,).
+        null_truth: which hypotheses are true, shape (hypotheses,).
 
     Raises:
-        InvalidInputError: if the grid has more or fewer hypotheses: which is whose would be a guess.
+        InvalidInputError: if the grid and the design have different numbers of hypotheses.
     """
     if len(statistics) != null_truth.shape[0]:
         raise InvalidInputError(

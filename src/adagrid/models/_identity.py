@@ -1,4 +1,4 @@
-"""What a job records about its design, so that it is not continued with another one."""
+"""Identify a design in a job's record, so that the job is not continued with a different one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adagrid._data import place_of, to_data
 from adagrid.errors import InvalidInputError
 from adagrid.models.model import Model
 
-# Attributes that are recorded apart, or are not of the design.
+# Attributes that the record stores separately, or that do not belong to the design.
 _APART = ("arguments", "seed")
 
 
@@ -23,10 +23,12 @@ def model_name(model: Model) -> str:
 
 
 def model_arguments(model: Model) -> dict[str, Any]:
-    """Return the constructor's arguments in a form that JSON holds; other values by their type and a hash.
+    """Return the constructor's arguments as values for JSON.
+
+    Other values become their type and a hash.
 
     Raises:
-        InvalidInputError: if it cannot be told what an argument holds.
+        InvalidInputError: if the content of an argument cannot be hashed.
     """
     arguments = {}
     for name, value in getattr(model, "arguments", {}).items():
@@ -42,7 +44,7 @@ def model_arguments(model: Model) -> dict[str, Any]:
 
 
 def model_content(model: Model) -> str:
-    """Return a hash of a design's attributes by content; those that pickle cannot store are left out."""
+    """Return a hash of the contents of a design's attributes, without those that pickle cannot store."""
     return hash_of_parts(item for item in sorted(vars(model).items()) if item[0] not in _APART)
 
 

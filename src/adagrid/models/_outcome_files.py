@@ -1,4 +1,4 @@
-"""Reads files of outcomes as R, SAS and spreadsheets write them, where they have one meaning."""
+"""Read files of outcomes that R, SAS and spreadsheets write, if they are unambiguous."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _IN_R = "In R: write.csv(table, file, row.names = FALSE)"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d*([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?")
-# 1,234 may be a thousand or a little more than one.
+# 1,234 may mean 1234 or 1.234.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
 def read_file(path: str | PathLike[str]) -> pd.DataFrame:
-    """Return the rows of a file as text, by the names in its first line; the index is the number of each line.
+    """Return the rows of a file as text.
 
-    Columns are separated by commas, or by semicolons or tabs, with which decimal commas may go. A first column without
-    a name holds the names of rows, which R and pandas write, and is left out.
+    The first line names the columns. The index has the line numbers. Commas, semicolons or tabs separate the columns.
+    With semicolons or tabs, numbers may have decimal commas. R and pandas write the names of rows into a first column
+    without a name, which is ignored.
 
     Raises:
-        InvalidInputError: naming the separator, or the lines, that cannot be read, and what to write instead.
+        InvalidInputError: naming the separator or the lines that cannot be read, and the remedy.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -50,10 +51,10 @@ def read_file(path: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _separator(text: str) -> str:
-    """Return what separates the names in the first line."""
+    """Return the separator of the names in the first line."""
     first = text.partition("\n")[0]
     counts = {separator: len(next(csv.reader([first], delimiter=separator), [])) for separator in _NAMES}
-    return max(counts, key=counts.__getitem__)  # commas where several are alike
+    return max(counts, key=counts.__getitem__)  # commas win ties
 
 
 def _check_lengths(header: Sequence[str], lines: Sequence[tuple[int, Sequence[str]]], separator: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads decision tables: rows of outcomes, checked one by one, so that everything wrong is told at once."""
+"""Read decision tables, check every row, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DECISIONS = {"true": "1", "t": "1", "false": "0", "f": "0"}
 def read_table(
     frame: pd.DataFrame, patients: Sequence[int], missing: Missing | None, limits: tuple[float, float]
 ) -> tuple[FloatArray, bool]:
-    """Return what a table says of every outcome.
+    """Return the statistic or decision of every outcome.
 
     Args:
-        frame: the rows; the index names them in messages.
+        frame: the rows; messages name them by the index.
         patients: patients per arm.
-        missing: what becomes of outcomes without a row; None if there may be none.
-        limits: statistics that surely reject and surely do not, for those.
+        missing: meaning of outcomes without a row (see `DecisionTable`); None refuses them.
+        limits: for outcomes without a row: a statistic that always rejects, and one that never does.
 
     Returns:
         Statistics, shape (hypotheses, outcomes), and whether they are decisions, 1 for a rejection.
@@ -75,7 +75,7 @@ def read_table(
 
 
 def _value_columns(columns: list[str], arms: int) -> tuple[list[str], str, list[str]]:
-    """Return the columns with statistics or decisions in the order of hypotheses, which they are, and what is wrong."""
+    """Return the columns of statistics or decisions in the order of hypotheses, their kind, and all problems."""
     counts = [f"responders{arm}" for arm in range(arms)]
     kinds = [kind for kind in ("statistic", "reject") if any(_is_value(name, kind) for name in columns)]
     problems = [f"The column {name} is there {columns.count(name)} times." for name in dict.fromkeys(columns)
@@ -107,8 +107,8 @@ def _numbers(column: pd.Series, *, decisions: bool) -> FloatArray:
     """Return a column as numbers, NaN where it has none.
 
     Args:
-        column: of a table; texts are read as numbers.
-        decisions: whether TRUE and FALSE, as R writes them, stand for 1 and 0.
+        column: a column of a table; texts are read as numbers.
+        decisions: whether TRUE and FALSE, as R writes them, mean 1 and 0.
     """
     if decisions:
         column = column.map(
@@ -125,7 +125,7 @@ def _wrong(frame: pd.DataFrame, name: str, wrong: BoolArray, rule: str) -> list[
 
 
 def _rows(frame: pd.DataFrame, positions: IntArray) -> Iterator[tuple[int, str]]:
-    """Yield positions and what the rows there are called."""
+    """Yield positions and the names of their rows."""
     for position in positions.tolist():
         yield position, f"{frame.index.name or 'row'} {frame.index[position]}"
 
@@ -141,7 +141,7 @@ def _repeated(frame: pd.DataFrame, outcome: IntArray) -> list[str]:
 
 
 def _absent(outcome: IntArray, shape: tuple[int, ...]) -> list[str]:
-    """Return a problem for each of the first outcomes without a row, and one that says what to do."""
+    """Return the problem of outcomes without a row, or nothing."""
     absent = np.setdiff1d(np.arange(int(np.prod(shape))), outcome)
     if not len(absent):
         return []

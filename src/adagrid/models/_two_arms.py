@@ -14,7 +14,7 @@ def two_arms(design: str, n: int | Sequence[int]) -> tuple[int, int]:
     """Return the sizes of (control, treatment).
 
     Args:
-        design: its name, for messages.
+        design: name of the design, for messages.
         n: a number for both arms, or one per arm.
 
     Raises:

@@ -20,15 +20,15 @@ from adagrid.models._two_arms import two_arms
 from adagrid.models.design import Design
 
 Counts: TypeAlias = FloatArray
-# Outcomes whose statistics are computed at once.
+# Number of outcomes whose statistics are computed together.
 _AT_ONCE = 2**20
 
 
 class TwoBinomials(Design):
     """Responders in a control arm (theta0) and a treatment arm (theta1), compared once.
 
-    Subclasses give `table`. Counts are drawn by inverting the distribution function with one 32-bit uniform
-    per arm; the distribution function is computed in float64.
+    Subclasses define `table`. Each count inverts the binomial distribution function, computed in float64, at a 32-bit
+    uniform.
 
     Args:
         n: patients per arm: a number for both, or (control, treatment).
@@ -73,14 +73,14 @@ def z_table(
 ) -> FloatArray:
     """Return z = (p1 - p0) / sqrt(variance) for every outcome, shape (n_control + 1, n_treatment + 1).
 
-    Squares are computed with twice the digits, and rounded once: statistics that are equal are equal as floats.
+    Squares are computed with twice the digits of floats and rounded once, so equal statistics are equal floats.
 
     Args:
         n_control: patients in the control arm.
         n_treatment: patients in the treatment arm.
         ratio: numerator and denominator of z squared, from the responders of both arms and the difference
-            (treatment n_control - control n_treatment) / gcd(n_control, n_treatment), all of them whole numbers; where
-            the denominator is 0, z is 0 or, if the arms differ, infinite.
+            (treatment n_control - control n_treatment) / gcd(n_control, n_treatment), all of them whole numbers. If the
+            denominator is 0, z is 0 for equal arms and infinite for different ones.
     """
     z = np.empty((n_control + 1, n_treatment + 1))
     treatment = np.arange(n_treatment + 1.0)

@@ -95,7 +95,7 @@ class BayesianBasket(Model):
             raise InvalidInputError(problems)
         n, self._null_logit = size, float(logit(rate))
         prior = HierarchicalPrior(mean, float(prior_sd), float(shape), float(scale))
-        # every outcome once, but for the order of arms
+        # every outcome once, up to the order of arms
         outcomes = np.array(list(combinations_with_replacement(range(n + 1), k)))
         above = probabilities_above(outcomes, n, self._null_logit, prior)
         self._choose = np.array([[comb(y + j - 1, j) for y in range(n + 1)] for j in range(1, k)], np.int32)
@@ -132,10 +132,11 @@ class BayesianBasket(Model):
 
 
 def _place(ascending: Sequence[Any], choose: Any) -> Any:
-    """Return the number of an ascending sequence of counts among all of its length: 0, 1, 2, ... in some order.
+    """Return the number of an ascending sequence of counts among all sequences of its length.
 
-    The combinatorial number system: the sum over j of (x_j + j - 1 choose j), which `choose` has in row j - 1 and
-    column x_j. Arrays of NumPy or JAX.
+    The numbers are 0, 1, 2, ... in the order of the combinatorial number system: the sum over j of
+    (x_j + j - 1 choose j). `choose` has this binomial coefficient in row j - 1 and column x_j. Works for arrays of
+    NumPy or JAX.
     """
     return sum(choose[j, count] for j, count in enumerate(ascending))
 

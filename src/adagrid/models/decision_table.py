@@ -23,7 +23,7 @@ from adagrid.models._outcome_rows import Missing, read_table
 from adagrid.models._two_binomials import TwoBinomials
 from adagrid.models.model import Model, RejectWhen
 
-# With more, the rounding of probabilities would exceed the amount by which their sums are raised.
+# With more patients, the rounding of probabilities would exceed the relative amount that their sums are raised by.
 _MOST_PATIENTS = 100_000
 
 
@@ -87,7 +87,7 @@ class DecisionTable(Model):
         ):
             if value not in allowed:
                 raise InvalidInputError(f"{name} must be one of {allowed}; got {value!r}.")
-        self.arguments["table"] = table.copy()  # so that what is recorded is what is certified
+        self.arguments["table"] = table.copy()  # the certified table must be the recorded one
         self.reject_when = reject_when or "large"  # type: ignore[misc]  # other designs cannot choose
         self.decision_threshold = 0.5 if reject_when is None else None
         never = self.direction * np.inf

@@ -47,8 +47,8 @@ class FisherExact(TwoBinomials):
 def fisher_p_values(n_control: int, n_treatment: int) -> FloatArray:
     """Return one-sided p-values for every outcome, shape (n_control + 1, n_treatment + 1).
 
-    They are computed with twice the digits, for all totals of responders at once, and rounded in the end: p-values that
-    are equal are equal as floats.
+    They are computed for all totals of responders together, with twice the digits of floats, and rounded at the end. So
+    equal p-values are equal floats.
     """
     p_value = np.empty((n_control + 1, n_treatment + 1))
     total = np.arange(n_control + n_treatment + 1)

@@ -56,7 +56,7 @@ class LogRank(Design):
     """
 
     reject_when: ClassVar[RejectWhen] = "large"
-    # Z has few values in small trials: in single precision a threshold beside one of them would be beside its rounding.
+    # Z has few values in small trials: in single precision, rounding could move one across a threshold near it.
     precision: ClassVar[Literal["single", "double"]] = "double"
 
     def __init__(self, n: int | Sequence[int], accrual: float, follow_up: float) -> None:

@@ -1,4 +1,4 @@
-"""Refutes declared families: simulations that no member of the family could have given. It knows no jobs or stores."""
+"""Tests of declared families against simulations. It knows no jobs or stores."""
 
 from adagrid.refutation.bet import REFUTED, Wager, in_words, log_affinity
 from adagrid.refutation.evidence import Ask, Evidence, Inquiry

@@ -6,10 +6,10 @@ arithmetic and geometric means)
 
     E_m F <= sqrt(E_a F E_b F) / rho <= (c E_a F + E_b F / c) / (2 rho).
 
-So Z = (c F(S_a) + F(S_b) / c) / (2 rho) - F(S_m) has a mean of at least 0, and it never exceeds
-top = (c + 1 / c) / (2 rho). Whoever stakes a share lambda < 1 / top of the wealth against each Z, in the order of the
-simulations, ends with the wealth W = product of (1 - lambda Z). Its mean is at most 1 if the family is right, so
-P(W >= x) <= 1 / x (Ville, 1939). F, c and lambda are chosen from earlier simulations only.
+So Z = (c F(S_a) + F(S_b) / c) / (2 rho) - F(S_m) has a mean of at least 0, and Z never exceeds
+top = (c + 1 / c) / (2 rho). A bettor stakes a share lambda < 1 / top of the wealth against each Z, in the order of the
+simulations. The final wealth is W = product of (1 - lambda Z). If the family is right, the mean of W is at most 1, so
+P(W >= x) <= 1 / x (Ville, 1939). F, c and lambda depend on earlier simulations only.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.families import Family
 
 REFUTED, DOUBTED = float(np.log(1e6)), float(np.log(1e3))
-"""Logarithms of the evidence that refutes a family, and of the evidence that asks for more simulations."""
+"""Logarithms of the evidence that refutes a family, and of the evidence that requires more simulations."""
 
-# Stakes as shares of 1 / top. The first one, 0, keeps what a line can lose below log(7).
+# Stakes as shares of 1 / top. The first stake, 0, limits the loss of a line to log(7).
 _STAKES = np.array([0.0, 0.02, 0.05, 0.12, 0.25, 0.5, 0.9])
-# The first simulations at a point, of which only is learned. Every later block is as long as all before it.
+# Number of first simulations at a point, which only teach. Each later block is as long as all earlier ones together.
 _LEARNED = 64
-# Bins by quantiles; the share of simulations that makes a value a bin of its own; the weight of pooled frequencies.
+# Number of bins by quantiles, the share of simulations that gives a value its own bin, and the weight of pooled
+# frequencies.
 _BINS, _ATOM, _SHRINKAGE = 8, 0.02, 8.0
-# Rounds of choosing an event and its weight in turn; the range of weights.
+# Rounds that choose an event and its weight in turn, and the largest weight.
 _ROUNDS, _HEAVIEST = 5, 20.0
-# Share by which rho is lowered: more than its rounding, so that equality never looks like a contradiction.
+# Relative amount that lowers rho: more than its rounding, so that equality never looks like a contradiction.
 _ROUNDING = 1e-6
 
 
 @final
 @dataclass(frozen=True)
 class Wager:
-    """What betting on the simulations at three points gave.
+    """The result of bets on the simulations at three points.
 
     Args:
-        log_wealth: logarithm of the wealth at the end; it was 1 at the beginning.
-        shares: how often the last event that was bet on occurred at a, m and b, among simulations that had no part in
-            choosing it. Shape (3,); zeros if nothing was bet on.
-        allowed: the largest share at m that the family allows beside those at a and b.
+        log_wealth: logarithm of the final wealth; the initial wealth is 1.
+        shares: frequencies of the last event at a, m and b, among simulations that did not choose the event. Shape
+            (3,); zeros without a bet.
+        allowed: the largest share at m that the family allows, given the shares at a and b.
     """
 
     log_wealth: float
@@ -73,11 +74,11 @@ def wager(statistics: Array, log_rho: float) -> Wager:
     """Bet on the simulations at the points a, m and b of a line.
 
     Args:
-        statistics: those at a, m and b, in the order of the simulations, shape (3, sims).
+        statistics: statistics at a, m and b, in the order of the simulations, shape (3, sims).
         log_rho: the logarithm of rho.
 
     Returns:
-        The wager. Its wealth is 1 if there are at most 64 simulations, of which it only learns.
+        The wager. With at most 64 simulations there is no bet, and the wealth is 1.
     """
     values = np.asarray(statistics, float)
     rho = np.exp(log_rho) * (1 - _ROUNDING)
@@ -98,10 +99,12 @@ def wager(statistics: Array, log_rho: float) -> Wager:
 
 
 def combined(log_wealths: FloatArray) -> float:
-    """Return the logarithm of the evidence of several lines: half their mean wealth plus half the product.
+    """Return the logarithm of the evidence of several lines.
+
+    The evidence is the average of the mean wealth and the product of the wealths.
 
     Args:
-        log_wealths: shape (lines,). The product needs simulations that are independent between lines.
+        log_wealths: shape (lines,). The simulations of different lines must be independent, for the product.
     """
     if not len(log_wealths):
         return 0.0
@@ -140,7 +143,7 @@ def _learned(values: FloatArray, rho: float) -> _Event | None:
     bin_of, n_bins = _binning(values.ravel())
     counts = np.stack([np.bincount(bin_of(own), minlength=n_bins) for own in values])
     pooled = counts.sum(axis=0) / values.size
-    known = pooled > 0  # bins that nothing fell into yet
+    known = pooled > 0  # False for bins without simulations so far
     shares = (counts + _SHRINKAGE * np.where(known, pooled, 1.0)) / (values.shape[1] + _SHRINKAGE)
     chosen, weight = _best_event(shares, rho)
     chosen &= known
@@ -159,7 +162,10 @@ def _best_event(shares: FloatArray, rho: float) -> tuple[BoolArray, float]:
 
 
 def _binning(values: FloatArray) -> tuple[Callable[[Array], IntArray], int]:
-    """Return a function from statistics to bins, and the number of bins: between quantiles, frequent values apart."""
+    """Return a function from statistics to bins, and the number of bins.
+
+    Bins lie between quantiles. Frequent values have their own bins.
+    """
     ordered = np.sort(values)
     edges = np.unique(ordered[np.arange(1, _BINS) * (len(ordered) - 1) // _BINS])
 

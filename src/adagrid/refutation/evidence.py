@@ -20,7 +20,7 @@ SCAN_STREAM, LINE_STREAM = 2**20, 2**20 + 1
 """Seed streams of the scan and of the bets; searches, pilots and passes use lower numbers."""
 
 _SCAN_POINTS, _SCAN_SIMS = 64, 64
-# The most simulations at a point: where evidence is still between doubt and refutation then, it stays there.
+# The most simulations at a point. Evidence that is still between doubt and refutation then remains undecided.
 _MOST_SIMS = 2**14
 
 Ask: TypeAlias = Callable[[Points], FloatArray]
@@ -28,24 +28,24 @@ Ask: TypeAlias = Callable[[Points], FloatArray]
 
 
 IsNear: TypeAlias = Callable[[FloatArray], BoolArray]
-"""Tells which statistics are within rounding of the threshold."""
+"""Returns which statistics are within rounding of the threshold."""
 
 
 def never(statistics: FloatArray) -> BoolArray:
-    """Return that no statistic is, as where there is no threshold yet."""
+    """Return that no statistic is near a threshold, because there is none yet."""
     return np.zeros(statistics.shape, bool)
 
 
 @final
 @dataclass(frozen=True)
 class Evidence:
-    """What bets on all lines gave.
+    """The result of bets on all lines.
 
     Args:
         lines: the lines.
         n_sims: simulations at each of the three points of a line.
         wagers: one per line.
-        ties: how many statistics at the points of each line are too near to the threshold to tell.
+        ties: number of statistics at the points of each line that are within rounding of the threshold.
     """
 
     lines: Lines
@@ -55,7 +55,7 @@ class Evidence:
 
     @property
     def share_of_ties(self) -> float:
-        """The share of the simulations on lines that are too near to the threshold to tell whether they reject."""
+        """The share of the simulations on lines that are within rounding of the threshold."""
         return sum(self.ties) / (3 * self.n_sims * max(len(self.lines), 1))
 
     @property
@@ -75,7 +75,7 @@ class Evidence:
 
     @property
     def total_sims(self) -> int:
-        """All simulations behind it, those of the scan among them."""
+        """The number of simulations, including the scan."""
         return _SCAN_POINTS * _SCAN_SIMS + 3 * len(self.lines) * self.n_sims
 
     def __str__(self) -> str:
@@ -87,13 +87,13 @@ class Evidence:
 @final
 @dataclass(frozen=True)
 class Inquiry:
-    """Asks whether simulations contradict a family.
+    """A test whether simulations contradict a family.
 
     Args:
         family: the declared family.
-        precision: the design's, "single" or "double".
-        n_lines: how many lines.
-        n_sims: simulations at each of the three points of a line, at first.
+        precision: precision of the design, "single" or "double".
+        n_lines: number of lines.
+        n_sims: first number of simulations at each of the three points of a line.
         seed: the model seed.
     """
 
@@ -108,7 +108,7 @@ class Inquiry:
 
         Args:
             tiles: the tiles of the grid, at least one.
-            ask: simulates.
+            ask: simulates points.
         """
         region, configurations = Region(tiles), configurations_of(tiles)
         shift = np.random.SeedSequence([self.seed, SCAN_STREAM]).generate_state(tiles.dim + 1) / 2.0**32
@@ -120,15 +120,15 @@ class Inquiry:
         )
 
     def bet(self, lines: Lines, ask: Ask, is_near: IsNear = never) -> Iterator[Evidence]:
-        """Bet on more and more simulations, twice as many each time, as long as the evidence leaves doubt.
+        """Bet on simulations, and double their number while the evidence is undecided.
 
         Args:
             lines: the lines.
-            ask: simulates.
-            is_near: tells which statistics are too near to the threshold to tell whether they reject.
+            ask: simulates points.
+            is_near: returns which statistics are within rounding of the threshold.
 
         Yields:
-            The evidence of all simulations up to then; nothing if there are no lines.
+            The evidence of all simulations so far; nothing if there are no lines.
         """
         if not len(lines):
             return
@@ -147,7 +147,7 @@ class Inquiry:
             n *= 2
 
     def points(self, lines: Lines, begin: int, end: int) -> Points:
-        """Return the points of lines, in order, with simulations begin to end of each: no two points share any."""
+        """Return the points of lines in order, each with its own simulations begin to end."""
         theta = lines.points.reshape(-1, self.family.dim)
         truth = np.repeat(lines.null_truth, 3, axis=0)
         return Points.apart(theta, truth, stream=LINE_STREAM, first=begin * len(theta), each=end - begin)

@@ -1,4 +1,4 @@
-"""Choose lines of three points on which a wrong family is likely to show."""
+"""Choose lines of three points that are likely to reveal a wrong family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from adagrid.families import Family
 from adagrid.refutation.bet import log_affinity
 from adagrid.refutation.region import Region
 
-# Distances from the middle to both ends, in declared standard errors: in turn, from 512 simulations a point and below.
+# Distances from the middle to both ends, in declared standard errors. Lines take them in turn. The short distances are
+# for fewer than 512 simulations per point.
 _DISTANCES, _SHORT_DISTANCES, _MANY_SIMS = (1.75, 1.25, 1.75), (1.5, 1.0, 1.5), 512
 # Share of the region's width over which the gradient is fitted.
 _BANDWIDTH = 0.35
@@ -21,22 +22,22 @@ _BANDWIDTH = 0.35
 _SMALL = 1e-3
 # Share of a normal distribution beyond which no component of a random direction lies.
 _TAIL = 1e-3
-# Halvings that find the length of a line; shortenings of a line that leaves the region or the family.
+# Bisections that find the length of a line, and the most shortenings of a line that leaves the region or the family.
 _HALVINGS, _SHORTENINGS = 20, 20
-# Share of its half by which a line stays within the region, more than rounding its points moves them.
+# Margin between a line and the border of the region, as a share of its half: more than the rounding of its points.
 _MARGIN = 1e-3
-# Bits of the points' numbers, per precision: sums and differences of two are then exact.
+# Bits of the coordinates of points, by precision: few enough to make sums and differences of two exact.
 _BITS = {"single": 20, "double": 44}
 
 
 @final
 @dataclass(frozen=True)
 class Scan:
-    """How the statistic behaves over the region.
+    """The ranks of the statistic over the region.
 
     Args:
         theta: points, shape (points, dim).
-        rank: the mean rank of the statistics at each point among all, between 0 and 1, shape (points,).
+        rank: mean rank of the statistics at each point among those at all points, between 0 and 1, shape (points,).
     """
 
     theta: FloatArray
@@ -44,7 +45,7 @@ class Scan:
 
     @staticmethod
     def of(theta: FloatArray, statistics: FloatArray) -> Scan:
-        """Return the scan of statistics, shape (points, sims). Equal ones share a rank."""
+        """Return the scan of statistics, shape (points, sims). Equal statistics share a rank."""
         _, place, count = np.unique(statistics, return_inverse=True, return_counts=True)
         rank = (np.cumsum(count) - (count - 1) / 2) / statistics.size
         return Scan(theta, rank[place.reshape(statistics.shape)].mean(axis=1))
@@ -92,21 +93,21 @@ def choose_lines(
 ) -> Lines:  # fmt: skip
     """Choose lines: half around points spread over the region, half where the statistic is most unusual.
 
-    In two and more dimensions every second pair of lines follows the gradient of the statistic's rank, where decisions
-    change; the others follow an axis or a random direction.
+    In two and more dimensions every second pair of lines follows the gradient of the statistic's rank, because
+    decisions change in this direction. The remaining lines follow an axis or a random direction.
 
     Args:
         family: the declared family.
-        region: where it is declared.
-        scan: how the statistic behaves there.
-        configurations: null configurations, which take turns, shape (configurations, hypotheses).
-        n_lines: how many lines.
+        region: the region of the grid.
+        scan: the ranks of the statistic over the region.
+        configurations: null configurations, which lines take in turn, shape (configurations, hypotheses).
+        n_lines: the most lines.
         n_sims: simulations at each point.
-        precision: the design's, "single" or "double".
-        shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
+        precision: precision of the design, "single" or "double".
+        shift: start of the sequence of spread points, shape (dim + 1,), between 0 and 1.
 
     Returns:
-        The lines, without those for which the region has no room.
+        The lines. A line that does not fit into the region is left out.
     """
     spread = region.spread(len(scan.theta), len(scan.theta) + n_lines, shift)
     unusual = scan.most_unusual()
@@ -132,7 +133,7 @@ def _direction(
     width = region.width
     with np.errstate(all="ignore"):
         error = _SMALL * width / np.sqrt(-2 * log_affinity(family, around, np.diag(_SMALL * width)))
-    error = np.where(np.isfinite(error), error, width)  # beside the border of the family
+    error = np.where(np.isfinite(error), error, width)  # near the border of the family
     way: FloatArray
     if number % 4 < 2:
         way = scan.slope(around, width, error)
@@ -147,9 +148,9 @@ def _direction(
 def _segment(
     family: Family, region: Region, around: FloatArray, direction: FloatArray, distance: float, bits: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the middle and the half of a line that is `distance` standard errors long to each side, if there is room.
+    """Return the middle and the half of a line, with `distance` standard errors to each side where it fits.
 
-    The middle moves into the region as far as the line needs; a half of zeros says that there is no room.
+    The middle moves into the region as far as the line needs. A half of zeros means that no line fits.
     """
 
     def placed(t: float) -> tuple[FloatArray, FloatArray]:
@@ -172,7 +173,7 @@ def _segment(
 
 
 def _length(family: Family, middle: FloatArray, half: FloatArray) -> float:
-    """Return how many standard errors a line's ends are from its middle; infinity if they leave the family."""
+    """Return the distance from a line's middle to its ends in standard errors; infinity if an end leaves the family."""
     if not family.contains(np.stack([middle - half, middle, middle + half])).all():
         return np.inf
     return float(np.sqrt(max(-2 * float(log_affinity(family, middle, half)), 0.0)))

@@ -1,4 +1,4 @@
-"""The region where a family is declared: points spread over its tiles, and whether points lie in one."""
+"""The region of a grid: points spread over its tiles, and whether a point lies in a tile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sequence(begin: int, end: int, shift: FloatArray) -> FloatArray:
     Args:
         begin: number of the first point.
         end: one past the number of the last point.
-        shift: where the sequence starts, shape (d,), between 0 and 1.
+        shift: start of the sequence, shape (d,), between 0 and 1.
 
     Returns:
         Shape (end - begin, d).
@@ -33,7 +33,7 @@ def sequence(begin: int, end: int, shift: FloatArray) -> FloatArray:
 
 
 def chosen_by(volume: FloatArray, unit: FloatArray) -> IntArray:
-    """Return the positions that numbers between 0 and 1 choose, in proportion to volumes."""
+    """Return positions chosen by numbers between 0 and 1, in proportion to volumes."""
     share = np.cumsum(volume)
     return np.searchsorted(share, unit * share[-1], side="right").clip(max=len(share) - 1)
 
@@ -58,14 +58,14 @@ class Region:
         return self.upper - self.lower
 
     def spread(self, begin: int, end: int, shift: FloatArray) -> FloatArray:
-        """Return evenly spread points, those with numbers from begin to end of an endless sequence.
+        """Return evenly spread points: numbers begin to end of an endless sequence.
 
         The first coordinate of the sequence chooses the tile, by volume.
 
         Args:
             begin: number of the first point.
             end: one past the number of the last point.
-            shift: where the sequence starts, shape (dim + 1,), between 0 and 1.
+            shift: start of the sequence, shape (dim + 1,), between 0 and 1.
 
         Returns:
             Shape (end - begin, dim).

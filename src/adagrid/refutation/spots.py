@@ -1,8 +1,9 @@
-"""Look at a certified region once more: simulate spots between the certified points and compare with what is allowed.
+"""Simulate spots between the certified points, and compare them with the bound that the family allows.
 
-A bound follows from limits at certified points and from the declared family. With limits at a level of one in a million
-the bound at a spot is exceeded by the truth with no larger probability, whatever was chosen where, so simulations that
-exceed it contradict the family. This finds a needle between certified points that no line has touched.
+A bound follows from confidence limits at certified points and from the declared family. Here the limits have a level of
+one in a million. If the family is right, the truth at a spot exceeds the bound with at most this probability, however
+points were chosen. So simulations that exceed the bound contradict the family. This test finds a peak between certified
+points that no line has touched.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ SPOT_STREAM = 2**20 + 2
 SPOT_SIMS = 1024
 """Simulations at a spot."""
 
-# Probability with which a right family may be refuted.
+# The largest probability to refute a right family.
 LEVEL = float(np.exp(-REFUTED))
-# Share by which limits rise: points are simulated as single precision holds them.
+# Relative amount that raises limits, because single precision rounds the simulated points.
 _ROUNDING = 1e-3
-# Factors by which all odds of rejecting may differ from the computed ones, against which is bet.
+# Factors of the alternatives: all true odds of rejection differ from the computed odds by one of them.
 _FACTORS = np.array([0.25, 0.5, 0.8, 1.25, 2.0, 4.0])
 
 
 @final
 @dataclass(frozen=True)
 class Spots:
-    """Points between certified ones, and how frequent the family allows the event to be there.
+    """Points between certified points, and the largest share of events that the family allows there.
 
     Args:
         theta: parameters, shape (spots, dim).
@@ -61,9 +62,8 @@ def spots_in_cells(
         cells: the certified cells.
         events: events counted at their vertices, shape (cells, vertices).
         n_sims: simulations there, same shape.
-        n_spots: how many spots.
-        shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
-
+        n_spots: number of spots.
+        shift: start of the sequence of spread points, shape (dim + 1,), between 0 and 1.
     """
     unit = sequence(0, n_spots, shift)
     cell = chosen_by(cells.volume, unit[:, 0])
@@ -78,14 +78,14 @@ def spots_in_cells(
 
 
 def spots_in_tiles(family: Family, tiles: Tiles, events: IntArray, n_spots: int, shift: FloatArray) -> Spots:
-    """Choose spots inside tiles, by volume. Arguments and result as for `spots_in_cells`.
+    """Choose spots inside tiles, by volume.
 
     Args:
         family: the declared family.
         tiles: the certified tiles.
         events: events counted at their centres, shape (tiles,).
-        n_spots: how many spots.
-        shift: where the sequence of spread points starts, shape (dim + 1,), between 0 and 1.
+        n_spots: number of spots.
+        shift: start of the sequence of spread points, shape (dim + 1,), between 0 and 1.
     """
     unit = sequence(0, n_spots, shift)
     tile = chosen_by(tiles.box_volume, unit[:, 0])
@@ -97,7 +97,7 @@ def spots_in_tiles(family: Family, tiles: Tiles, events: IntArray, n_spots: int,
 
 
 def exceeded(limit: FloatArray, events: IntArray, n_sims: IntArray) -> BoolArray:
-    """Return where events are more frequent than the family allows, shape (spots,)."""
+    """Return the spots where events are more frequent than the family allows, shape (spots,)."""
     if not len(limit):
         return np.empty(0, bool)
     return clopper_pearson_lower(events, n_sims, LEVEL / (2 * len(limit))) > limit
@@ -106,13 +106,14 @@ def exceeded(limit: FloatArray, events: IntArray, n_sims: IntArray) -> BoolArray
 def log_evidence_against(probability: FloatArray, events: IntArray, n_sims: IntArray, ties: IntArray) -> float:
     """Return the logarithm of an e-value against computed probabilities of events.
 
-    The average of likelihood ratios of alternatives, each of which multiplies all odds by one factor.
+    It is the average likelihood ratio of several alternatives. Each alternative multiplies all odds by one factor.
 
     Args:
         probability: computed probabilities, shape (spots,).
-        events: how often the events occurred at most, shape (spots,).
-        n_sims: in how many simulations, shape (spots,).
-        ties: how many of the events are too near to the threshold to tell. They count as it suits the probabilities.
+        events: the largest possible counts of events, shape (spots,).
+        n_sims: numbers of simulations, shape (spots,).
+        ties: numbers of events within rounding of the threshold, shape (spots,). They count in favour of the
+            computed probabilities.
     """
     events = np.clip(np.rint(probability * n_sims), events - ties, events).astype(np.int64)
     if ((probability <= 0) & (events > 0)).any() or ((probability >= 1) & (events < n_sims)).any():

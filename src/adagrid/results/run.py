@@ -36,12 +36,20 @@ _JSON: Mapping[Table, Sequence[str]] = {"reports": ["content"], "config": ["reco
 
 @final
 class Run:
-    """A job's tables and what they certify. Also a context manager that closes the database.
+    """The result of a job, read from its tables.
+
+    `ada_validate`, `open_job` and their relatives return it. It is a context manager that closes the database.
 
     Args:
         store: the job's open store.
         status: how the run ended; read from the job's reports if None.
-        certify: certifies the job as it was run in this process; None if it is only read.
+        certify: certifies the job that ran in this process; None if the job was opened to be read.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> with ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024) as run:
+        ...     print(run.guarantee, len(run.results()), run.bound < 0.1)
+        certified 2 True
     """
 
     def __init__(self, store: Store, status: Status | None = None, certify: Callable[[], object] | None = None) -> None:
@@ -61,7 +69,7 @@ class Run:
 
     @property
     def db(self) -> str:
-        """Where the database is."""
+        """The location of the database."""
         return self._store.location
 
     @property
@@ -71,38 +79,42 @@ class Run:
 
     @property
     def settings(self) -> Settings:
-        """The settings the job last ran with."""
+        """The settings of the job's last run."""
         return self.record.settings
 
     @property
     def guarantee(self) -> Literal["certified", "search only"]:
-        """What the bound or threshold rests on.
+        """Whether the bound or threshold is a certificate.
 
-        "certified": simulations that had no part in choosing where and how often to simulate: a fresh pass, or a fixed
-        grid. Errors that are computed are certified whatever chose where. "search only": the simulations of the search
-        itself; also as long as nothing is certified yet.
+        "certified": it rests on simulations that did not choose where and how often to simulate (a fresh pass, or a
+        fixed grid), or on computed errors. "search only": it rests on the simulations of the search itself, or the job
+        has certified nothing yet.
         """
         certified = self.covered and self.record.method.certified(self._store, self._history)
         return "certified" if certified else "search only"
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the job has simulated a fixed grid, once, and adapted nothing, as it was asked from its beginning."""
+        """Whether the job simulated a fixed grid once, without adaptation.
+
+        The settings must have said so from the start of the job.
+        """
         return self.record.method.is_fixed(self._store, self._history)
 
     @usual_numpy_errors
     def certify(self) -> Run:
-        """Certify a search: freeze its grid and simulate it afresh, with a seed stream that chose nothing.
+        """Certify the grid of a search with fresh simulations.
 
-        A job is certified once, and not continued after that: choosing between several passes would undo what each of
-        them guarantees. Interrupted, it is finished when called again. Jobs by interpolation certify as they run, and a
-        fixed grid needs no more.
+        The grid is frozen. The fresh simulations have seeds that the search did not use. A job can be certified once,
+        and cannot be continued afterwards, because a choice between several passes would void their guarantee. If the
+        pass is interrupted, call `certify` again to finish it. Interpolated jobs certify as they run, and fixed grids
+        are certified already: nothing happens then.
 
         Returns:
-            This run; `bound`, `threshold`, `results` and `summary` are then those of the certificate.
+            This run. Its `bound`, `threshold`, `results` and `summary` now describe the certificate.
 
         Raises:
-            InvalidInputError: if the job was opened to be read only, or its initial grid is not simulated.
+            InvalidInputError: if the job was opened to be read, or its initial grid is not simulated.
         """
         if self.guarantee == "certified":
             return self
@@ -123,11 +135,12 @@ class Run:
 
     @property
     def bound(self) -> float:
-        """What is certified of the quantity over the region, with confidence 1 - delta at each parameter value.
+        """The bound of the quantity over the region.
 
-        Of the Type I Error or a mean the upper bound, of power the lower one; what is trivially true until all of the
-        region has a bound. Calibration: alpha, the level at which the threshold controls the error: on average, or with
-        the setting `confidence`.
+        It holds with confidence 1 - delta at each parameter value. For the Type I Error or a mean it is the upper
+        bound, for power the lower bound. Until the whole region has a bound, it is the trivial bound, such as 1 for an
+        error. For a calibration it is alpha: the threshold keeps the error at or below alpha on average, or with the
+        setting `confidence`.
         """
         quantity = self.record.quantity
         if quantity is None:
@@ -138,7 +151,9 @@ class Run:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """A lower and an upper bound of the quantity over the region, each with confidence 1 - delta at each value.
+        """Lower and upper bound of the quantity over the region.
+
+        Each holds with confidence 1 - delta at each parameter value.
 
         Raises:
             InvalidInputError: for a calibration.
@@ -157,9 +172,9 @@ class Run:
     def threshold(self) -> float:
         """The rejection threshold in the model's own direction.
 
-        NaN for a mean, where nothing is rejected. Calibration: never rejecting (an infinity) until all of the region
-        has a threshold. Lowered by more than the rounding of single precision, so that a statistic equal to it does not
-        reject whatever computes it.
+        It is NaN for a mean, where nothing is rejected. A calibrated threshold is infinite, and never rejects, until
+        the whole region has a threshold. It is stricter than the simulated one by more than the rounding of single
+        precision, so a statistic equal to the simulated one does not reject on any machine.
         """
         if self.record.kind == "validate":
             threshold = self.settings.validation.threshold
@@ -168,7 +183,9 @@ class Run:
         return float(self.record.model.direction * below_rounding(star))
 
     def worst_tile(self) -> pd.Series:
-        """Return the row of results that decides: the largest bound, or the least threshold.
+        """Return the row that sets the bound or threshold.
+
+        It has the largest bound, or the strictest threshold.
 
         Raises:
             StoreError: if the initial grid has not been simulated to the end.
@@ -178,16 +195,16 @@ class Run:
         return self._for_display(self._extreme()).astype(object).iloc[0]  # as objects, because an id is no float
 
     def worst_tiles(self, count: int = 10) -> pd.DataFrame:
-        """Return the rows of results that come nearest to deciding, the one that decides first.
+        """Return the worst rows of results, the worst first.
 
         Args:
-            count: at most so many.
+            count: the most rows to return.
         """
         return self._for_display(self._extreme(count))
 
     @usual_numpy_errors
     def slack(self) -> pd.DataFrame:
-        """Return what separates the bounds in force from the estimates, by source.
+        """Return the slack between active bounds and estimates, by source.
 
         Returns:
             Columns `column`, `least`, `mean` and `greatest`; a row for each of `grid_cost`, and of validations
@@ -198,47 +215,64 @@ class Run:
 
     @usual_numpy_errors
     def results(self, *, active: bool = True) -> pd.DataFrame:
-        """Return one row per simulated tile, or per certified cell; after `certify`, of the fresh pass.
+        """Return one row per simulated tile or certified cell.
 
-        `theta*` and `radius*` are the tile's centre and half-widths, `null_truth*` the hypotheses that are true on it
-        (or may be: curved ones), whose rejections count, `n_sims` its simulations. Validations add `rejections`,
-        `tie_estimate` (their share; tie is short for Type I Error), `tie_point_lower` and `tie_point_bound` (its lower
-        and upper confidence limits), `tie_lower` and `tie_bound` (the bounds over the tile; the lower one is 0 where
-        too many rejections may count), and how much of the upper bound's slack is due to the tile's size (`grid_cost`),
-        to the number of simulations (`sim_cost`), and together (`total_cost`).
+        After `certify`, the rows are those of the fresh pass.
 
-        Where power is bounded, all these but `rejections` are of the Type II Error; `power_estimate`, `power_lower` and
-        `power_upper` are of the power. Where a mean is bounded they are of the statistic, rescaled to [0, 1], and
-        `rejections` counts trials in which it is rounded up to 1; `mean_estimate`, `mean_lower` and `mean_upper` are of
-        the mean itself. Calibrations add `alpha0` (the level at the centre that keeps alpha on the
-        tile), `rank` and `lambda_star` (the order statistic that keeps it, turned so that small ones reject),
-        `grid_cost`, `impossible` (the rank is too low to be worth using), and thresholds under resamples.
-        `coordination_id`, `zone_id`, `step_id` and `position` tell where in the job it was made, `parent_id` from
-        which tile, `volume` how much of the region it stands for, `worker_id` and `time` by whom and when
-        (seconds since 1970), `design` which version of the design was simulated (see `share_of_other_designs`; of a job
-        by interpolation `vertices` has it).
+        All jobs have these columns:
 
-        Calibrations have the column `threshold`: lambda_star in the model's own direction, lowered like
-        `Run.threshold`.
+        - `theta*` and `radius*`: centre and half-widths of the tile.
+        - `null_truth*`: which hypotheses are true on the tile (curved hypotheses: may be true). Only their rejections
+          count.
+        - `n_sims`: simulations of the tile.
+        - `coordination_id`, `zone_id`, `step_id` and `position`: where in the job the tile was made.
+        - `parent_id`: the tile that it was made from. `volume`: its share of the region, as a volume.
+        - `worker_id` and `time`: who simulated it, and when (seconds since 1970).
+        - `design`: the version of the design that was simulated (see `share_of_other_designs`). Interpolated jobs have
+          it in the table `vertices`.
 
-        Of a job by interpolation a row is a cell: `theta*` and `radius*` are the box around it, `point*` the ids of
-        its vertices (see `vertices`), `n_sims` the least number of simulations at one (0 where errors are computed).
-        `tie_estimate` and `tie_point_bound` are the largest of its vertices'; the `tie_bound` of a calibration is what
-        the levels at the vertices bound the error by, at most alpha, and `alpha0` the level at the one with the least
-        threshold.
+        Validations add (tie is short for Type I Error):
+
+        - `rejections`, and `tie_estimate`, their share.
+        - `tie_point_lower` and `tie_point_bound`: lower and upper confidence limits at the centre.
+        - `tie_lower` and `tie_bound`: lower and upper bounds over the tile. The lower bound is 0 where too many
+          rejections may count.
+        - `grid_cost`, `sim_cost` and `total_cost`: the slack of the upper bound due to the size of the tile, due to the
+          number of simulations, and both together.
+
+        If power is bounded, these figures describe the Type II Error, except `rejections`. `power_estimate`,
+        `power_lower` and `power_upper` describe the power. If a mean is bounded, they describe the statistic, rescaled
+        to [0, 1], and `rejections` counts the trials that randomly round it up to 1. `mean_estimate`, `mean_lower` and
+        `mean_upper` describe the mean itself.
+
+        Calibrations add:
+
+        - `alpha0`: the level at the centre that keeps alpha on the tile.
+        - `rank` and `lambda_star`: the order statistic that keeps `alpha0`, with the sign that makes small ones reject.
+        - `threshold`: `lambda_star` in the model's own direction, made stricter like `Run.threshold`.
+        - `grid_cost`, and `impossible`: whether the rank is too low to be useful.
+        - thresholds of bootstrap resamples.
+
+        In an interpolated job a row is a cell. `theta*` and `radius*` are the box around it. `point*` are ids of its
+        vertices (see the table `vertices`). `n_sims` is the least number of simulations at a vertex, or 0 if errors are
+        computed. `tie_estimate` and `tie_point_bound` are the largest values at a vertex. In a calibration,
+        `tie_bound` is the bound of the error that follows from the levels at the vertices, at most alpha, and `alpha0`
+        is the level at the vertex with the least `lambda_star`.
 
         Args:
-            active: only what is in force; otherwise also what was replaced by smaller or deeper tiles or cells.
+            active: whether to leave out tiles or cells that smaller or deeper ones have replaced.
         """
         return self._for_display(self._store.results(self._outcome, active=active))
 
     def table(self, name: Table) -> pd.DataFrame:
-        """Return a whole table of the job; docs/storage.md describes them all.
+        """Return a whole table of the job.
+
+        docs/storage.md describes all tables.
 
         Args:
             name: such as "tiles", "done", "steps", "coordinations", "reports", "logs", "config", "null_hypos", "lines"
-                and "spots"; of a job by interpolation also "points", "pilot", "vertices" and "cells". What is written
-                as JSON in "reports" and "config" is returned as dictionaries.
+                and "spots"; in an interpolated job also "points", "pilot", "vertices" and "cells". The JSON columns of
+                "reports" and "config" become dictionaries.
 
         Raises:
             InvalidInputError: if the job has no such table.
@@ -252,15 +286,18 @@ class Run:
 
     @property
     def changed_model(self) -> bool:
-        """Whether parts of the job were simulated with another version of its design, as its user accepted."""
+        """Whether the job was continued with a changed design.
+
+        The user accepted this with `accept_changed_model`.
+        """
         return any(record.design for record in self._history)
 
     @property
     def share_of_other_designs(self) -> float:
-        """The share of the simulations behind the bound or threshold that are of another version of the design.
+        """Share of simulations with earlier versions of the design.
 
-        Another than the one that the job went on with last, which `record` has. The column `design` of the tables says
-        which version a row was simulated with, and the records in `config` have the number of theirs.
+        It counts the simulations that the bound or threshold rests on. `record` has the number of the last version. The
+        column `design` of the tables has the version of each row, and each record in `config` has its own version.
         """
         if not self.changed_model:
             return 0.0
@@ -272,23 +309,32 @@ class Run:
 
     @property
     def refuted(self) -> bool:
-        """Whether simulations contradict the declared family, or computed errors. Nothing is then certified."""
+        """Whether simulations contradict the declared family or computed errors.
+
+        A refuted job certifies nothing.
+        """
         found = (self.evidence, self.spot_evidence)
         return any(each is not None and each.refutes for each in found)
 
     @property
     def evidence(self) -> Evidence | None:
-        """What simulations say against the declared family; None if it was not tested."""
+        """The evidence against the declared family; None without a test."""
         return read_evidence(self._store)
 
     @property
     def spot_evidence(self) -> SpotEvidence | None:
-        """What the last look at the certified region shows; None if there was none."""
+        """The evidence from the last look; None without one.
+
+        At the end, the job simulates points between the certified ones, where simulations could contradict the
+        certificate.
+        """
         return read_spots(self._store)
 
     @usual_numpy_errors
     def verify(self) -> None:
-        """Check the relations between the tables, and that the figures of active tiles follow from their counts.
+        """Check the tables of the job against each other.
+
+        The figures of active tiles must follow from their counts.
 
         Raises:
             CorruptStoreError: naming every relation that does not hold, with offending ids.
@@ -296,26 +342,27 @@ class Run:
         verify_job(self._store)
 
     def snapshot(self, path: str | PathLike[str]) -> None:
-        """Write the job as it stands to a DuckDB file, which any number of programs may then read.
+        """Write the job's current state to a DuckDB file.
 
-        It is written beside and renamed, so the file is whole at every moment. It takes the place of an earlier
-        snapshot of this job and of nothing else. The callback of a job under way may call this.
+        Any number of programs may read the file. It is complete at every moment, because it is written under a
+        temporary name and renamed. It replaces only an earlier snapshot of this job. The callback of a running job may
+        call this method.
 
         Args:
             path: the file.
 
         Raises:
-            InvalidInputError: if there is anything but an earlier snapshot of the job.
+            InvalidInputError: if the file exists and is not an earlier snapshot of the job.
             StoreError: if a database fails.
             OSError: if the file cannot be written.
         """
         write_snapshot(self._store, path)
 
     def export(self, folder: str | PathLike[str], format: Format = "parquet") -> None:  # noqa: A002 - as pandas says
-        """Write the job as it stands to a new folder of files that last: see docs/storage.md.
+        """Write the job to a new folder of archival files.
 
-        One file for every table, `config.json`, and a manifest with the number of rows and the SHA-256 of each.
-        `adagrid.import_job` reads it into any database, exactly.
+        The folder has one file per table, `config.json`, and a manifest with the number of rows and the SHA-256 of each
+        file. `adagrid.import_job` reads it into any database, exactly. See docs/storage.md.
 
         Args:
             folder: the folder; it must not exist yet.
@@ -329,12 +376,15 @@ class Run:
         export(self._store, folder, format)
 
     def counts(self) -> Mapping[str, int]:
-        """Return counts of tiles or cells, steps, points and simulations, as `Store.summary` explains them."""
+        """Return counts of tiles, cells, steps, points and simulations.
+
+        `Store.summary` explains them.
+        """
         return self._store.summary()
 
     @usual_numpy_errors
     def summary(self) -> str:
-        """Return what the job found, in a few lines."""
+        """Return the result of the job in a few lines."""
         with reading(self.db):
             return summary(self, self.counts())
 
@@ -344,7 +394,7 @@ class Run:
 
     @property
     def covered(self) -> bool:
-        """Whether all of the region has been simulated, so that there is a bound or a threshold."""
+        """Whether the whole region has a bound or a threshold."""
         if self.refuted:
             return False
         return self.record.method.covers(self._store, self.record)
@@ -385,11 +435,23 @@ class Run:
 
 
 def open_job(db: str | PathLike[str] | Store) -> Run:
-    """Open a job to read it: a DuckDB file, without the right to write, or a job on a ClickHouse server.
+    """Open a job to read it.
+
+    DuckDB files are opened read-only.
+
+    Args:
+        db: a path of a DuckDB file, the URL of a job on a ClickHouse server, or a store.
 
     Raises:
         NotAJobError: if there is no job.
         StoreError: if the database cannot be opened.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, db="trial.duckdb").close()
+        >>> with ada.open_job("trial.duckdb") as run:
+        ...     print(run.record.model.name, run.threshold)
+        adagrid.models.z_test:ZTest 1.96
     """
     if isinstance(db, Store):
         return Run(db)
@@ -402,20 +464,28 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
 
 
 def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
-    """Read an export of a job into a database, after every file has been checked, and verify what was read.
+    """Read an export of a job into a database.
+
+    All files are checked first. At the end the job in the database is verified.
 
     Args:
-        folder: what `Run.export` wrote.
-        db: a path of a DuckDB file, the URL of a job on a ClickHouse server, None for a database in memory, or a
-            store: new, or with an earlier copy of the job, which is completed.
+        folder: the folder that `Run.export` wrote.
+        db: a path of a DuckDB file, the URL of a job on a ClickHouse server, None for a database in memory, or a store.
+            The database is new, or holds an earlier copy of the job, which is completed.
 
     Returns:
         The job, opened to be read. To continue it, close it and give `db` to ada_validate or ada_calibrate.
 
     Raises:
-        NotAJobError: if the folder is no export, or one of another version.
+        NotAJobError: if the folder is no export, or has a different version.
         CorruptStoreError: if a file is missing or damaged, naming it, or the job contradicts itself.
-        InvalidInputError: if the database holds another job.
+        InvalidInputError: if the database holds a different job.
         StoreError: if the database fails.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024).export("trial")
+        >>> ada.import_job("trial", "trial.duckdb").threshold
+        1.96
     """
     return Run(import_export(folder, db))

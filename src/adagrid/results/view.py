@@ -20,21 +20,28 @@ from adagrid.stores.duckdb import DuckDBStore
 @final
 @dataclass(frozen=True)
 class JobSnapshot:
-    """A job at one moment.
+    """The state of a job at one moment.
 
     Args:
-        time: when, in seconds since 1970.
-        record: what the job wrote down about itself.
-        status: how it ended; NEW_STEP as long as it has not.
-        guarantee: what the bound or threshold rests on so far.
-        bound: validation: the upper confidence bound so far; calibration: alpha.
-        threshold: the rejection threshold (so far), in the model's own direction.
-        counts: tiles or cells, simulations and what is pending, as `Store.summary` counts them.
-        slack: what separates bounds from estimates, by source: columns `column` (`grid_cost`, because tiles are large;
-            `sim_cost`, because simulations are few; `total_cost`), `least`, `mean`, `greatest` over what is active.
-        worst: the rows of results that come nearest to deciding.
-        workers: one row per worker: `worker_id`, `last_sign` (of life, in seconds since 1970), and over the last
-            seconds the tiles or points it `simulated` and the `simulations` behind them, both per second.
+        time: the moment, in seconds since 1970.
+        record: the job's record of its design, grid and settings.
+        status: how the job ended; NEW_STEP while it runs.
+        guarantee: whether the bound or threshold is a certificate (`Run.guarantee`).
+        bound: the bound so far (`Run.bound`).
+        threshold: the rejection threshold so far, in the model's own direction.
+        counts: counts of tiles or cells, simulations and pending work (`Store.summary`).
+        slack: the slack between active bounds and estimates, by source: columns `column` (`grid_cost`, from the size of
+            tiles; `sim_cost`, from the number of simulations; `total_cost`), `least`, `mean` and `greatest`.
+        worst: the worst rows of results (`Run.worst_tiles`).
+        workers: one row per worker: `worker_id`; `last_sign`, its last write in seconds since 1970; and its recent
+            speed in tiles or points (`simulated`) and in `simulations`, both per second.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, db="trial.duckdb").close()
+        >>> snapshot = ada.open_view("trial.duckdb").look()
+        >>> snapshot.guarantee, snapshot.counts["active"]
+        ('certified', 2)
     """
 
     time: float
@@ -51,10 +58,16 @@ class JobSnapshot:
 
 @final
 class View:
-    """Looks at a job without the right to change it. Also a context manager that closes its connection.
+    """A read-only view of a job that may be running.
+
+    It is a context manager that closes its connection. Get one from `open_view`.
 
     Args:
-        store: the job's store, for this view alone.
+        store: the job's store, which only this view uses.
+
+    Examples:
+        >>> with ada.open_view("clickhouse://user@host:9440/trial-7?secure=true") as view:  # doctest: +SKIP
+        ...     print(view.look().bound)
     """
 
     def __init__(self, store: Store) -> None:
@@ -67,11 +80,11 @@ class View:
         self.close()
 
     def look(self, *, worst: int = 10, window: float = 60.0) -> JobSnapshot:
-        """Return how the job stands now.
+        """Return the current state of the job.
 
         Args:
-            worst: how many of the worst tiles or cells.
-            window: seconds over which the speed of workers is measured; the age of the job, if it is younger.
+            worst: number of the worst tiles or cells to return.
+            window: seconds over which the speed of workers is averaged; for a younger job, its age.
 
         Raises:
             NotAJobError: if there is no job yet.
@@ -101,15 +114,22 @@ class View:
 
 
 def open_view(db: str | PathLike[str] | Store) -> View:
-    """Open a view of a job.
+    """Open a read-only view of a job.
 
     Args:
-        db: the URL of a job on a ClickHouse server, the path of a DuckDB file that no other process has open (a
-            snapshot), or the store of a job that is under way in this process, also in another thread.
+        db: the URL of a job on a ClickHouse server, the path of a DuckDB file that no other process has open (such as a
+            snapshot), or the store of a job that runs in this process, in any thread.
 
     Raises:
         NotAJobError: if there is no database.
-        StoreError: if it cannot be opened.
+        StoreError: if the database cannot be opened.
+
+    Examples:
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, db="trial.duckdb").close()
+        >>> with ada.open_view("trial.duckdb") as view:
+        ...     view.look().status.name
+        'REACHED_N_STEPS'
     """
     if isinstance(db, Store):
         return View(db.reader())

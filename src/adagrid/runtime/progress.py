@@ -26,15 +26,26 @@ from adagrid.stores.store import StepKey
 @final
 @dataclass(frozen=True)
 class StepReport:
-    """Report on a finished step, or on a step that found nothing to do.
+    """The report about a finished step, for callbacks.
+
+    Steps that found nothing to do are reported too.
 
     Args:
         step: coordination, zone and number of the step.
         status: the step's outcome.
-        n_tiles: tiles that were created; in an interpolated job points that were simulated.
-        n_active: active tiles of the zone, or cells in force, after the step.
-        seconds: since the run began.
-        figures: what the check of the targets rests on, before the step or after the round; may be empty.
+        n_tiles: tiles created by the step; in an interpolated job, points simulated.
+        n_active: active tiles of the zone after the step; in an interpolated job, active cells.
+        seconds: seconds since the run began.
+        figures: the figures that were compared with the targets: before the step, or after the round of an interpolated
+            job. May be empty.
+
+    Examples:
+        >>> reports = []
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> options = ada.RunOptions(callback=reports.append)
+        >>> run = ada.validate(ada.ZTest(), threshold=1.96, grid=grid, n_sims=1024, options=options)
+        >>> reports[0].n_active
+        2
     """
 
     step: StepKey

@@ -6,7 +6,12 @@ from enum import Enum
 
 
 class Status(Enum):
-    """The outcome of a step or of a run."""
+    """The outcome of a step or of a run.
+
+    Examples:
+        >>> ada.Status.CONVERGED.sentence
+        'All targets are met.'
+    """
 
     NEW_STEP = "The job runs, or was stopped: run the same again to go on."
     CONVERGED = "All targets are met."
@@ -31,7 +36,7 @@ class Status(Enum):
 
     @property
     def sentence(self) -> str:
-        """What the outcome means and what to do."""
+        """The meaning of the outcome, and what to do."""
         return self.value
 
     def __str__(self) -> str:

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Problem:
-    """What a method works on.
+    """The job that a method works on.
 
     Args:
         settings: the settings of the job.
         model: the design.
-        tiles: the tiles of the grid, in the order of their ids; None if the method does not know them.
+        tiles: the tiles of the grid, in the order of their ids; None unless the method sets `knows_grid`.
         hypotheses: the null hypotheses of the grid.
-        exact: what the design computes of its errors; None if they are simulated.
+        exact: the computed errors of the design; None if errors are simulated.
     """
 
     settings: Settings
@@ -53,12 +53,12 @@ class Problem:
 @final
 @dataclass(frozen=True)
 class Words:
-    """What a method's steps and rows are called in texts for people.
+    """A method's words in texts for people.
 
     Args:
-        rows: the rows that have a bound or a threshold, in a list of the worst.
-        around: what stands before the place of such a row.
-        uncertified: what the guarantee is as long as nothing is certified.
+        rows: name of the rows that have a bound or a threshold, in a list of the worst.
+        around: words before the parameters of such a row.
+        uncertified: description of the guarantee while nothing is certified.
     """
 
     rows: str
@@ -67,44 +67,58 @@ class Words:
 
 
 class Method(Options, ABC):
-    """A way to certify a region. A new method is one file that defines a subclass.
+    """A way to certify a region.
 
-    The fields of a subclass are its settings. Its methods say how a job is run and how its tables are read; what is the
-    same for all jobs, such as packets, workers, copies and the tests of the family, is not its concern. Modules that
-    simulate or need JAX are imported by the methods that use them, so that a job can be shown without them.
+    To add a method, write a subclass in one file. Its fields are its settings. It runs a job and reads the job's
+    tables. Packets, workers, copies and the tests of the family are the same for all methods, and work without it.
+    Import modules that simulate or need JAX inside the methods that use them, so that a job can be displayed without
+    them. docs/architecture.md describes the steps.
+
+    Examples:
+        >>> method = ada.Classic(init_sims=1024, max_sims=8192)
+        >>> isinstance(method, ada.Method), method.name
+        (True, 'classic')
+        >>> grid = ada.cartesian_grid([-1], [0], n=2, null_hypos=["x <= 0"])
+        >>> run = ada.ada_validate(ada.ZTest(), threshold=1.96, grid=grid, method=method)  # doctest: +SKIP
     """
 
     name: ClassVar[str]
-    """What records and users call it."""
+    """The name of the method, for records and users."""
     layout: ClassVar[Layout]
-    """Its tables."""
+    """The tables of a job."""
     words_for: ClassVar[Words]
-    """What its rows are called."""
+    """The names of its rows."""
     knows_grid: ClassVar[bool]
     """Whether `algorithm` needs the tiles of the grid."""
     finishes_steps: ClassVar[bool]
-    """Whether a step that was begun is finished with the settings that it was begun with, before changes hold."""
+    """Whether a job finishes an interrupted step with its old settings, before changed settings apply."""
 
     # Settings
 
     def problems(self, goal: Goal) -> Sequence[str]:
-        """Return why the method cannot reach a goal, one sentence for each reason."""
+        """Return one sentence per reason against a goal."""
         del goal
         return ()
 
     @property
     def first_sims(self) -> int:
-        """The simulations of a tile of the initial grid; 0 if tiles are not simulated."""
+        """The simulations of a tile of the initial grid.
+
+        0 if the method does not simulate tiles.
+        """
         return 0
 
     @property
     @abstractmethod
     def many_sims(self) -> int:
-        """About how many simulations a tile or point has, for the size of compiled calls."""
+        """The approximate number of simulations per tile or point.
+
+        It determines the size of compiled calls.
+        """
 
     @abstractmethod
     def still_changeable(self, settings: Settings, kinds: Sequence[str]) -> frozenset[str]:
-        """Return the settings that may change when a job is continued.
+        """Return the settings that a continued job may change.
 
         Args:
             settings: the settings of the job.
@@ -115,92 +129,105 @@ class Method(Options, ABC):
 
     @abstractmethod
     def algorithm(self, problem: Problem) -> Any:
-        """Return what simulates and decides. Every worker makes its own, and answers requests with it."""
+        """Return the object that simulates and decides.
+
+        Each worker creates its own, and answers requests with it.
+        """
 
     @abstractmethod
     def columns(self, algorithm: Any, dtype: np.dtype[Any]) -> Mapping[Table, Columns]:
-        """Return the columns that simulation and certification add to rows, by table.
+        """Return the columns that simulations add, by table.
 
         Args:
-            algorithm: what `algorithm` returned.
+            algorithm: the object that `algorithm` returned.
             dtype: the type of statistics.
         """
 
     @abstractmethod
     def run(self, job: AnyJob, *, is_new: bool) -> Status:
-        """Run a job until its targets are met, or nothing more can or may be done.
+        """Run a job until its targets are met.
+
+        The run also ends if no step can improve the result, or the number of steps is used up.
 
         Args:
             job: the job.
-            is_new: whether this process has started the job, so that nothing of it is stored.
+            is_new: whether this process started the job, so that its tables are empty.
 
         Raises:
             TimeUpError: if the time is used up.
         """
 
     def finish_begun(self, job: AnyJob) -> None:
-        """Finish the steps that an earlier process has begun."""
+        """Finish the steps that an earlier process began."""
 
     def certify(self, job: AnyJob) -> None:
-        """Certify what was found with simulations that had no part in finding it.
+        """Certify the result with fresh simulations.
 
-        Only called if the region is covered and not certified: methods that certify as they run need not define it.
+        It is called only if the region is covered and not certified. Methods that certify as they run need not define
+        it.
         """
         raise NotImplementedError
 
     @abstractmethod
     def spots(self, job: AnyJob, number: Callable[[IntArray], int], shift: FloatArray) -> Spots | None:
-        """Return points between the certified ones, at which simulations could contradict the family.
+        """Return points where simulations could contradict the family.
+
+        They lie between the certified points.
 
         Args:
-            job: the job, of which something is certified.
-            number: returns how many points there may be, given the numbers of simulations that certify.
+            job: the job, which has certified tiles or cells.
+            number: returns the number of points, given the numbers of simulations that certify.
             shift: random numbers from 0 to 1 that choose the points, shape (dim + 1,).
 
         Returns:
-            The points; None if nothing is certified that they could lie between.
+            The points; None if no points can lie between the certified ones.
         """
 
     # Reading a job
 
     @abstractmethod
     def outcome(self, store: Store, record: JobRecord) -> Table:
-        """Return the table with the rows that the bound or threshold rests on so far."""
+        """Return the table that the bound or threshold rests on."""
 
     @abstractmethod
     def simulated_for(self, outcome: Table) -> Table:
-        """Return the table with the simulations that an outcome rests on."""
+        """Return the table with the simulations behind an outcome."""
 
     @abstractmethod
     def covers(self, store: Store, record: JobRecord) -> bool:
-        """Return whether every part of the region has a bound or a threshold."""
+        """Return whether the whole region has a bound or threshold."""
 
     @abstractmethod
     def certified(self, store: Store, records: Sequence[JobRecord]) -> bool:
-        """Return whether simulations that chose nothing, or computed errors, have given the outcome.
+        """Return whether the outcome is a certificate.
+
+        It is one if it rests on simulations that chose nothing, or on computed errors.
 
         Args:
-            store: the job's.
-            records: what the job has recorded of itself at each of its starts.
+            store: the job's store.
+            records: the job's records, one from each start.
         """
 
     def is_fixed(self, store: Store, records: Sequence[JobRecord]) -> bool:
-        """Return whether the job has simulated a fixed grid once, and adapted nothing, as it was asked to."""
+        """Return whether the job simulated a fixed grid without adaptation."""
         del store, records
         return False
 
     @abstractmethod
     def inconsistent_rows(self, store: Store, record: JobRecord) -> IdArray:
-        """Return the ids of rows in force whose figures do not follow from their simulations."""
+        """Return the ids of active rows with inconsistent figures.
+
+        Their figures do not follow from their simulations.
+        """
 
     # Texts for people
 
     @abstractmethod
     def work_done(self, counts: Mapping[str, int], n_coordinations: int, *, computed: bool) -> str:
-        """Return what the job has done so far.
+        """Describe the work that the job has done so far.
 
         Args:
-            counts: what `Store.summary` counts.
+            counts: the counts of `Store.summary`.
             n_coordinations: the number of coordinations.
             computed: whether errors are computed.
         """
@@ -211,12 +238,12 @@ class Method(Options, ABC):
 
         Args:
             report: the step.
-            figures: what the check of the targets rests on; may be empty.
+            figures: the figures that were compared with the targets; may be empty.
         """
 
 
 class UnknownMethodError(LookupError):
-    """A name is of no method that has been imported."""
+    """No imported method has this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no method is called {name!r}")

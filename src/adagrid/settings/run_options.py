@@ -18,24 +18,26 @@ BackupTo: TypeAlias = "str | PathLike[str] | Callable[[], Store]"
 @final
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What steers a run, and what happens beside it. The bound or threshold does not depend on it.
+    """Options of a run that do not change its answer.
 
     Args:
-        n_steps: the most steps of a zone, the initial grid included; by interpolation, the most rounds.
+        n_steps: the most steps of a zone, including the initial grid; in an interpolated job, the most rounds.
         packet_size: tiles or points that are simulated and written together; None lets adagrid choose.
         tile_batch_size: tiles or points whose simulations are in memory together; None lets adagrid choose.
         family_lines: lines of three points on which simulations test the declared family (docs/family.md).
         family_sims: simulations at each of these points.
-        job_id: name of a new job; None makes one up.
+        job_id: name of a new job; None generates one.
         callback: called with a StepReport after every step.
-        accept_changed_model: continue although the design, or the class of a null hypothesis, is not the recorded one.
-        backup: where to keep a copy of the job while it runs: the path of a DuckDB file or the URL of a job on a
-            ClickHouse server. It is brought up to date at every coordination and at the end, in the background. While
-            it cannot be reached the job goes on, and says so. It is not recorded: give it again to continue.
-        snapshot: the path of a DuckDB file for others to read, replaced at the same moments by the job as it stands.
+        accept_changed_model: whether to continue although the design, or the class of a null hypothesis, differs from
+            the recorded one.
+        backup: copy of the job that is updated while it runs: the path of a DuckDB file or the URL of a job on a
+            ClickHouse server. The update happens in the background, at every coordination and at the end. If the
+            copy cannot be reached, the job goes on with a warning. The job does not record this option: give it again
+            to continue.
+        snapshot: path of a DuckDB file for other programs to read. It is replaced by the current state of the job at
+            every coordination and at the end.
 
     Examples:
-        >>> import adagrid as ada
         >>> ada.RunOptions(n_steps=5, job_id="trial-7").n_steps
         5
     """
