@@ -394,7 +394,7 @@ class TestContinuing:
             flat.ada_validate(ada.ZTest(), db=path, n_steps=9)
 
     def test_another_grid(self, path):
-        with pytest.raises(ResumeError, match="grid is another one"):
+        with pytest.raises(ResumeError, match="grid is a different one"):
             flat.ada_validate(ada.ZTest(), db=path, grid=GRID)
 
     def test_another_kind(self, path):

@@ -132,7 +132,7 @@ def test_grids_that_differ_in_a_hypothesis_only_are_told_apart():
     assert one.describe() == other.describe()
     store = PandasStore()
     run_case("validate_fisher", grid=grid_with(one), db=store, n_steps=1)
-    with pytest.raises(ResumeError, match="grid is another one"):
+    with pytest.raises(ResumeError, match="grid is a different one"):
         run_case("validate_fisher", grid=grid_with(other), db=store, n_steps=1)
 
 

@@ -347,7 +347,7 @@ def test_another_quantity_is_another_job():
     with pytest.raises(ResumeError, match="quantity='power', not 'error'"):
         flat.ada_validate(ada.ZTest(n=N), db=store, **how)
     nulls = ada.cartesian_grid([-0.3], [1.1], n=2, null_hypos=[f"theta0 >= {LEAST}"])
-    with pytest.raises(ResumeError, match="grid is another one"):
+    with pytest.raises(ResumeError, match="grid is a different one"):
         flat.ada_validate(ada.ZTest(n=N), quantity="power", db=store, **(how | {"grid": nulls}))
     again = flat.ada_validate(ada.ZTest(n=N), db=store)  # what was asked for is the job's
     assert again.settings.validation.quantity == "power"
