@@ -1,4 +1,4 @@
-"""Hash values by content: what tells whether an argument or an attribute has changed."""
+"""Hash values by content, to see whether an argument or an attribute has changed."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _as(*parts: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def _columns(table: Any) -> list[Any]:
-    """Return names, types and values, whatever blocks they are kept in."""
+    """Return names, types and values, whatever blocks hold them."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_frame()
     columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
     return [list(frame.columns), frame.index.to_numpy(), *((str(each.dtype), each.to_numpy()) for each in columns)]

@@ -79,7 +79,7 @@ class Program:
 
     @property
     def memory(self) -> int:
-        """Bytes that a call takes for temporaries and results; 0 where the device cannot tell."""
+        """Bytes that a call takes for temporaries and results; 0 where the device does not report it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             used = self._executable.memory_analysis()

@@ -47,7 +47,7 @@ def main(
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the two databases go.")] = Path("adagrid-demo"),
 ) -> None:
-    """Judge a claim about a small two-arm trial, and mend the design. Takes less than a minute."""
+    """Test a claim about a small two-arm trial, then correct the design. Takes less than a minute."""
     _explained(lambda: adagrid.demo.run_demo(folder, Console()), saved="")
 
 
@@ -198,8 +198,8 @@ def _import(folder: Path, db: str) -> None:
 
 def _copy(source: str, target: str) -> None:
     copied = {name: rows for name, rows in adagrid.copy_job(source, target).items() if rows}
-    told = ", ".join(f"{rows:,} rows of {name}" for name, rows in copied.items()) or "nothing was new"
-    typer.echo(f"Copied to {target}: {told}. All relations between its tables hold.")
+    listed = ", ".join(f"{rows:,} rows of {name}" for name, rows in copied.items()) or "nothing was new"
+    typer.echo(f"Copied to {target}: {listed}. All relations between its tables hold.")
 
 
 def _snapshot(db: str, path: Path) -> None:

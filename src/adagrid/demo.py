@@ -1,4 +1,4 @@
-"""A claim about a small two-arm trial, judged; and the design that keeps the claim."""
+"""A claim about a small two-arm trial, tested; and a design for which it holds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_demo(folder: Path, console: Console) -> None:
 
     Args:
         folder: where the two databases go; jobs found there are continued.
-        console: where the story is told.
+        console: where the text goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     grid = cartesian_grid([-3, -3], [3, 3], n=1, null_hypos=["theta1 <= theta0"])

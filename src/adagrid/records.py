@@ -1,4 +1,4 @@
-"""What a job writes down about itself, so that it can be continued and judged."""
+"""What a job records of itself, so that it can be continued and checked."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class ModelRecord(BaseModel):
     def differing(self, other: ModelRecord, *, computed: bool) -> tuple[str, ...]:
         """Return the fields in which two records are of other designs.
 
-        Equal programs are the same design whatever its source says. The program does not tell what the family computes,
-        nor errors that the design computes. Name and arguments always count, since the certificate names them.
+        Equal programs are the same design whatever its source says. The program contains neither what the family
+        computes nor errors that the design computes. Name and arguments always count, since the certificate names them.
 
         Args:
             other: the other record.

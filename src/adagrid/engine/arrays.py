@@ -16,7 +16,7 @@ from adagrid.errors import ModelError
 from adagrid.models import ArrayModel
 
 _BLOCK = 64
-# Simulations that are tried first, and how many of them must not have the commonest value to tell seeds apart.
+# Simulations that are tried first, and how many of them must differ from the commonest value for seeds to be compared.
 _TRIED, _DIFFERENT = 64, 8
 # Beyond this, whole numbers are not exact in double precision.
 _LARGEST = 2**53
@@ -54,11 +54,11 @@ class Arrays(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, cut: RejectionLimit) -> Array:
+    def count(self, call: Call, rejection_limit: RejectionLimit) -> Array:
         values, column = self.statistics(call), np.arange(self.shape.chunk)
         rows = slice(len(values))
         asked = (column >= call.first[rows, None]) & (column < call.last[rows, None])
-        return np.stack([(cut.rejects(values) & asked).sum(axis=1), np.isnan(values).sum(axis=1)])
+        return np.stack([(rejection_limit.rejects(values) & asked).sum(axis=1), np.isnan(values).sum(axis=1)])
 
     @override
     def statistics(self, call: Call) -> Array:
@@ -76,12 +76,12 @@ class Arrays(Evaluator):
 
     def _turned(self, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> FloatArray:
         """Return what is compared with the threshold, turned so that small values reject."""
-        values = self._simulated(self._model, begin, end, theta, null_truth)
+        values = self._run_trials(self._model, begin, end, theta, null_truth)
         if self._rounding is None:
             return self._model.direction * values.astype(np.float64)
         return self._rounding.direction * self._rounding.differences(values, self._model, begin, end)
 
-    def _simulated(self, model: ArrayModel, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
+    def _run_trials(self, model: ArrayModel, begin: int, end: int, theta: FloatArray, null_truth: BoolArray) -> Array:
         """Return what a design simulates."""
         name = f"{type(model).__name__}.simulate"
         try:
@@ -110,9 +110,9 @@ class Arrays(Evaluator):
         self._tried = True
         end = min(end, begin + _TRIED)
         middle = (begin + end + 1) // 2
-        whole = self._simulated(self._model, begin, end, theta, null_truth)
+        whole = self._run_trials(self._model, begin, end, theta, null_truth)
         parts = [
-            self._simulated(self._model, *part, theta, null_truth)
+            self._run_trials(self._model, *part, theta, null_truth)
             for part in ((begin, middle), (middle, end))
             if part[0] < part[1]
         ]
@@ -122,7 +122,7 @@ class Arrays(Evaluator):
                 f"{name}.simulate must give simulation i the same statistic whatever begin and end are. Take its "
                 "randomness from self.uniforms(begin, end, ...), or from a generator made for every i."
             )
-        other = self._simulated(self._model.seeded(self._model.seed ^ 1), begin, end, theta, null_truth)
+        other = self._run_trials(self._model.seeded(self._model.seed ^ 1), begin, end, theta, null_truth)
         _, counts = np.unique(whole, return_counts=True)
         if whole.size - counts.max() >= _DIFFERENT and np.array_equal(whole, other, equal_nan=True):
             raise ModelError(

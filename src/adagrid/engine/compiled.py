@@ -71,9 +71,11 @@ class Compiled(Evaluator):
         return other
 
     @override
-    def count(self, call: Call, cut: RejectionLimit) -> jax.Array:
+    def count(self, call: Call, rejection_limit: RejectionLimit) -> jax.Array:
         draws = self._draws(call.chunk)
-        return self._design.count(draws, call.theta, call.null_truth, cut.limit, cut.exception, call.first, call.last)
+        return self._design.count(
+            draws, call.theta, call.null_truth, rejection_limit.limit, rejection_limit.exception, call.first, call.last
+        )
 
     @override
     def statistics(self, call: Call) -> jax.Array:

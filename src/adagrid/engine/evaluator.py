@@ -72,9 +72,9 @@ class Evaluator(ABC):
         """Return what runs the same design with other simulations; nothing is compiled again."""
 
     @abstractmethod
-    def count(self, call: Call, cut: RejectionLimit) -> jax.Array | Array:
+    def count(self, call: Call, rejection_limit: RejectionLimit) -> jax.Array | Array:
         """Return how many statistics that count reject, and how many are NaN, shape (2, points)."""
 
     @abstractmethod
     def statistics(self, call: Call) -> jax.Array | Array:
-        """Return statistics, shape (points, chunk), of which only those that count mean anything."""
+        """Return statistics, shape (points, chunk). Only those that count have a meaning."""

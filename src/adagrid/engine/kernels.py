@@ -1,6 +1,6 @@
 """The inner loops: counting on the device, selection of the smallest statistics on the host.
 
-Kept in one module so that another device can have its own.
+They are in one module so that a different device can have its own.
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ class SmallestValues:
         end = self._size + values.size
         self._buffer[self._size : end] = values
         if end >= self._capacity or (self._limit is None and end >= self._m):
-            kept = self._buffer[:end]
-            kept.partition(self._m - 1)
-            self._limit = kept[self._m - 1]
+            smallest = self._buffer[:end]
+            smallest.partition(self._m - 1)
+            self._limit = smallest[self._m - 1]
             end = self._m
         self._size = end
 
     def sorted(self) -> Array:
         """Return the smallest values in ascending order: m of them, or all if fewer were pushed."""
-        kept = self._buffer[: self._size]
-        if kept.size > self._m:
-            kept.partition(self._m - 1)
-            kept = kept[: self._m]
-        return np.sort(kept)
+        smallest = self._buffer[: self._size]
+        if smallest.size > self._m:
+            smallest.partition(self._m - 1)
+            smallest = smallest[: self._m]
+        return np.sort(smallest)

@@ -24,12 +24,12 @@ from adagrid.models import ArrayModel, Model
 _CHUNK = 8192
 # Calls that may be under way at once: enough to overlap host and device, few enough to bound memory.
 _QUEUE = 2
-# Last word of the hash that seeds streams: SeedSequence does not tell apart sequences that end in different zeros.
+# Last word of the hash that seeds streams: SeedSequence treats sequences as equal that differ in zeros at their end.
 _STREAM = 0x57
 
 
 class StatisticError(ModelError):
-    """A statistic is NaN, a whole number that is too large, or outside the range of which the mean is asked for.
+    """A statistic is NaN, a whole number that is too large, or outside the range whose mean is bounded.
 
     Args:
         point: position of the point among those simulated.
@@ -50,17 +50,17 @@ class StatisticError(ModelError):
         self.point, self.simulation, self.theta, self.null_truth = point, simulation, theta, null_truth
         trial = f"simulation {simulation} at theta={theta.tolist()}"
         if value_range is None:
-            told = (
+            sentence = (
                 f"A statistic must be a number or an infinity, but {trial} returned NaN, or a whole number that is not "
                 "below 2**24 (2**53 in double precision), where rounding begins. Return +inf where small statistics "
                 "reject (-inf where large ones do) for a trial that cannot be evaluated."
             )
         else:
-            told = (
+            sentence = (
                 f"A statistic whose mean is bounded must be in its value_range={value_range}, but {trial} returned "
                 "something else, or NaN. Correct the statistic or the range."
             )
-        super().__init__(told)
+        super().__init__(sentence)
 
 
 @final
@@ -135,7 +135,7 @@ class Simulator:
         Streams are independent of each other and of the model seed's own simulations: their seeds are hashes of it
         (numpy.random.SeedSequence).
         """
-        if self._stream is None or self._stream[0] != stream:  # one at a time, so that draws of one are kept
+        if self._stream is None or self._stream[0] != stream:  # one at a time, so that its draws stay in memory
             seed = int(np.random.SeedSequence([self._model_seed, stream, _STREAM]).generate_state(1, np.uint64)[0])
             self._stream = stream, self.reseeded(seed)
         return self._stream[1]
@@ -171,14 +171,18 @@ class Simulator:
             StatisticError: if a statistic is NaN.
         """
         total = np.zeros(len(theta), np.int64)
-        cut = RejectionLimit.of(threshold, self.dtype, weak=self.is_weak, ties=ties)
+        rejection_limit = RejectionLimit.of(threshold, self.dtype, weak=self.is_weak, ties=ties)
 
         def finish(call: Call, counts: Array) -> None:
             if counts[1, : len(call.rows)].any():
                 self._raise_nan(call, theta)
             total[call.rows] += counts[0, : len(call.rows)]
 
-        self._run(self._calls(theta, null_truth, begin, end), lambda call: self._evaluator.count(call, cut), finish)
+        self._run(
+            self._calls(theta, null_truth, begin, end),
+            lambda call: self._evaluator.count(call, rejection_limit),
+            finish,
+        )
         return total
 
     def smallest(
@@ -200,16 +204,16 @@ class Simulator:
             StatisticError: if a statistic is NaN.
         """
         wanted = np.broadcast_to(np.asarray(m, np.int64), (len(theta),))
-        kept = [SmallestValues(int(count), self._chunk, self.dtype) for count in wanted]
+        smallest_values = [SmallestValues(int(count), self._chunk, self.dtype) for count in wanted]
 
         def finish(call: Call, values: Array) -> None:
             for row, _, statistics in self._counted(call, values, theta):
-                kept[row].push(statistics)
+                smallest_values[row].push(statistics)
 
         ends = np.asarray(begin, np.int64) + np.asarray(n_sims, np.int64)
         self._run(self._calls(theta, null_truth, begin, ends), self._evaluator.statistics, finish)
         result = np.full((len(theta), int(np.max(m))), np.inf, self.dtype)
-        for row, values in enumerate(kept):
+        for row, values in enumerate(smallest_values):
             found = values.sorted()
             result[row, : len(found)] = found
         return result

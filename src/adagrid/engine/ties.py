@@ -1,4 +1,4 @@
-"""Which statistics reject, and which are too near to the threshold to tell.
+"""Decides which statistics reject, and which are too near to the threshold to decide.
 
 A statistic is rounded when it is computed: 6/30 in single precision is above 0.2. Within a few units in the last place
 of the threshold nobody can tell whether the design, computed without rounding, would reject. Such ties count on the
@@ -38,7 +38,7 @@ class RejectionLimit:
 
     @staticmethod
     def of(threshold: float, dtype: np.dtype[Any], *, weak: bool, ties: bool) -> RejectionLimit:
-        """Return the cut at a threshold.
+        """Return the limit at a threshold.
 
         Args:
             threshold: the threshold, turned so that small statistics reject.

@@ -50,8 +50,8 @@ class ExactErrors:
         try:
             if threshold is None:
                 assert level is not None  # noqa: S101 - one of them is given
-                cut = self.thresholds(theta, null_truth, np.full(len(theta), level))
-                threshold = self._model.direction * float(cut.min())
+                thresholds_found = self.thresholds(theta, null_truth, np.full(len(theta), level))
+                threshold = self._model.direction * float(thresholds_found.min())
             self.errors(theta, null_truth, threshold)
         except NotComputedError:
             return False

@@ -35,7 +35,7 @@ BEFORE_FIRST = StepKey(0, 0, 0)
 def gather_evidence(job: AnyJob, tiles: Callable[[], Tiles], *, is_new: bool) -> Evidence | None:
     """Test the declared family, unless that is done; return what was found, None if the job trusts its family.
 
-    Every round of bets is written at once and whole. A round that a kill has cut short is repeated.
+    Every round of bets is written at once and whole. A round that a kill has interrupted is repeated.
 
     Args:
         job: the job.

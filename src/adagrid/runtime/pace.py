@@ -1,4 +1,4 @@
-"""How much work takes some seconds: a run that has to end in time is cut into such pieces."""
+"""How much work takes a few seconds: a run with a timeout is divided into such pieces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS, _FIRST, _FIRST_ROWS = 5.0, 2**20, 256
 class Pace:
     """The pace of a run's simulations, as its last piece had it.
 
-    Results do not depend on the pieces. A run without a deadline is not cut.
+    Results do not depend on the pieces. A run without a deadline is not divided.
 
     Args:
         block: rows that are simulated together: fewer take as long.

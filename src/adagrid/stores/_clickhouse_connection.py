@@ -49,8 +49,8 @@ _TRANSIENT = {
 }
 _REFUSED = {192, 193, 194, 497, 516}  # unknown user, wrong or no password, not allowed, authentication failed
 _ABSENT = {60, 81}  # unknown table, unknown database
-# A server that was never reached may be a typing error: tell soon (seconds). The port of another service may accept a
-# connection and be silent for ever.
+# A server that was never reached may be a typing error, which is reported soon (seconds). The port of another service
+# may accept a connection and be silent for ever.
 _PATIENCE_AT_FIRST, _ANSWER_AT_FIRST = 3.0, 5
 # Seconds that a server may take to accept a connection, and to answer.
 _CONNECT, _ANSWER = 10, 300
@@ -98,7 +98,7 @@ class Connection:
             name: a table.
             frame: the rows.
             kinds: the types of their columns.
-            identity: columns that tell rows apart.
+            identity: columns that identify rows.
         """
         types = [TYPES[kinds[str(column)]] for column in frame.columns]
         tried = False

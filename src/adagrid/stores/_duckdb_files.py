@@ -30,13 +30,13 @@ TYPES: Mapping[type, str] = {
 }
 """What the engine calls the types of columns."""
 
-# Numbers are written with as many digits as tell them apart from their neighbours; texts always stand in quotes, so
+# Numbers are written with as many digits as distinguish them from their neighbours; texts always stand in quotes, so
 # that empty ones are no missing values.
 _CSV = "delim = ',', quote = '\"', escape = '\"', header = true, compression = 'gzip'"
 _LONGEST_LINE = 64 * 2**20  # bytes; a record has the changes of a source tree in it
 
 
-# What the engine may keep in memory of a file, beyond which it uses a folder beside it; threads need shares of it.
+# What the engine may hold in memory of a file; beyond it, it uses a folder next to the file. Threads need shares of it.
 _MEMORY, _THREADS = "400MB", 4
 # An engine with these settings touches no file but its database and what belongs to it, loads nothing and asks nobody
 # on the network. What a database has in it can change none of this.

@@ -26,7 +26,7 @@ SETTLED = f"(coordination_id < {LAST} or coordination_id in (select coordination
 # Rows that some engine stored twice count once.
 STEPS = """count(*) as n from (
     select coordination_id, zone_id, step_id from steps group by coordination_id, zone_id, step_id) as steps"""
-# What tells zones apart: each coordination deals them anew.
+# What identifies a zone: each coordination deals them anew.
 _ZONE = ("coordination_id", "zone_id")
 # Certifying coordinations in which every zone has finished.
 CERTIFIED = """

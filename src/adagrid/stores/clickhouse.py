@@ -37,10 +37,10 @@ class ClickHouseStore(SqlStore):
     may all the same store a row twice, when an answer is lost or two workers own one packet. Such repeats are
     harmless: every row is seen once, and `verify` objects only to rows with the same id that differ.
 
-    The password comes from the environment variable ADAGRID_CLICKHOUSE_PASSWORD and is shown and written nowhere.
+    The password comes from the environment variable ADAGRID_CLICKHOUSE_PASSWORD and is neither printed nor stored.
 
     Args:
-        url: `clickhouse://user@host:port/job_id`, and `?secure=true` for HTTPS. The job is kept in the database
+        url: `clickhouse://user@host:port/job_id`, and `?secure=true` for HTTPS. The job is in the database
             `adagrid_<job_id>`. On a server on this machine, a job without a job_id gets one: see `location`.
         patience: for how many seconds to try again when the connection fails.
         connect: opens a connection; for engines that need a special one.
@@ -189,7 +189,7 @@ class ClickHouseStore(SqlStore):
 
 
 def _identity(name: Table, columns: Columns) -> tuple[str, ...]:
-    """Return the columns that tell the rows of a table apart: a row that repeats another's is the same row."""
+    """Return the columns that identify a row of a table."""
     if "id" in columns:
         return ("id",)
     return key_of(name) if name in _KEYED else tuple(columns)

@@ -44,7 +44,7 @@ _BOUND = 64
 class DuckDBStore(SqlStore):
     """A job in a DuckDB database.
 
-    Every `append` is one transaction. No index is kept: it would slow inserting several times.
+    Every `append` is one transaction. There is no index: it would slow inserting several times.
 
     Args:
         path: the file, created if it does not exist, or ":memory:".
@@ -273,7 +273,7 @@ class DuckDBStore(SqlStore):
                 yield
                 self._connection.execute("commit")
             except BaseException:
-                with suppress(duckdb.Error, RuntimeError):  # what went wrong first is what is told
+                with suppress(duckdb.Error, RuntimeError):  # the first error is the one to report
                     self._connection.execute("rollback")
                 raise
 

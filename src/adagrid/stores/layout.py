@@ -108,11 +108,11 @@ class Layout(ABC):
 
     @abstractmethod
     def ledger(self, schema: Schema) -> Sequence[str]:
-        """Return the queries whose rows together tell whether a job is consistent for certain (see `_sql_ledger`)."""
+        """Return the queries whose rows together show that a job is consistent (see `_sql_ledger`)."""
 
     @abstractmethod
     def accepted(self, found: pd.Series, sums: pd.Series, earlier: Checked) -> Checked | None:
-        """Return how far a job is checked if its ledger has no wrong row; None if only the relations can tell.
+        """Return how far a job is checked if its ledger has no wrong row; None if the relations must be checked.
 
         Args:
             found: the numbers of the ledger, by what they count.

@@ -257,7 +257,7 @@ class SqlStore(Store):
     def _repeated(self) -> Mapping[Table, str]:
         """Return the tables in which rows are stored repeatedly, each with a query for its rows without repeats.
 
-        None where an append is a transaction: what is there twice was written twice, which `verify` has to tell.
+        None where an append is a transaction: what is there twice was written twice, which `verify` must find.
         """
         return {}
 

@@ -214,7 +214,7 @@ class Store(ABC):
 
     @abstractmethod
     def _accepted(self, earlier: Checked) -> Checked | None:
-        """Return how far a job is checked that is sound for certain; None if only `violations` can tell.
+        """Return how far a job is checked that is sound for certain; None if `violations` must be asked.
 
         Args:
             earlier: how far it was checked before; rows of these coordinations need no second look.
@@ -274,8 +274,8 @@ class Store(ABC):
     def append_missing(self, frames: Mapping[Table, pd.DataFrame], *, key: Table) -> int:
         """Insert only rows whose ids are not yet in `key`; rows of other tables in `frames` go with them.
 
-        A row that is run again has the place that it had, so only rows of the same steps are looked at: this costs
-        the same whatever the size of the table. An id that some other step has is for `verify` to tell.
+        A row that is written again has the same step, so only rows of the same steps are looked at: this costs
+        the same whatever the size of the table. `verify` finds an id that a different step has.
 
         Returns:
             How many rows of `key` were missing.

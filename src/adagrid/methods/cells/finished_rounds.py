@@ -56,7 +56,7 @@ class FinishedRounds:
         certificate = self.rows["certificate"]
         return State(
             rounds=self.kinds,
-            pilot=_simulated(self.rows["pilot"], self.schema.added["pilot"]),
+            pilot=_points_of(self.rows["pilot"], self.schema.added["pilot"]),
             vertices=self.vertices,
             cells=Cells.from_frame(certificate),
             certificate={
@@ -67,7 +67,7 @@ class FinishedRounds:
     @property
     def vertices(self) -> Simulated:
         """The simulated points of passes."""
-        return _simulated(self.rows["vertices"], self.schema.added["vertices"])
+        return _points_of(self.rows["vertices"], self.schema.added["vertices"])
 
     def ids(self, *tables: Table) -> IdArray:
         """Return the ids of rows."""
@@ -98,7 +98,7 @@ def _typed(rows: Rows, schema: Schema) -> Rows:
     }
 
 
-def _simulated(frame: pd.DataFrame, columns: Columns) -> Simulated:
+def _points_of(frame: pd.DataFrame, columns: Columns) -> Simulated:
     """Return simulated points in the order of their plans, whatever zones they were dealt to."""
     frame = frame.sort_values(["step_id", "position"], ignore_index=True)
     return Simulated(Points.from_frame(frame), {name: frame[name].to_numpy(kind) for name, kind in columns.items()})
