@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from adagrid import Binomial, FisherExact, Grid, ManyToOne, Model, Normal, Run, ZTest, cartesian_grid
 from adagrid._typing import BoolArray, FloatArray
-from adagrid.models._binomial import binomial_count
+from adagrid.models._binomial import binomial_counts
 
 
 @final
@@ -66,11 +66,8 @@ class SingleArms(Model):
 
     @override
     def statistic(self, draw: jax.Array, theta: jax.Array, null_truth: jax.Array) -> jax.Array:
-        most = jnp.asarray(-1, np.int32)
-        for arm in range(self.n_arms):
-            count = binomial_count(draw[arm], self.n, theta[arm])
-            most = jnp.maximum(most, jnp.where(null_truth[arm], count, np.int32(-1)))
-        return most
+        counts = binomial_counts(draw, (self.n,) * self.n_arms, theta)
+        return jnp.max(jnp.where(null_truth, counts, np.int32(-1)))
 
 
 @dataclass(frozen=True)
