@@ -11,7 +11,7 @@ from scipy.stats import CensoredData, beta, logrank
 
 import adagrid as ada
 from adagrid.engine import Shape, Simulator
-from tests.support.certified import TARGETS, assert_fails, validated
+from tests.support.certified import assert_fails, validated
 from tests.support.oracles import log_rank_z, survival_data
 
 NULL = np.ones(1, bool)
@@ -86,13 +86,14 @@ def test_a_trial_without_deaths_is_no_evidence():
 def assert_certificate(n, sims):
     """The bound of a validation lies above the error of trials in NumPy, within its targets."""
     model = ada.LogRank(n, accrual=1.0, follow_up=1.0)
-    run = validated(model, 1.96, ada.cartesian_grid([0.9, 0.9], [1.1, 1.1], n=1, null_hypos=model.null_hypos))
+    grid = ada.cartesian_grid([0.9, 0.9], [1.1, 1.1], n=1, null_hypos=model.null_hypos)
+    run = validated(model, 1.96, grid, max_target=0.008, global_target=0.016)
     run.verify()
     assert run.converged
     limits = [size_between(n, hazard, 1.0, 1.0, sims) for hazard in (0.9, 1.1)]
     lower, upper = np.max(limits, axis=0)
     spread = np.sqrt(upper * (1 - upper) / run.worst_tile()["n_sims"])
-    assert lower <= run.bound <= upper + TARGETS["max_target"] + 5 * spread
+    assert lower <= run.bound <= upper + run.settings.validation.max_target + 5 * spread
     return run
 
 

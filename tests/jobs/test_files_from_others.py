@@ -98,7 +98,7 @@ def test_absurd_definitions(sent, dim):
 
 def test_more_rows_than_bytes(sent):
     with pytest.raises(CorruptStoreError, match="more rows than .* bytes can hold"):
-        ada.open_job(sent(sql="insert into logs select 1, 1.0, 'INFO', 'x', 'y' from range(20000000)"))
+        ada.open_job(sent(sql="insert into logs select 1, 1.0, 'INFO', 'x', 'y' from range(4000000)"))
 
 
 @pytest.mark.parametrize("value", ["null", "'nan'"])
