@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,6 +24,8 @@ TRUTH = np.ones((7, 1), bool)
 N = 5000
 ONE = Shape(4096, 1)
 COUNT_REJECTIONS = jax.jit(count_rejections)
+# What rejects, what does not, and what is neither, in every lane.
+MIXED = np.resize(np.float32([-1, 1, np.nan, -2, -3]), (3, 64))
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +200,8 @@ def test_smallest_values(values, m, chunk):
     begin=st.integers(0, 64),
     end=st.integers(0, 64),
 )
+@example(values=MIXED, threshold=0.0, weak=False, ties=False, begin=0, end=64)
+@example(values=MIXED[:, ::-1].copy(), threshold=-1.0, weak=True, ties=True, begin=5, end=63)
 @settings(max_examples=100)
 def test_count_rejections(values, threshold, weak, ties, begin, end):
     """The device counts what the host compares."""
