@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def validate(**changes):
         ({"model_seed": -1}, ["model_seed", "-1"]),
         ({"packet_size": 0}, ["packet_size", "got 0"]),
         ({"overrides": {"n_steps": 3}}, ["overrides", "new job"]),
+        ({"overrides": ["n_steps"]}, ["overrides must be settings by name", "got ['n_steps']"]),
+        ({"job_id": 3}, ["job_id must be a text", "got 3"]),
         ({"grid": None}, ["grid=", "holds no job"]),
         ({"threshold": None}, ["threshold="]),
         ({"model_kwargs": {"n": 3}}, ["model_kwargs", "the design itself"]),
@@ -87,6 +90,17 @@ def test_all_problems_at_once(tmp_path):
     for word in ("threshold", "delta", "n_steps", "parameters"):
         assert word in str(error.value)
     assert not path.exists()
+
+
+def test_arguments_that_have_moved_are_refused_with_their_place():
+    for name, place in (
+        ("init_sims", "method=ada.Classic(init_sims=3)"),
+        ("n_steps", "options=ada.RunOptions(n_steps=3)"),
+    ):
+        with pytest.raises(InvalidInputError, match=re.escape(f"{name} is given as {place}.")):
+            ada.ada_validate(ada.ZTest(), **{name: 3})
+    with pytest.raises(InvalidInputError, match="no argument 'init_sims'; got init_sims=3. Did you mean 'n_sims'"):
+        ada.validate(ada.ZTest(), grid=GRID, init_sims=3)
 
 
 def test_not_a_model():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
 from adagrid.errors import InvalidInputError
@@ -30,22 +30,23 @@ def explain_misplaced(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def _remedy(name: str, value: object, known: object) -> str:
+def _remedy(name: str, value: object, known: Collection[str]) -> str:
     """Return what to write instead of an argument that there is not."""
-    said = f"{name}={value!r}"
+    said = f"{name}={value!r}" if isinstance(value, (str, int, float)) else f"{name}=..."
     homes = [
         home
-        for home, names in (
-            (f"method=ada.Classic({said})", Classic.names()),
-            (f"method=ada.Interpolated({said})", Interpolated.names()),
-            (f"options=ada.RunOptions({said})", RunOptions.names()),
+        for argument, home, names in (
+            ("method", f"method=ada.Classic({said})", Classic.names()),
+            ("method", f"method=ada.Interpolated({said})", Interpolated.names()),
+            ("options", f"options=ada.RunOptions({said})", RunOptions.names()),
         )
-        if name in names
+        if name in names and argument in known
     ]
     if homes:
         return f"{name} is given as {' or '.join(homes)}."
     if name == "model_kwargs":
         return f"There is no argument {name}: give the design itself, such as ada.ZTest(), in place of its class."
-    everything = [*known, *Classic.names(), *RunOptions.names()]  # type: ignore[misc]
-    close = difflib.get_close_matches(name, map(str, everything), 1)
-    return f"There is no argument {name!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+    moved = [*Classic.names(), *RunOptions.names()] if "method" in known else [*RunOptions.names()]
+    close = difflib.get_close_matches(name, [*known, *moved], 1, cutoff=0.75)
+    meant = f"Did you mean {close[0]!r}?" if close else f"The arguments are {', '.join(known)}."
+    return f"There is no argument {name!r}; got {said}. {meant}"

@@ -67,7 +67,7 @@ def launch(
         values=_complete(kind, given, design),
         method=_checked_method(method),
         method_name=None if method is None else _checked_method(method).name,
-        overrides=dict(overrides or {}),
+        overrides=_checked_overrides(overrides),
         options=_checked_options(options),
         backend=_checked_backend(backend),
         progress=progress,
@@ -130,9 +130,17 @@ def _checked_options(options: RunOptions | None) -> RunOptions:
         return RunOptions()
     if not isinstance(options, RunOptions):
         raise InvalidInputError(f"options must be ada.RunOptions(...); got {options!r}.")
+    if options.job_id is not None and not isinstance(options.job_id, str):
+        raise InvalidInputError(f"job_id must be a text, or None; got {options.job_id!r}.")
     if options.callback is not None and not callable(options.callback):
         raise InvalidInputError(f"callback must be a function of a StepReport; got {options.callback!r}.")
     return options
+
+
+def _checked_overrides(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    if overrides is None or isinstance(overrides, Mapping):
+        return dict(overrides or {})
+    raise InvalidInputError(f"overrides must be settings by name, such as {{'n_steps': 200}}; got {overrides!r}.")
 
 
 def _checked_backend(backend: Backend | None) -> Backend | None:

@@ -67,7 +67,8 @@ def _request_problems(history: Sequence[JobRecord], requested: Mapping[str, Any]
         + (f", or change it with overrides={{{name!r}: {value!r}}}" if name in record.settings.changeable else "")
         + "; for a new job give another db=."
         for name, value in requested.items()
-        if (whole or value != default[name]) and all(value != past[name] for past in had)
+        if (value != default[name] or (whole and name not in Common.procedural))
+        and all(value != past[name] for past in had)
     ]
 
 
@@ -79,14 +80,15 @@ def _defaults(settings: Settings) -> dict[str, Any]:
 
 def _override_problems(record: JobRecord, overrides: Mapping[str, Any]) -> list[str]:
     changeable, had = record.settings.changeable, record.settings.by_name()
-    problems = [
-        f"overrides may not change {name!r}: results that exist depend on it. They may change "
-        f"{', '.join(sorted(changeable))}."
-        for name in overrides
-        if name not in changeable and overrides[name] != had.get(name)
+    allowed = f"They may change {', '.join(sorted(changeable))}."
+    problems = [f"overrides has {name!r}, which is no setting of the job. {allowed}" for name in overrides.keys() - had]
+    problems += [
+        f"overrides may not change {name!r} from {had[name]!r} to {value!r}: results that exist depend on it. {allowed}"
+        for name, value in overrides.items()
+        if name in had.keys() - changeable and value != had[name]
     ]
     try:
-        record.settings.changed(overrides)
+        record.settings.changed({name: value for name, value in overrides.items() if name in changeable})
     except InvalidInputError as error:
         problems += error.problems
     return problems
