@@ -143,7 +143,8 @@ def _write_job(
         }
         for position, hypothesis in enumerate(hypotheses)
     ]
-    null_hypos = pd.DataFrame(rows, columns=list(job.store.schema.tables["null_hypos"]))
+    there = 0 if is_new else len(job.store.table("null_hypos"))  # of an interrupted start
+    null_hypos = pd.DataFrame(rows, columns=list(job.store.schema.tables["null_hypos"]))[there:]
     job.append({"null_hypos": null_hypos, "config": config_row(job)})
 
 
