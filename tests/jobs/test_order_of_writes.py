@@ -37,5 +37,7 @@ def test_stopped_between_the_tables_of_an_append(case):
             break
         except Stop:
             store.verify()
-        assert_same(run_case(case, db=store), answer)
+        run = run_case(case, db=store)
+        assert_same(run, answer)
+        assert run.table("null_hypos")["position"].tolist() == [0]
     assert number > 5

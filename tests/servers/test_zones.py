@@ -111,7 +111,7 @@ class TestCrew:
 
     def test_caller_is_told_of_every_step(self, run):
         steps = run.table("steps")[["coordination_id", "zone_id", "step_id", "n_tiles"]].to_numpy().tolist()
-        told = [[*vars(report.place).values(), report.n_tiles] for report in run.told]
+        told = [[*vars(report.step).values(), report.n_tiles] for report in run.told]
         steps, told = (sorted(row for row in rows if row[2] and row[3]) for rows in (steps, told))
         assert told == steps
 

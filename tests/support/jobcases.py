@@ -78,7 +78,6 @@ def tables(run) -> dict[str, pd.DataFrame]:
     """Return what two runs of the same job must agree on, without times and workers."""
     frames = {"tiles": run.table("tiles"), "results": run.results(active=False), "done": run.table("done")}
     frames |= {"lines": run.table("lines"), "steps": run.table("steps"), "coordinations": run.table("coordinations")}
-    frames["null_hypos"] = run.table("null_hypos")
     if run.record.method.name == "interpolated":
         frames |= {
             "points": run.table("points"),
@@ -86,7 +85,7 @@ def tables(run) -> dict[str, pd.DataFrame]:
             "vertices": run.table("vertices"),
             "cells": run.table("cells"),
         }
-    return {name: frame.drop(columns=list(INCIDENTAL), errors="ignore") for name, frame in frames.items()}
+    return {name: frame.drop(columns=list(INCIDENTAL)) for name, frame in frames.items()}
 
 
 @cache
