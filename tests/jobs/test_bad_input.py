@@ -24,6 +24,7 @@ from adagrid.errors import (
     StoreError,
 )
 from adagrid.stores.duckdb import DuckDBStore
+from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.jobcases import IN_JAX, N_STEPS, assert_same, expected, run_case
 
@@ -465,6 +466,26 @@ class TestContinuing:
         with pytest.raises(InvalidInputError, match="interrupted start of another job"):
             validate(db=store, grid=other)
         assert validate(db=store, n_steps=1).results()["id"].tolist() == GRID.tiles.id.tolist()
+
+    def test_interrupted_start_with_other_hypotheses(self):
+        """Its tiles are the same; an engine without transactions may have written the hypotheses before the job."""
+        store = PandasStore()
+        original = store._append
+
+        def loses_config(frames):
+            original({name: rows for name, rows in frames.items() if name != "config"})
+            if "config" in frames:
+                raise KeyboardInterrupt
+
+        store._append = loses_config
+        with pytest.raises(KeyboardInterrupt):
+            validate(db=store)
+        store._append = original
+        other = ada.cartesian_grid([-1], [0], n=4, null_hypos=["x <= 0.1"])
+        assert other.tiles.id.tolist() == GRID.tiles.id.tolist()
+        with pytest.raises(InvalidInputError, match="interrupted start of another job"):
+            validate(db=store, grid=other)
+        assert len(validate(db=store, n_steps=1).table("null_hypos")) == 1
 
 
 def test_busy_error_is_a_store_error():

@@ -18,6 +18,7 @@ from adagrid.testing.pandas_store import PandasStore
 from tests.support import flat
 from tests.support.curved import Steep, Wave
 from tests.support.jobcases import assert_same, run_case, tables
+from tests.support.killed_store import Killed, KilledStore
 
 CLASSIC = ("validate_fisher", "calibrate_fisher")
 LOOSE = {
@@ -39,26 +40,6 @@ GRID = grid_with(ada.RiskDifference(margin=0.03), ada.Ellipsoid((0.0, 0.0), (0.9
 @pytest.fixture(scope="module")
 def expected():
     return {case: tables(run_case(case, grid=GRID, **LOOSE[case])) for case in CURVED}
-
-
-class Killed(Exception):
-    """The process ends."""
-
-
-class KilledStore(PandasStore):
-    """Ends before or in the middle of one of its writes."""
-
-    def __init__(self, after, half):
-        super().__init__()
-        self.after, self.half, self.writes = after, half, 0
-
-    def append(self, rows):
-        self.writes += 1
-        if self.writes == self.after:
-            if self.half:
-                super().append({name: frame[: len(frame) // 2] for name, frame in rows.items()})
-            raise Killed
-        super().append(rows)
 
 
 @pytest.mark.parametrize("case", CURVED)

@@ -13,8 +13,8 @@ import adagrid as ada
 from adagrid.errors import CorruptStoreError, InvalidInputError, ResumeError
 from adagrid.screens import snapshot_screen, worst_table
 from adagrid.stores.duckdb import DuckDBStore
-from tests.jobs.test_curved_jobs import Killed, KilledStore
 from tests.support.array_designs import ArrayZ
+from tests.support.killed_store import Killed, KilledStore
 from tests.support.uniform import COLUMNS, Uniform
 
 GRID = ada.cartesian_grid([-1], [0.3], n=10, null_hypos=["x <= 0"])

@@ -75,8 +75,8 @@ class Uniform(ada.Method):
     def covers(self, store, record):
         return all(store.last_step(0, zone) is not None for zone in range(record.n_zones))
 
-    def certified(self, store, records):
-        return self.covers(store, records[-1])
+    def certified(self, store, record):
+        return self.covers(store, record)
 
     def inconsistent_rows(self, store, record):
         rows = store.results("results", active=True)

@@ -1,4 +1,4 @@
-"""Writes files and folders beside their place, and renames them: what has its name is whole, and on the disk."""
+"""Writes files and folders under a temporary name, and renames them once they are complete and on the disk."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def check_writable(folder: Path) -> None:
 
 
 def part_of(place: Path) -> Path:
-    """Return where something is written before it gets its name."""
+    """Return the temporary path of a file or folder."""
     return place.with_name(f".{place.name}.part")
 
 
 def remove(part: Path) -> None:
-    """Remove what was written beside, and what the engine keeps beside that."""
+    """Remove a temporary file or folder, and the log that the database engine writes next to the file."""
     if part.is_dir():
         shutil.rmtree(part)
     for file in (part, part.with_name(f"{part.name}.wal")):
@@ -37,9 +37,9 @@ def remove(part: Path) -> None:
 
 
 def give_name(part: Path, place: Path) -> None:
-    """Let what was written beside have its name, when it is on the disk."""
+    """Rename a temporary file or folder atomically, once it is on the disk."""
     to_disk(part)
-    with suppress(FileNotFoundError):  # a log that another file of this name has left would be taken for this one's
+    with suppress(FileNotFoundError):  # the engine would read the log of an earlier file of this name as the new file's
         place.with_name(f"{place.name}.wal").unlink()
     os.replace(part, place)
     to_disk(place.parent)

@@ -57,18 +57,20 @@ def launch(
         backend: where work runs.
         progress: whether to show progress.
     """
-    design, given = checked_design(model), {**values, **_checked_options(options).settings()}
+    design, checked_options = checked_design(model), _checked_options(options)
+    given = {**values, **checked_options.settings()}
     if isinstance(method, Method):
         given |= method.model_dump()
+    complete, checked_method = _complete(kind, given, design), _checked_method(method)
     request = Request(
         kind=kind,
         model=design,
         grid=grid,
-        values=_complete(kind, given, design),
-        method=_checked_method(method),
-        method_name=None if method is None else _checked_method(method).name,
+        values=complete,
+        method=checked_method,
+        method_name=None if method is None else checked_method.name,
         overrides=_checked_overrides(overrides),
-        options=_checked_options(options),
+        options=checked_options,
         backend=_checked_backend(backend),
         progress=progress,
     )

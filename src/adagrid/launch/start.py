@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -84,14 +84,15 @@ def start_job(request: Request, grid: Grid, store: Store, destinations: Sequence
     added = settings.method.columns(algorithm, simulator.dtype)
     schema = Schema(grid.dim, grid.tiles.n_nulls, settings.method.layout, added)
     tiles, done = _initial_rows(grid, settings.method.first_sims, record.n_zones)
+    null_hypos = _hypothesis_rows(grid.hypotheses)
     is_new = not store.exists
     if is_new:
         store.create(schema)
     else:
-        _check_unfinished_start(store, schema, tiles, done)
+        _check_unfinished_start(store, schema, {"tiles": tiles, "done": done, "null_hypos": null_hypos})
     work = Work[Any](record, algorithm, simulator, known, grid.hypotheses, WorkerPool.gather(None, 0))
     job = make_job(store, work, backend, request, destinations)
-    _write_job(job, grid.hypotheses, tiles, done, is_new=is_new)
+    _write_job(job, null_hypos, tiles, done, is_new=is_new)
     return drive(job, lambda: grid.tiles)
 
 
@@ -129,32 +130,34 @@ def _initial_rows(grid: Grid, init_sims: int, n_zones: int) -> tuple[pd.DataFram
     return rows, frames[1].assign(active=0, refine=0, deepen=0, split=grid.n_children)
 
 
-def _write_job(
-    job: AnyJob, hypotheses: Sequence[NullHypothesis], tiles: pd.DataFrame, done: pd.DataFrame, *, is_new: bool
-) -> None:
+def _hypothesis_rows(hypotheses: Sequence[NullHypothesis]) -> pd.DataFrame:
+    """Return the rows of null_hypos."""
+    rows = [(position, each.describe(), definition(each)) for position, each in enumerate(hypotheses)]
+    return pd.DataFrame(rows, columns=["position", "description", "definition"])
+
+
+def _write_job(job: AnyJob, null_hypos: pd.DataFrame, tiles: pd.DataFrame, done: pd.DataFrame, *, is_new: bool) -> None:
     """Write the initial tiles, the hypotheses, and last the row that makes the job exist."""
     job.append_missing({"tiles": job.signed(tiles)}, key="tiles", is_new=is_new)
     job.append_missing({"done": job.signed(done)}, key="done", is_new=is_new)
-    rows = [
-        {
-            "position": position,
-            "description": hypothesis.describe(),
-            "definition": definition(hypothesis),
-        }
-        for position, hypothesis in enumerate(hypotheses)
-    ]
-    there = 0 if is_new else len(job.store.table("null_hypos"))  # of an interrupted start
-    null_hypos = pd.DataFrame(rows, columns=list(job.store.schema.tables["null_hypos"]))[there:]
+    if not is_new:
+        null_hypos = null_hypos[~null_hypos["position"].isin(job.store.table("null_hypos")["position"])]
     job.append({"null_hypos": null_hypos, "config": config_row(job)})
 
 
-def _check_unfinished_start(store: Store, schema: Schema, tiles: pd.DataFrame, done: pd.DataFrame) -> None:
-    """Refuse a database in which the start of another job was interrupted."""
+def _check_unfinished_start(store: Store, schema: Schema, expected: Mapping[Table, pd.DataFrame]) -> None:
+    """Refuse a database in which the start of another job was interrupted.
+
+    Args:
+        store: the database.
+        schema: the tables of the job that is asked for.
+        expected: the rows that the job begins with.
+    """
     same = store.schema == schema
-    expected: dict[Table, pd.DataFrame] = {"tiles": tiles, "done": done}
     for name, rows in expected.items():
         if same:
-            known, given = store.table(name).set_index("id"), rows.set_index("id")
+            key = "id" if "id" in rows else "position"
+            known, given = store.table(name).set_index(key), rows.set_index(key)
             columns = [column for column in known.columns if column not in INCIDENTAL]
             same = bool(known.index.isin(given.index).all())
             same = same and bool((known[columns] == given.loc[known.index, columns]).all(axis=None))

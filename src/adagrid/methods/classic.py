@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from adagrid._typing import FloatArray, IdArray, IntArray
-from adagrid.records import JobRecord
+from adagrid.records import JobRecord, read_records
 from adagrid.settings.goals import Validation
 from adagrid.settings.method import Method, Problem, Words
 from adagrid.settings.settings import Settings
@@ -145,15 +145,17 @@ class Classic(Method):
         return all(store.last_step(0, zone) is not None for zone in range(record.n_zones))
 
     @override
-    def certified(self, store: Store, records: Sequence[JobRecord]) -> bool:
-        if records[-1].computed:
-            return self.covers(store, records[-1])
-        return self.is_fixed(store, records) or self.outcome(store, records[-1]) == "certificate"
+    def certified(self, store: Store, record: JobRecord) -> bool:
+        if record.computed:
+            return self.covers(store, record)
+        return self.is_fixed(store, record) or self.outcome(store, record) == "certificate"
 
     @override
-    def is_fixed(self, store: Store, records: Sequence[JobRecord]) -> bool:
-        asked = self.max_sims == self.init_sims and all(record.settings.n_steps == 1 for record in records)
-        return asked and self.covers(store, records[-1]) and not store.table("steps")["step_id"].any()
+    def is_fixed(self, store: Store, record: JobRecord) -> bool:
+        if self.max_sims != self.init_sims or not self.covers(store, record):
+            return False
+        asked = all(record.settings.n_steps == 1 for record in read_records(store))
+        return asked and not store.table("steps")["step_id"].any()
 
     @override
     def inconsistent_rows(self, store: Store, record: JobRecord) -> IdArray:

@@ -137,8 +137,8 @@ class Interpolated(Method):
         return bool(store.table("tiles")["id"].isin(replaced).all())
 
     @override
-    def certified(self, store: Store, records: Sequence[JobRecord]) -> bool:
-        return self.covers(store, records[-1])
+    def certified(self, store: Store, record: JobRecord) -> bool:
+        return self.covers(store, record)
 
     @override
     def inconsistent_rows(self, store: Store, record: JobRecord) -> IdArray:

@@ -1,4 +1,4 @@
-"""What can be read of a job: while it is unfinished, when it has ended, and years later."""
+"""Reads the results of a job from its tables, during the run or years later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adagrid.copies.importing import import_export
 from adagrid.copies.snapshot import write_snapshot
 from adagrid.errors import InvalidInputError, StoreError
 from adagrid.estimation import below_rounding
-from adagrid.records import JobRecord, read_data, read_records, reading
+from adagrid.records import read_data, read_records, reading
 from adagrid.refutation import Evidence
 from adagrid.results.columns import display_columns
 from adagrid.results.summary import summary
@@ -90,7 +90,7 @@ class Run:
         fixed grid), or on computed errors. "search only": it rests on the simulations of the search itself, or the job
         has certified nothing yet.
         """
-        certified = self.covered and self.record.method.certified(self._store, self._history)
+        certified = self.covered and self.record.method.certified(self._store, self.record)
         return "certified" if certified else "search only"
 
     @property
@@ -99,7 +99,7 @@ class Run:
 
         The settings must have said so from the start of the job.
         """
-        return self.record.method.is_fixed(self._store, self._history)
+        return self.record.method.is_fixed(self._store, self.record)
 
     @usual_numpy_errors
     def certify(self) -> Run:
@@ -290,7 +290,7 @@ class Run:
 
         The user accepted this with `accept_changed_model`.
         """
-        return any(record.design for record in self._history)
+        return any(record.design for record in read_records(self._store))
 
     @property
     def share_of_other_designs(self) -> float:
@@ -400,17 +400,12 @@ class Run:
         return self.record.method.covers(self._store, self.record)
 
     @property
-    def _history(self) -> list[JobRecord]:
-        """What the job has recorded of itself at each of its starts."""
-        return read_records(self._store)
-
-    @property
     def _outcome(self) -> Table:
         """The table that the certificate rests on."""
         return self.record.method.outcome(self._store, self.record)
 
     def _extreme(self, count: int = 1) -> pd.DataFrame:
-        """Return the rows that decide, the first of them first."""
+        """Return the rows with the largest bounds or strictest thresholds, the worst first."""
         validate = self.record.kind == "validate"
         column = "tie_bound" if validate else "lambda_star"
 
@@ -455,12 +450,7 @@ def open_job(db: str | PathLike[str] | Store) -> Run:
     """
     if isinstance(db, Store):
         return Run(db)
-    store = open_reading(db)
-    try:
-        return Run(store)
-    except BaseException:
-        store.close()
-        raise
+    return _run_on(open_reading(db))
 
 
 def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | None = None) -> Run:
@@ -488,4 +478,14 @@ def import_job(folder: str | PathLike[str], db: str | PathLike[str] | Store | No
         >>> ada.import_job("trial", "trial.duckdb").threshold
         1.96
     """
-    return Run(import_export(folder, db))
+    store = import_export(folder, db)
+    return Run(store) if store is db else _run_on(store)
+
+
+def _run_on(store: Store) -> Run:
+    """Return the job in a store. Close the store if it has no readable job."""
+    try:
+        return Run(store)
+    except BaseException:
+        store.close()
+        raise

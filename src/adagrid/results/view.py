@@ -13,8 +13,8 @@ import pandas as pd
 from adagrid.records import JobRecord
 from adagrid.results.run import Run
 from adagrid.runtime.status import Status
-from adagrid.stores import Store, is_url, open_store
-from adagrid.stores.duckdb import DuckDBStore
+from adagrid.stores import Store
+from adagrid.stores.open import open_reading
 
 
 @final
@@ -133,4 +133,4 @@ def open_view(db: str | PathLike[str] | Store) -> View:
     """
     if isinstance(db, Store):
         return View(db.reader())
-    return View(open_store(db) if is_url(db) else DuckDBStore(db, read_only=True))
+    return View(open_reading(db))

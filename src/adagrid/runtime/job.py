@@ -1,4 +1,4 @@
-"""A job that is being worked on: what steps, zones and the leader share."""
+"""A job under way: the objects that steps, zones and the leader share."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ logger = logging.getLogger("adagrid")
 
 
 class Observer(Protocol):
-    """Follows a job that is under way, in its own time. Nothing that it does fails the job."""
+    """Follows a job under way, in its own time. The job survives every failure of its observers."""
 
     def request(self) -> None:
-        """Look at the job as it stands; returns at once."""
+        """Read the current state of the job soon; returns at once."""
 
     def finish(self) -> None:
-        """Look at the job, which has ended, and return when that is done."""
+        """Read the final state of the job before returning."""
 
     def stop(self) -> None:
-        """End what is under way, soon."""
+        """Stop following the job soon."""
 
 
 @final
@@ -51,16 +51,16 @@ class Job(Generic[A]):
 
     Args:
         store: its tables.
-        work: what simulates for it, and what it is made of.
+        work: the job's record, algorithm and simulator.
         backend: where work runs.
         journal: writes reports and log messages.
         display: progress for people.
         callback: called after every step.
         observers: follow the job, such as its backups.
-        worker_id: who works.
-        begun: the coordination that this process has begun itself, so that nothing of it was stored before; None where
-            another process may have stored rows of it.
-        pace: how much takes how long.
+        worker_id: the id of this process.
+        begun: the coordination that this process began, so that it had no stored rows; None if another process may have
+            stored rows of it.
+        pace: the measured speed of simulations.
     """
 
     store: Store
@@ -78,22 +78,22 @@ class Job(Generic[A]):
 
     @property
     def record(self) -> JobRecord:
-        """What was written down about it."""
+        """The record of the job."""
         return self.work.record
 
     @property
     def settings(self) -> Settings:
-        """What it is asked for."""
+        """The settings of the job."""
         return self.work.record.settings
 
     @property
     def algorithm(self) -> A:
-        """What simulates and decides."""
+        """The object that simulates and decides."""
         return self.work.algorithm
 
     @property
     def hypotheses(self) -> tuple[NullHypothesis, ...]:
-        """Its null hypotheses."""
+        """The null hypotheses of the grid."""
         return self.work.hypotheses
 
     @property
@@ -102,7 +102,7 @@ class Job(Generic[A]):
         return time.monotonic() - self.started
 
     def ask(self, requests: Iterable[Request[A]]) -> Iterator[Response]:
-        """Let questions be answered wherever the backend simulates, and yield the answers in their order.
+        """Send requests to wherever the backend simulates, and yield the responses in order.
 
         Raises:
             TimeUpError: if there is no time left to begin.
@@ -163,19 +163,19 @@ class Job(Generic[A]):
                 self.callback(report)
 
     def notify(self) -> None:
-        """Let observers look at the job as it stands; returns at once."""
+        """Ask observers to read the current state of the job; returns at once."""
         for observer in self.observers:
             observer.request()
 
     def notify_at_end(self) -> None:
-        """Let observers look at the job, which has ended, and wait for them."""
+        """Ask observers to read the final state of the job, and wait for them."""
         self.journal.flush()
         for observer in self.observers:
             observer.finish()
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Send log messages to the database while work is done, tell what stopped it, and stop observers."""
+        """Send log messages to the database during the run. At its end, log an error that stopped it."""
         logger.addHandler(self.journal)
         level = logger.level
         if not logger.isEnabledFor(logging.INFO):
@@ -193,11 +193,11 @@ class Job(Generic[A]):
             self.journal.flush()
 
     def signed(self, frame: pd.DataFrame, worker_id: int | None = None) -> pd.DataFrame:
-        """Return rows with the columns that say who wrote them, when, and with which version of the design.
+        """Return rows with the columns `design`, `worker_id` and `time`.
 
         Args:
             frame: the rows.
-            worker_id: who; this process if None.
+            worker_id: the process that simulated them; this process if None.
         """
         who = self.worker_id if worker_id is None else worker_id
         return frame.assign(design=self.record.design, worker_id=who, time=time.time())

@@ -11,7 +11,6 @@ from adagrid._typing import Array, BoolArray, FloatArray, IntArray
 from adagrid.engine.ties import RejectionLimit
 from adagrid.grid.columns import matrix_columns
 from adagrid.grid.points import Points
-from adagrid.records import read_records
 from adagrid.refutation import Evidence
 from adagrid.refutation.spots import SPOT_SIMS, SPOT_STREAM
 from adagrid.runtime.evidence import SpotEvidence
@@ -39,7 +38,7 @@ def check_spots(job: AnyJob, evidence: Evidence | None, earlier: SpotEvidence | 
     last = int(coordinations["coordination_id"].max()) if len(coordinations) else -1
     if earlier is not None and (earlier.rows["coordination_id"] == last).all():
         return earlier
-    if not method.certified(store, read_records(store)):
+    if not method.certified(store, job.record):
         return earlier
     step = StepKey(last, 0, last * job.record.coordinate_every)
     rows = _simulate_spots(job, step, evidence, 0 if earlier is None else len(store.table("spots")))

@@ -26,7 +26,7 @@ def verify_job(store: Store) -> None:
         raise CorruptStoreError(f"{where}: values are missing in {', '.join(incomplete)}; do not use its certificate.")
     with reading(where):
         store.verify()
-        unknown = wrong_designs(store)
+        unknown = _of_unknown_designs(store, max(past.design for past in history))
         tests = wrong_lines(store, record), wrong_spots(store)
         wrong = np.concatenate([record.method.inconsistent_rows(store, record), *tests])
     if len(unknown):
@@ -41,9 +41,9 @@ def verify_job(store: Store) -> None:
         )
 
 
-def wrong_designs(store: Store) -> IdArray:
-    """Return the ids of simulated rows whose version of the design no start has recorded."""
-    unknown = max(record.design for record in read_records(store)) + 1, np.inf
+def _of_unknown_designs(store: Store, last: int) -> IdArray:
+    """Return the ids of simulated rows whose version of the design comes after the last recorded one."""
+    unknown = last + 1, np.inf
     tables = (*store.schema.layout.simulated, "lines", "spots")
     return np.concatenate(
         [store.between(name, {"design": unknown}, ["id"])["id"].to_numpy(np.uint64) for name in tables]

@@ -198,19 +198,19 @@ class Method(Options, ABC):
         """Return whether the whole region has a bound or threshold."""
 
     @abstractmethod
-    def certified(self, store: Store, records: Sequence[JobRecord]) -> bool:
+    def certified(self, store: Store, record: JobRecord) -> bool:
         """Return whether the outcome is a certificate.
 
         It is one if it rests on simulations that chose nothing, or on computed errors.
 
         Args:
             store: the job's store.
-            records: the job's records, one from each start.
+            record: what the job recorded of itself at its last start.
         """
 
-    def is_fixed(self, store: Store, records: Sequence[JobRecord]) -> bool:
+    def is_fixed(self, store: Store, record: JobRecord) -> bool:
         """Return whether the job simulated a fixed grid without adaptation."""
-        del store, records
+        del store, record
         return False
 
     @abstractmethod

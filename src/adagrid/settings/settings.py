@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Method)
 
 
 class Common(Options):
-    """What all jobs have, whatever their goal and their method.
+    """The settings that all jobs have.
 
     Attributes:
         model_seed: seed of the simulations.
@@ -50,7 +50,7 @@ class Common(Options):
 
 @final
 class Settings(Common):
-    """What a job is asked for.
+    """The settings of a job.
 
     Attributes:
         goal: to validate or to calibrate, with the threshold or level and the targets.
@@ -94,7 +94,7 @@ class Settings(Common):
 
     @staticmethod
     def of(kind: Kind, method: Method, values: Mapping[str, Any]) -> Settings:
-        """Return the settings of a job with some values, by name; the others have their defaults.
+        """Return the settings of a job with the given values; all other values are defaults.
 
         Raises:
             InvalidInputError: naming every value that breaks its rule.
@@ -111,11 +111,11 @@ class Settings(Common):
         return Settings(goal=made[0], method=made[1], **own)
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
-        """Return settings in which some values, by name, are others."""
+        """Return the settings with the given values changed."""
         return Settings.of(self.kind, self.method, {**self.by_name(), **values})
 
     def by_name(self) -> dict[str, Any]:
-        """Return the values of the goal, of the method and all others, by name."""
+        """Return all values by name, including those of the goal and the method."""
         nested = {name: getattr(self, name) for name in type(self).model_fields if name not in ("goal", "method")}
         parts = (self.goal, self.method)
         values = {name: getattr(part, name) for part in parts for name in type(part).model_fields if name != "kind"}
@@ -128,7 +128,7 @@ class Settings(Common):
 
     @property
     def changeable(self) -> frozenset[str]:
-        """The settings that may differ when a job is continued: no result that exists depends on them."""
+        """The settings that a continued job may change, because no stored result depends on them."""
         return self.procedural | self.goal.targets
 
     @property
@@ -145,7 +145,7 @@ class Settings(Common):
 
     @property
     def quantity(self) -> Quantity | None:
-        """What a validation bounds; None for calibrations."""
+        """The quantity that a validation bounds; None for calibrations."""
         return self.goal.bounded if isinstance(self.goal, Validation) else None
 
     @property
